@@ -1,0 +1,34 @@
+"""The exception tree of the pipeline.
+
+PipelineError                 anything this package raises on purpose
+├── InputError                the caller's value is wrong: value, cause and cure in one sentence; exit code 2
+├── VideoError                one video cannot be used; becomes a dead letter, harms no other video
+└── BalanceError              counts of a stage do not add up; the commit is refused
+"""
+
+from __future__ import annotations
+
+__all__ = ["BalanceError", "InputError", "PipelineError", "VideoError"]
+
+
+class PipelineError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class InputError(PipelineError):
+    """A value given by the caller cannot be used; the message names value, cause and cure."""
+
+
+class VideoError(PipelineError):
+    """One video cannot be used. `reason` is a short stable class such as `undecodable` or `too-short`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
+        return VideoError, (self.reason, str(self))
+
+
+class BalanceError(PipelineError):
+    """Videos in is not videos out plus dead letters; nothing was committed."""
