@@ -1,0 +1,173 @@
+"""Manifests: the commit of a stage over a batch, or over the corpus. Written last; readers trust nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from pipeline.errors import BalanceError, InputError
+from pipeline.runtime.spec import canonical_json
+from pipeline.runtime.storage import Store, sha256
+from pipeline.stages import Stage, get_stage
+
+__all__ = [
+    "Manifest", "Output", "Reject", "Source", "batches_of", "folder_of", "library_versions", "load_manifest",
+    "manifest_path", "save_manifest", "specs_of",
+]  # fmt: skip
+
+_NAME = "_manifest.json"
+_VERSIONED = ("videobert-pipeline", "av", "numpy", "onnxruntime", "pyarrow", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """One video that a stage could not use: becomes exactly one row of the dead letters."""
+
+    video_id: str
+    """sha256 of the bytes, or empty when not even the bytes could be read."""
+    uri: str
+    reason: str
+    """Short stable class, such as `undecodable`."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One file of a stage, and what it came from."""
+
+    shard: int
+    """Number of the shard; corpus stages count their files."""
+    input_digest: str
+    """Digest of everything that this file was made from; equal digest means nothing to do."""
+    path: str
+    """Relative to the root."""
+    sha256: str
+    size_bytes: int
+    counts: dict[str, int]
+    """What is inside, for example `{"videos": 3, "clips": 57}`."""
+    rejects: tuple[Reject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A manifest that this one was made from."""
+
+    stage: str
+    spec: str
+    batch: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What one stage committed for one batch (`batch` set) or for the corpus (`batch` empty)."""
+
+    stage: str
+    spec: str
+    batch: str
+    config: dict[str, Any]
+    sources: tuple[Source, ...]
+    outputs: tuple[Output, ...]
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Small stage-specific facts a reader needs, for example the feature dimension."""
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The outputs' counts added up, and `rejects`."""
+        total: dict[str, int] = {}
+        for output in self.outputs:
+            for name, value in output.counts.items():
+                total[name] = total.get(name, 0) + value
+        total["rejects"] = sum(len(output.rejects) for output in self.outputs)
+        return total
+
+    @property
+    def rejects(self) -> tuple[Reject, ...]:
+        return tuple(reject for output in self.outputs for reject in output.rejects)
+
+    @property
+    def digest(self) -> str:
+        """sha256 over what was made, without the library versions."""
+        return sha256(canonical_json({k: v for k, v in dataclasses.asdict(self).items() if k != "versions"}))
+
+    def as_source(self) -> Source:
+        return Source(stage=self.stage, spec=self.spec, batch=self.batch, digest=self.digest)
+
+    def to_bytes(self) -> bytes:
+        """Readable JSON with a trailing newline; equal manifests have equal bytes."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Manifest:
+        """Parse what `to_bytes` wrote. Raises InputError when it is no manifest."""
+        try:
+            raw = json.loads(data)
+            outputs = tuple(
+                Output(**{**o, "rejects": tuple(Reject(**r) for r in o["rejects"])}) for o in raw.pop("outputs")
+            )
+            return Manifest(outputs=outputs, sources=tuple(Source(**s) for s in raw.pop("sources")), **raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"not a manifest ({error}); remove it and run the stage again") from error
+
+
+def folder_of(stage: Stage, spec: str, batch: str) -> str:
+    """The folder of one commit, relative to the root."""
+    folder = stage.folder.format(spec=spec)
+    return f"{folder}/batch={batch}" if stage.scope == "batch" else folder
+
+
+def manifest_path(stage: Stage, spec: str, batch: str) -> str:
+    return f"{folder_of(stage, spec, batch)}/{_NAME}"
+
+
+def load_manifest(store: Store, stage_name: str, spec: str, batch: str) -> Manifest | None:
+    """The committed manifest, or None when the stage has not finished there."""
+    data = store.read_or_none(manifest_path(get_stage(stage_name), spec, batch))
+    if data is None:
+        return None
+    manifest = Manifest.from_bytes(data)
+    return manifest if manifest.spec == spec else None
+
+
+def save_manifest(store: Store, manifest: Manifest, *, expected_videos: int | None = None) -> None:
+    """Commit. With `expected_videos`, refuse counts that do not balance: every video is a row or a dead letter."""
+    if expected_videos is not None:
+        counts = manifest.counts
+        found = counts.get("videos", 0) + counts["rejects"]
+        if found != expected_videos:
+            raise BalanceError(
+                f"{manifest.stage} of batch {manifest.batch!r} does not balance: {expected_videos} videos went in, "
+                f"{counts.get('videos', 0)} came out and {counts['rejects']} were rejected; nothing was committed"
+            )
+    path = manifest_path(get_stage(manifest.stage), manifest.spec, manifest.batch)
+    store.write(path, manifest.to_bytes())
+
+
+def specs_of(store: Store, stage_name: str) -> list[str]:
+    """Specs that have a folder for this stage, sorted by name."""
+    parent, _, pattern = get_stage(stage_name).folder.partition("/")
+    prefix = pattern.replace("{spec}", "")
+    return [name.removeprefix(prefix) for name in store.folders(parent) if name.startswith(prefix)]
+
+
+def batches_of(store: Store, stage_name: str, spec: str) -> list[str]:
+    """Batches of a stage and spec that have a folder, sorted; committed or not."""
+    stage = get_stage(stage_name)
+    names = store.folders(stage.folder.format(spec=spec))
+    return [name.removeprefix("batch=") for name in names if name.startswith("batch=")]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what decides bytes, as far as installed."""
+    found = {"python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

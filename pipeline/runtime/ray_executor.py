@@ -1,0 +1,72 @@
+"""Ray actors behind the same `map` as the local executor. The only file of the runtime that imports Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayTaskError
+from ray.util import ActorPool
+
+__all__ = ["ActorOptions", "RayExecutor"]
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorOptions:
+    """What one worker asks of the cluster."""
+
+    num_cpus: float = 1.0
+    """CPU share of one actor; on a two-core machine leave room for Ray itself, for example 0.5."""
+    num_gpus: float = 0.0
+    """GPU share of one actor; fractions put several actors on one GPU."""
+    accelerator_type: str = ""
+    """For example `H100`; empty takes any."""
+    memory_bytes: int = 0
+    """Memory to reserve for one actor; 0 reserves none."""
+
+
+class RayExecutor:
+    """A pool of at most `workers` actors. A lost actor is restarted and its task tried again, three times."""
+
+    def __init__(self, *, workers: int = 0, options: ActorOptions | None = None) -> None:
+        self._workers = workers
+        self._options = options or ActorOptions()
+        if not ray.is_initialized():
+            ray.init(log_to_driver=True, configure_logging=False)
+
+    def map(
+        self, worker: Callable[..., Callable[[Any], Result]], arguments: tuple[Any, ...], tasks: Sequence[Any]
+    ) -> Iterator[Result]:
+        if not tasks:
+            return
+        actor = ray.remote(worker).options(**self._actor_options())  # type: ignore[call-overload]
+        actors = [actor.remote(*arguments) for _ in range(min(len(tasks), self._workers or self._slots()))]
+        pool = ActorPool(actors)
+        try:
+            yield from pool.map_unordered(lambda a, task: a.__call__.remote(task), tasks)
+        except RayTaskError as error:
+            raise error.cause from error  # the worker's own exception, as a local run would raise it
+        finally:
+            for handle in actors:
+                ray.kill(handle)
+
+    def _actor_options(self) -> dict[str, Any]:
+        o = self._options
+        wanted: dict[str, Any] = {"num_cpus": o.num_cpus, "num_gpus": o.num_gpus, "max_restarts": 3}
+        wanted["max_task_retries"] = 3
+        if o.accelerator_type:
+            wanted["accelerator_type"] = o.accelerator_type
+        if o.memory_bytes:
+            wanted["memory"] = o.memory_bytes
+        return wanted
+
+    def _slots(self) -> int:
+        total = ray.cluster_resources()
+        slots = total.get("CPU", 1.0) / self._options.num_cpus if self._options.num_cpus else 1.0
+        if self._options.num_gpus:
+            slots = min(slots, total.get("GPU", 0.0) / self._options.num_gpus)
+        return max(1, int(slots))

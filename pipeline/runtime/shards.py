@@ -1,0 +1,187 @@
+"""One shard in, one shard out: what every batch stage does around its own worker.
+
+A shard is done when its output and then its receipt are written; the manifest over all of them is the commit. A
+killed run resumes at the shards without receipt, a finished one finds its manifest and does nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.runtime.executor import Executor
+from pipeline.runtime.manifest import (
+    Manifest,
+    Output,
+    Reject,
+    Source,
+    folder_of,
+    library_versions,
+    load_manifest,
+    manifest_path,
+    save_manifest,
+)
+from pipeline.runtime.parquet import table_bytes
+from pipeline.runtime.progress import Progress
+from pipeline.runtime.spec import canonical_json
+from pipeline.runtime.storage import Store, sha256
+from pipeline.stages import get_stage
+
+__all__ = ["ShardCommit", "ShardTask", "load_plan", "run_shards", "save_plan"]
+
+_PLAN = "_plan.json"
+_RECEIPTS = "_receipts"
+
+_DEAD_LETTER_SCHEMA = pa.schema(
+    [
+        ("video_id", pa.string()), ("uri", pa.string()), ("batch", pa.string()), ("stage", pa.string()),
+        ("spec", pa.string()), ("shard", pa.int32()), ("reason", pa.string()), ("message", pa.string()),
+        ("attempts", pa.int32()),
+    ]
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardTask:
+    """One shard to do."""
+
+    shard: int
+    input_digest: str
+    payload: Any
+    """What the worker needs to find its input; small."""
+    path: str = ""
+    """Where the output goes; set by `run_shards`."""
+    receipt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardCommit:
+    """The identity of one run over one batch."""
+
+    store: Store
+    stage: str
+    spec: str
+    batch: str
+    config: dict[str, Any]
+    sources: tuple[Source, ...]
+    expected_videos: int | None
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        return folder_of(get_stage(self.stage), self.spec, self.batch)
+
+
+def finish(store: Store, task: ShardTask, *, data: bytes, counts: dict[str, int], rejects: Sequence[Reject]) -> Output:
+    """Called by a worker: write the shard, then its receipt."""
+    store.write(task.path, data)
+    return write_receipt(
+        store, task, digest=sha256(data), size_bytes=len(data), counts=counts, rejects=rejects
+    )
+
+
+def write_receipt(
+    store: Store, task: ShardTask, *, digest: str, size_bytes: int, counts: dict[str, int], rejects: Sequence[Reject]
+) -> Output:
+    """Called by a worker whose output already stands: record that the shard is done."""
+    output = Output(
+        shard=task.shard, input_digest=task.input_digest, path=task.path, sha256=digest, size_bytes=size_bytes,
+        counts=counts, rejects=tuple(rejects),
+    )  # fmt: skip
+    store.write(task.receipt, canonical_json(dataclasses.asdict(output)))
+    return output
+
+
+def run_shards(
+    commit: ShardCommit,
+    tasks: Sequence[ShardTask],
+    *,
+    worker: Callable[..., Callable[[ShardTask], Output]],
+    arguments: tuple[Any, ...],
+    executor: Executor,
+) -> Manifest:
+    """Do the shards that are not done, then commit the manifest over all of them."""
+    former = load_manifest(commit.store, commit.stage, commit.spec, commit.batch)
+    known = {output.shard: output for output in (former.outputs if former else ())}
+    present = commit.store.list(commit.folder)
+    done = _done(commit, known, tasks, present)
+    missing = [_with_paths(commit, task, known) for task in tasks if task.shard not in done]
+    if former and not missing and len(done) == len(former.outputs) and former.sources == commit.sources:
+        return former
+    progress = Progress(f"{commit.stage} {commit.batch}", total=len(tasks), done=len(done), unit="shards")
+    for output in executor.map(worker, arguments, missing):
+        done[output.shard] = output
+        progress.step(output.counts)
+    manifest = Manifest(
+        stage=commit.stage, spec=commit.spec, batch=commit.batch, config=commit.config, sources=commit.sources,
+        outputs=tuple(done[number] for number in sorted(done)), facts=commit.facts, versions=library_versions(),
+    )  # fmt: skip
+    _write_dead_letters(commit.store, manifest)
+    save_manifest(commit.store, manifest, expected_videos=commit.expected_videos)
+    _sweep(commit, manifest)
+    return manifest
+
+
+def load_plan(store: Store, folder: str) -> tuple[tuple[str, ...], ...]:
+    """The former plan of a folder: for every shard its keys; empty when there is none."""
+    data = store.read_or_none(f"{folder}/{_PLAN}")
+    return tuple(tuple(shard) for shard in json.loads(data)) if data else ()
+
+
+def save_plan(store: Store, folder: str, plan: Iterable[Sequence[str]]) -> None:
+    """Written before the first shard, so that a resumed run places every video as the killed one did."""
+    store.write(f"{folder}/{_PLAN}", canonical_json([list(shard) for shard in plan]))
+
+
+def _done(
+    commit: ShardCommit, known: dict[int, Output], tasks: Sequence[ShardTask], present: dict[str, int]
+) -> dict[int, Output]:
+    receipts = dict(known)
+    for path in present:
+        if path.startswith(f"{commit.folder}/{_RECEIPTS}/"):
+            raw = json.loads(commit.store.read(path))
+            raw["rejects"] = tuple(Reject(**reject) for reject in raw["rejects"])
+            receipts[raw["shard"]] = Output(**raw)
+    wanted = {task.shard: task.input_digest for task in tasks}
+    return {
+        shard: output
+        for shard, output in receipts.items()
+        if wanted.get(shard) == output.input_digest and present.get(output.path) == output.size_bytes
+    }
+
+
+def _with_paths(commit: ShardCommit, task: ShardTask, known: dict[int, Output]) -> ShardTask:
+    suffix = get_stage(commit.stage).suffix
+    path = f"{commit.folder}/{task.shard:05d}.{suffix}"
+    if task.shard in known and known[task.shard].input_digest != task.input_digest:
+        # The committed file stays until the new manifest stands.
+        path = f"{commit.folder}/{task.shard:05d}-{task.input_digest[:8]}.{suffix}"
+    return dataclasses.replace(task, path=path, receipt=f"{commit.folder}/{_RECEIPTS}/{task.shard:05d}.json")
+
+
+def _write_dead_letters(store: Store, manifest: Manifest) -> None:
+    path = f"dead_letters/batch={manifest.batch}/{manifest.spec}.parquet"
+    rows = [
+        {
+            **dataclasses.asdict(reject), "batch": manifest.batch, "stage": manifest.stage, "spec": manifest.spec,
+            "shard": output.shard, "attempts": 1,
+        }
+        for output in manifest.outputs
+        for reject in output.rejects
+    ]  # fmt: skip
+    if rows:
+        store.write(path, table_bytes(pa.Table.from_pylist(rows, schema=_DEAD_LETTER_SCHEMA)))
+    else:
+        store.delete([path])
+
+
+def _sweep(commit: ShardCommit, manifest: Manifest) -> None:
+    """Remove receipts, files of a former commit and temporaries of killed writers."""
+    keep = {output.path for output in manifest.outputs}
+    keep |= {f"{commit.folder}/{_PLAN}", manifest_path(get_stage(commit.stage), commit.spec, commit.batch)}
+    commit.store.delete(path for path in commit.store.list(commit.folder) if path not in keep)

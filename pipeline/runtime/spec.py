@@ -1,0 +1,45 @@
+"""Specs: a short hash of everything that decides a stage's output, and of nothing else.
+
+Parallelism, paths and devices stay out: a config names the fields that do not change its output in `NOT_IN_SPEC`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.runtime.storage import sha256
+from pipeline.stages import Stage
+
+__all__ = ["canonical_json", "digest", "output_config", "stage_spec"]
+
+
+def canonical_json(value: object) -> bytes:
+    """JSON with sorted keys and no spare space: equal values have equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(value: object) -> str:
+    """sha256 of the canonical JSON of `value`."""
+    return sha256(canonical_json(value))
+
+
+def output_config(config: Any) -> dict[str, Any]:
+    """The fields of a config dataclass that change its stage's output, ready for JSON."""
+    left_out: Iterable[str] = getattr(type(config), "NOT_IN_SPEC", ())
+    fields = dataclasses.asdict(config)
+    return {name: value for name, value in fields.items() if name not in set(left_out)}
+
+
+def stage_spec(stage: Stage, config: Any, *, upstream: Iterable[str], extra: Mapping[str, str] | None = None) -> str:
+    """`<stage>-<8 hex digits>` over the stage's version, its output config, upstream specs and `extra` digests."""
+    parts = {
+        "stage": stage.name,
+        "version": stage.version,
+        "config": output_config(config),
+        "upstream": sorted(upstream),
+        "extra": dict(extra or {}),
+    }
+    return f"{stage.name}-{digest(parts)[:8]}"

@@ -1,0 +1,180 @@
+"""The one seam to storage: a root URL under which every object is written whole or not at all.
+
+Local files: temporary name, fsync, rename, fsync of the folder. Object storage: one completed PUT or multipart
+upload. Readers that list the root with a plain glob therefore see only whole files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import fsspec
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.errors import InputError
+
+__all__ = ["Store", "file_sha256", "open_filesystem", "sha256"]
+
+_COPY_BYTES = 1 << 20
+_TEMPORARY_PREFIX = ".part-"
+
+
+def sha256(data: bytes) -> str:
+    """Hex digest of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a local file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The filesystem of an URL and the path on it. Raises InputError for a protocol nobody provides."""
+    options: dict[str, Any] = {}
+    if url.startswith(("s3://", "s3a://")):
+        # Listings are never cached: another process may have committed a moment ago.
+        options = {
+            "use_listings_cache": False,
+            "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 4}},
+        }
+    try:
+        filesystem, path = url_to_fs(url, **options)
+    except (ValueError, ImportError) as error:
+        raise InputError(
+            f"cannot open {url!r}: {error}; use a path, file://, s3://, or install the fsspec filesystem of that protocol"
+        ) from error
+    return filesystem, path
+
+
+class Store:
+    """Whole-object reads and writes below one root. Paths are relative, with `/` between parts."""
+
+    def __init__(self, root: str) -> None:
+        self._fs, self._base = open_filesystem(root)
+        self._base = self._base.rstrip("/")
+        self._local = isinstance(self._fs, LocalFileSystem)
+        self.root = f"file://{self._base}" if self._local else self._fs.unstrip_protocol(self._base)
+
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
+        return Store, (self.root,)
+
+    def url(self, path: str) -> str:
+        """The full URL of an object."""
+        return f"{self.root}/{path}"
+
+    def check_root(self) -> None:
+        """Make sure that the root can be listed and written, before any work. Raises InputError."""
+        try:
+            if self._local:
+                os.makedirs(self._base, exist_ok=True)
+            elif not self._fs.exists(self._base.split("/")[0]):
+                raise InputError(f"the bucket of root {self.root!r} does not exist or may not be listed; create it first")
+            probe = f"_write-check-{uuid.uuid4().hex}"
+            self.write(probe, b"")
+            self.delete([probe])
+        except InputError:
+            raise
+        except Exception as error:  # any client's network or permission error means the same here: the root is unusable
+            raise InputError(
+                f"root {self.root!r} cannot be written: {type(error).__name__}: {error}; "
+                "check that it exists, its permissions, the credentials and AWS_ENDPOINT_URL"
+            ) from error
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one object. Raises FileNotFoundError."""
+        return cast(bytes, self._fs.cat_file(self._full(path)))
+
+    def read_or_none(self, path: str) -> bytes | None:
+        """The bytes of one object, or None when there is none."""
+        try:
+            return self.read(path)
+        except FileNotFoundError:
+            return None
+
+    def open(self, path: str) -> IO[bytes]:
+        """A seekable reader that fetches ranges as they are asked for."""
+        return cast(IO[bytes], self._fs.open(self._full(path), "rb"))
+
+    def download(self, path: str, target: Path) -> None:
+        """Copy one object into a local file."""
+        with self.open(path) as source, target.open("wb") as sink:
+            shutil.copyfileobj(source, sink, _COPY_BYTES)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write one object whole."""
+        if not self._local:
+            self._fs.pipe_file(self._full(path), data)
+            return
+        with self._local_target(path) as temporary:
+            temporary.write_bytes(data)
+
+    def upload(self, source: Path, path: str) -> None:
+        """Write one object whole from a local file."""
+        if not self._local:
+            self._fs.put_file(str(source), self._full(path))
+            return
+        with self._local_target(path) as temporary:
+            shutil.copyfile(source, temporary)
+
+    def exists(self, path: str) -> bool:
+        """Whether an object or a folder of that name is there."""
+        return bool(self._fs.exists(self._full(path)))
+
+    def list(self, folder: str) -> dict[str, int]:
+        """Every object below `folder`: relative path -> size in bytes, sorted; empty when there is none."""
+        try:
+            found = self._fs.find(self._full(folder), detail=True)
+        except FileNotFoundError:
+            return {}
+        skip = len(self._base) + 1
+        return {path[skip:]: int(info["size"]) for path, info in sorted(found.items())}
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the direct sub-folders of `folder`, sorted."""
+        try:
+            entries = self._fs.ls(self._full(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(e["name"].rstrip("/").rsplit("/", 1)[-1] for e in entries if e["type"] == "directory")
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove objects; those already gone are no error."""
+        for path in paths:
+            try:
+                self._fs.rm_file(self._full(path))
+            except FileNotFoundError:
+                continue
+
+    def _full(self, path: str) -> str:
+        return f"{self._base}/{path}" if path else self._base
+
+    @contextmanager
+    def _local_target(self, path: str) -> Iterator[Path]:
+        target = Path(self._full(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+        try:
+            yield temporary
+            _fsync(temporary)
+            os.replace(temporary, target)
+            _fsync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

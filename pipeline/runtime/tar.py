@@ -1,0 +1,48 @@
+"""Deterministic WebDataset tars: the same samples give the same bytes, readable by plain `webdataset`."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from pipeline.errors import InputError
+
+__all__ = ["TarWriter", "read_members"]
+
+
+class TarWriter:
+    """Writes members in the order given, with nothing of clock, user or machine in the headers."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self._tar = tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT)
+
+    def add(self, name: str, data: bytes) -> None:
+        self._add(name, len(data), io.BytesIO(data))
+
+    def add_file(self, name: str, path: Path) -> None:
+        with path.open("rb") as source:
+            self._add(name, path.stat().st_size, source)
+
+    def close(self) -> None:
+        self._tar.close()
+
+    def _add(self, name: str, size: int, source: IO[bytes]) -> None:
+        info = tarfile.TarInfo(name)
+        info.size = size
+        info.mode = 0o644
+        self._tar.addfile(info, source)
+
+
+def read_members(source: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
+    """Stream (name, reader) of a tar. Raises InputError for a member that is no plain file or leaves the folder."""
+    with tarfile.open(fileobj=source, mode="r|") as tar:
+        for info in tar:
+            path = PurePosixPath(info.name)
+            if not info.isreg() or path.is_absolute() or ".." in path.parts:
+                raise InputError(f"tar member {info.name!r} is not a plain relative file; rebuild this shard")
+            reader = tar.extractfile(info)
+            assert reader is not None  # isreg() holds
+            yield info.name, reader
