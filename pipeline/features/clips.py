@@ -1,0 +1,66 @@
+"""Pure arithmetic from presentation times to ticks and clips. Times are exact fractions of seconds from time zero.
+
+Time zero is the start of the container, which captions count from. Tick k stands at k / rate; it shows the frame with
+the latest presentation time at or before it, and the first frame when none has come yet, as a player does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["END_TOLERANCE", "TickClock", "clip_count", "frame_of_each_tick", "overlaps", "spread_ticks", "ticks_before"]
+
+END_TOLERANCE = Fraction(2, 1000)
+"""Containers that count in milliseconds round both the last time stamp and its duration: 36 frames at 24 fps may end at
+1.499 s. Two milliseconds of grace keep the clip."""
+
+
+def ticks_before(seconds: Fraction, rate: Fraction) -> int:
+    """How many ticks stand strictly before a time: those that still show the former frame when a new one appears."""
+    return max(0, -((-seconds * rate) // 1))
+
+
+def clip_count(seconds: Fraction, clip_length: Fraction) -> int:
+    """Whole clips in a video of this length: floor(T / 1.5) in the paper."""
+    return max(0, int((seconds + END_TOLERANCE) // clip_length))
+
+
+def spread_ticks(frames: int, ticks: int) -> tuple[int, ...]:
+    """The middle ticks of `frames` equal parts of a clip; repeats when more frames are asked than there are ticks."""
+    return tuple((2 * i + 1) * ticks // (2 * frames) for i in range(frames))
+
+
+def overlaps(start: Fraction, end: Fraction, ranges: Sequence[tuple[Fraction, Fraction]]) -> bool:
+    """Whether the half-open interval [start, end) meets any of the half-open ranges."""
+    return any(a < end and start < b for a, b in ranges)
+
+
+class TickClock:
+    """Hands out every tick exactly once, in order, while frames arrive one by one."""
+
+    def __init__(self, rate: Fraction) -> None:
+        self._rate = rate
+        self._next = 0
+
+    def until(self, seconds: Fraction) -> range:
+        """Ticks before `seconds` that were not handed out yet: they show the frame that stood until now."""
+        ticks = range(self._next, max(self._next, ticks_before(seconds, self._rate)))
+        self._next = ticks.stop
+        return ticks
+
+
+def frame_of_each_tick(
+    times: Sequence[Fraction], end: Fraction, *, rate: Fraction, clip_length: Fraction
+) -> NDArray[np.int64]:
+    """Index of the frame that each tick shows, shape [clips, ticks a clip], for increasing presentation times."""
+    clips, ticks_per_clip = clip_count(end, clip_length), int(rate * clip_length)
+    shown = np.zeros(clips * ticks_per_clip, np.int64)
+    clock = TickClock(rate)
+    for frame, until in enumerate([*times[1:], clips * clip_length]):
+        ticks = clock.until(until)
+        shown[ticks.start : ticks.stop] = frame
+    return shown.reshape(clips, ticks_per_clip)

@@ -1,0 +1,78 @@
+"""What may vary in the feature stage (section 1 of VideoBERT, arXiv 1904.01766). Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, Literal
+
+from pipeline.errors import InputError
+
+__all__ = ["FeaturesConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesConfig:
+    """From decoded frames to one vector a clip; the defaults are the paper's 30 frames at 20 fps = 1.5 s."""
+
+    OUTPUT_FIELDS: ClassVar[tuple[str, ...]] = ("encoder", "fps", "clip_seconds", "frames_per_clip", "autocast")
+    """The fields that change a feature vector. `encoder` names weights: hash `encoders.output_identity(config)`,
+    which puts the digest of the weights in its place, so that moving a model directory recomputes nothing.
+    The limits only decide which videos are refused; a refused video is tried again by `replay`."""
+
+    encoder: str = "packaged"
+    """`packaged`, `hf:<Hugging Face id or local directory>`, or `torchvision:s3d`."""
+    fps: float = 20.0
+    """Ticks a second at which the video is sampled."""
+    clip_seconds: float = 1.5
+    """Length of a clip; clips do not overlap, and an incomplete last one is left out."""
+    frames_per_clip: int | None = None
+    """Frames of a clip that the encoder sees, evenly spread; none: what fits the encoder."""
+    autocast: Literal["off", "bf16", "fp16"] = "off"
+    """Arithmetic of torch encoders on a GPU; `off` is float32. Ignored on CPU."""
+    device: str = "auto"
+    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:<index>`."""
+    batch_clips: int = 8
+    """Clips a call of a GPU encoder; on CPU every clip is its own call, so that nothing depends on its neighbours."""
+    decode_ahead: int = 4
+    """Batches of clips that may wait, decoded, for the encoder; bounds the memory of a worker."""
+    max_pixels: int = 36_000_000
+    """Width x height above which a video is refused (8K is 35.4 million)."""
+    max_seconds: float = 43_200.0
+    """Length above which a video is refused; also stops files whose time stamps jump."""
+
+    def __post_init__(self) -> None:
+        for name in ("fps", "clip_seconds", "max_seconds"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise InputError(f"{name}={value!r} must be a positive finite number")
+        for name in ("batch_clips", "decode_ahead", "max_pixels"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)!r} must be at least 1")
+        if self.frames_per_clip is not None and self.frames_per_clip < 1:
+            raise InputError(f"frames_per_clip={self.frames_per_clip!r} must be at least 1, or none for the default")
+        if self.autocast not in ("off", "bf16", "fp16"):
+            raise InputError(f"autocast={self.autocast!r} is unknown; choose off, bf16 or fp16")
+        if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
+            raise InputError(f"device={self.device!r} is unknown; choose auto, cpu, cuda or cuda:<index>")
+        ticks = self.rate * self.clip_length
+        if ticks.denominator != 1 or ticks < 2:
+            raise InputError(
+                f"clip_seconds={self.clip_seconds} at fps={self.fps} is {float(ticks):g} ticks a clip; "
+                "choose values whose product is a whole number of at least 2"
+            )
+
+    @property
+    def rate(self) -> Fraction:
+        """Ticks a second, exact (29.97 becomes 2997/100)."""
+        return Fraction(self.fps).limit_denominator(100_000)
+
+    @property
+    def clip_length(self) -> Fraction:
+        """Seconds a clip, exact."""
+        return Fraction(self.clip_seconds).limit_denominator(100_000)
+
+    @property
+    def ticks_per_clip(self) -> int:
+        """Ticks a clip; 30 in the paper."""
+        return int(self.rate * self.clip_length)

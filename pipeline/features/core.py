@@ -1,0 +1,105 @@
+"""One video file to one vector a clip, decoding ahead in a bounded background thread while the encoder works."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.encoders.base import Encoder
+from pipeline.features.frames import ClipDecoder, ClipFrames
+
+__all__ = ["VideoFeatures", "decoding_ahead", "encode_video"]
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFeatures:
+    """Every undamaged clip of one video, in time order."""
+
+    features: NDArray[np.float32]
+    """Shape [N, D]."""
+    start_seconds: NDArray[np.float64]
+    """Shape [N]; a multiple of the clip length."""
+    end_seconds: NDArray[np.float64]
+    """Shape [N]."""
+    damaged_seconds: tuple[tuple[float, float], ...]
+    """Half-open ranges that could not be trusted; the clips that meet them are left out."""
+    frames_decoded: int
+
+    def __post_init__(self) -> None:
+        clips = len(self.features)
+        if self.features.dtype != np.float32 or self.features.ndim != 2 or not clips:
+            raise ValueError(f"features are float32 [N, D], N > 0, got {self.features.dtype} {self.features.shape}")
+        if self.start_seconds.shape != (clips,) or self.end_seconds.shape != (clips,):
+            raise ValueError(f"{clips} clips need as many start and end times")
+        if not np.isfinite(self.features).all():
+            raise ValueError("a feature is not finite; the encoder or its weights are broken")
+
+
+def encode_video(path: str | Path, encoder: Encoder, config: FeaturesConfig) -> VideoFeatures:
+    """Decode a local file and encode its clips (section 1 of VideoBERT: 1.5 s clips of 30 frames at 20 fps).
+
+    Raises `VideoError` with a reason of `decode.REASONS`. The decoding thread is gone when this returns or raises.
+    """
+    decoder = ClipDecoder(path, encoder.request, config)
+    rows: list[NDArray[np.float32]] = []
+    indices: list[int] = []
+    with decoding_ahead(decoder, batch=config.batch_clips, ahead=config.decode_ahead) as batches:
+        for batch in batches:
+            rows.append(encoder.encode(batch))
+            indices += [clip.index for clip in batch]
+    start = np.asarray(indices, np.float64) * config.clip_seconds
+    return VideoFeatures(
+        features=np.concatenate(rows),
+        start_seconds=start,
+        end_seconds=start + config.clip_seconds,
+        damaged_seconds=tuple((float(a), float(b)) for a, b in decoder.damaged),
+        frames_decoded=decoder.frames_decoded,
+    )
+
+
+@contextmanager
+def decoding_ahead(decoder: ClipDecoder, *, batch: int, ahead: int) -> Iterator[Iterator[list[ClipFrames]]]:
+    """Batches of clips, decoded by a thread that runs at most `ahead` batches before its reader.
+
+    What the thread raises, the reader raises. Leaving the block, however it comes about, ends the thread.
+    """
+    ready: queue.Queue[list[ClipFrames]] = queue.Queue(ahead)
+    stopped = threading.Event()
+
+    def offer(clips: list[ClipFrames]) -> None:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                ready.put(clips, timeout=_POLL_SECONDS)
+                break
+
+    def work() -> None:
+        clips = iter(decoder)
+        try:
+            while not stopped.is_set() and (some := list(islice(clips, batch))):
+                offer(some)
+        finally:
+            offer([])
+
+    def read() -> Iterator[list[ClipFrames]]:
+        while some := ready.get():
+            yield some
+        done.result()
+
+    with ThreadPoolExecutor(1, "decode-ahead") as pool:
+        done = pool.submit(work)
+        try:
+            yield read()
+        finally:
+            stopped.set()

@@ -1,0 +1,48 @@
+"""Frozen encoders by name. The heavy libraries are imported only when an encoder of their kind is loaded."""
+
+from __future__ import annotations
+
+from pipeline.errors import InputError
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.encoders.base import Encoder, EncoderIdentity
+
+__all__ = ["Encoder", "EncoderIdentity", "encoder_identity", "load_encoder", "output_identity"]
+
+
+def encoder_identity(config: FeaturesConfig) -> EncoderIdentity:
+    """Label and digest of the configured weights, without loading them; a model id is fetched to hash its files.
+
+    Raises `InputError` when the encoder is unknown, or its package or directory is missing.
+    """
+    if config.encoder == "packaged":
+        from pipeline.features.encoders import packaged
+
+        return packaged.identity()
+    raise _unknown(config.encoder)
+
+
+def load_encoder(config: FeaturesConfig, *, device: str | None = None) -> Encoder:
+    """The configured encoder, ready to run on `device` (default: that of the configuration).
+
+    Raises `InputError` when the encoder is unknown, or its package or directory is missing.
+    """
+    if config.encoder == "packaged":
+        from pipeline.features.encoders.packaged import PackagedEncoder
+
+        return PackagedEncoder(config, device=device or config.device)
+    raise _unknown(config.encoder)
+
+
+def output_identity(config: FeaturesConfig) -> dict[str, object]:
+    """All that a feature vector depends on besides the video: what a spec hash takes in.
+
+    `config.OUTPUT_FIELDS` with the digest of the weights in place of the encoder's name.
+    """
+    fields = {name: getattr(config, name) for name in config.OUTPUT_FIELDS}
+    return fields | {"encoder": encoder_identity(config).digest}
+
+
+def _unknown(name: str) -> InputError:
+    return InputError(
+        f"encoder={name!r} is unknown; choose packaged, hf:<Hugging Face id or local directory> or torchvision:s3d"
+    )

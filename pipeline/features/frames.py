@@ -1,0 +1,241 @@
+"""From a video file to the few small frames of each clip that an encoder needs, clip by clip, in flat memory.
+
+Shapes: F frames of a clip for the encoder, T ticks a clip, S side of the encoder's square, G side of the gray square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from pipeline.errors import VideoError
+from pipeline.features.clips import TickClock, clip_count, overlaps
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.decode import open_video, quarter_turns, time_zero, video_stream
+
+__all__ = ["ClipDecoder", "ClipFrames", "ClipRequest"]
+
+_SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_MAX_FAILURES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipRequest:
+    """What an encoder wants to see of every clip."""
+
+    frame_ticks: tuple[int, ...]
+    """Ticks whose frames the encoder sees in colour."""
+    size: int
+    """Side of the square that the whole frame is squeezed to, so that nothing is cropped."""
+    gray_size: int | None = None
+    """Side of a gray square for every tick of the clip, for motion; none when not needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFrames:
+    """One clip, ready for an encoder."""
+
+    index: int
+    """The clip starts at index x clip_seconds."""
+    rgb: NDArray[np.uint8]
+    """Colour frames, shape [F, S, S, 3]."""
+    gray: NDArray[np.uint8] | None
+    """Luma of every tick, shape [T, G, G]."""
+
+    def __post_init__(self) -> None:
+        if self.rgb.dtype != np.uint8 or self.rgb.ndim != 4 or self.rgb.shape[1:] != (*self.rgb.shape[1:2] * 2, 3):
+            raise ValueError(f"frames are uint8 [F, S, S, 3], got {self.rgb.dtype} {self.rgb.shape}")
+        if self.gray is not None and (self.gray.dtype != np.uint8 or self.gray.ndim != 3):
+            raise ValueError(f"gray frames are uint8 [T, G, G], got {self.gray.dtype} {self.gray.shape}")
+
+
+class _Shown:
+    """The frame on screen; scaled on first use and at most once for each need, however many ticks show it."""
+
+    def __init__(self, frame: VideoFrame, scalers: tuple[VideoReformatter, VideoReformatter]) -> None:
+        self._frame = frame
+        self._scalers = scalers
+        self._rgb: NDArray[np.uint8] | None = None
+        self._gray: NDArray[np.uint8] | None = None
+
+    def rgb(self, size: int) -> NDArray[np.uint8]:
+        if self._rgb is None:
+            self._rgb = self._scale(self._scalers[0], size, "rgb24")
+        return self._rgb
+
+    def gray(self, size: int) -> NDArray[np.uint8]:
+        if self._gray is None:
+            self._gray = self._scale(self._scalers[1], size, "gray")
+        return self._gray
+
+    def _scale(self, scaler: VideoReformatter, size: int, pixel_format: str) -> NDArray[np.uint8]:
+        small = scaler.reformat(
+            self._frame, width=size, height=size, format=pixel_format, interpolation=_SCALING, threads=1
+        )
+        plane = small.planes[0]
+        channels = 3 if pixel_format == "rgb24" else 1
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(size, plane.line_size)[:, : size * channels]
+        image = rows.reshape(size, size, channels) if channels > 1 else rows
+        # A square may be turned after scaling at a fraction of the cost.
+        return np.rot90(image, quarter_turns(self._frame))
+
+
+class ClipDecoder:
+    """Iterates over the undamaged clips of a file, in order; the counters are final when the iteration ends.
+
+    Raises `VideoError` (see `decode.REASONS`), also when not one whole clip comes out. Good for one iteration.
+    """
+
+    def __init__(self, path: str | Path, request: ClipRequest, config: FeaturesConfig) -> None:
+        self._path, self._request, self._config = path, request, config
+        self._clock = TickClock(config.rate)
+        self._scalers = (VideoReformatter(), VideoReformatter())
+        self._zero: Fraction | None = None
+        self._now: Fraction | None = None
+        self._shown: _Shown | None = None
+        self._shown_until = Fraction(0)
+        self._filling: ClipFrames | None = None
+        self._held: ClipFrames | None = None
+        self._damaged_since: Fraction | None = None
+        self.damaged: list[tuple[Fraction, Fraction]] = []
+        """Half-open ranges in seconds whose frames could not be trusted."""
+        self.frames_decoded = 0
+        self.clips = 0
+
+    def __iter__(self) -> Iterator[ClipFrames]:
+        with open_video(self._path, max_pixels=self._config.max_pixels) as container:
+            stream = video_stream(container, max_pixels=self._config.max_pixels)
+            for other in container.streams:
+                if other.index != stream.index:
+                    other.discard = Discard.all
+            self._zero = time_zero(container)
+            for packet in self._packets(container, stream):
+                for frame in self._decode(packet):
+                    yield from self._accept(frame)
+            declared = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        yield from self._finish(declared)
+        if not self.clips:
+            length = f"one clip of {self._config.clip_seconds:g} s"
+            if self.damaged:
+                raise VideoError("undecodable", f"the file is damaged and does not hold {length} unharmed")
+            raise VideoError("too-short", f"{float(self._shown_until):.3f} s is less than {length}")
+
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+        """Packets, the flushing one last; a demuxer that fails is asked again, as it may have moved past the damage."""
+        for _ in range(_MAX_FAILURES):
+            try:
+                yield from container.demux(stream)
+            except av.FFmpegError:
+                self._open_damage()
+            else:
+                return
+
+    def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        if packet.is_corrupt:
+            self._open_damage()
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            self._open_damage()
+            return []
+        self.frames_decoded += len(frames)
+        return frames
+
+    def _seconds(self, frame: VideoFrame) -> Fraction | None:
+        """Presentation time from time zero: the container's start, else the first frame."""
+        if frame.pts is None or frame.time_base is None:
+            return None
+        seconds = frame.pts * frame.time_base
+        if self._zero is None:
+            self._zero = seconds
+        return seconds - self._zero
+
+    def _accept(self, frame: VideoFrame) -> Iterator[ClipFrames]:
+        """Show a new frame from its time on; a damaged one, and all that build on it, only mark the damage."""
+        seconds = self._seconds(frame)
+        if frame.is_corrupt:
+            self._open_damage()
+        if self._damaged_since is not None:
+            if frame.is_corrupt or not frame.key_frame or seconds is None:
+                return
+            if seconds > self._damaged_since:
+                self.damaged.append((self._damaged_since, seconds))
+            self._damaged_since = None
+        if seconds is None:
+            seconds = self._shown_until
+        if self._now is not None and seconds <= self._now:
+            return
+        limit = self._config.max_seconds
+        if seconds > limit:
+            raise VideoError("too-long", f"a frame at {float(seconds):.0f} s is above max_seconds={limit:g}")
+        step = 1 / self._config.rate if self._now is None else seconds - self._now
+        length = frame.duration * frame.time_base if frame.duration and frame.time_base else step
+        self._now, self._shown_until = seconds, seconds + length
+        successor = _Shown(frame, self._scalers)
+        yield from self._show(self._shown or successor, self._clock.until(seconds))
+        self._shown = successor
+
+    def _open_damage(self) -> None:
+        if self._damaged_since is None:
+            self._damaged_since = self._shown_until
+
+    def _show(self, shown: _Shown, ticks: range) -> Iterator[ClipFrames]:
+        """Give a frame to these ticks; a full clip comes out once the video is known to last to its end."""
+        whole = clip_count(self._shown_until, self._config.clip_length)
+        if self._held is not None and self._held.index < whole:
+            yield from self._release(self._held)
+            self._held = None
+        for tick in ticks:
+            clip = self._place(tick, shown)
+            if clip is not None and clip.index < whole:
+                yield from self._release(clip)
+            elif clip is not None:
+                self._held = clip
+
+    def _place(self, tick: int, shown: _Shown) -> ClipFrames | None:
+        """Put a frame where a tick wants it; the clip, when this tick was its last."""
+        config, request = self._config, self._request
+        index, position = divmod(tick, config.ticks_per_clip)
+        if self._filling is None:
+            rgb = np.empty((len(request.frame_ticks), request.size, request.size, 3), np.uint8)
+            gray = None
+            if request.gray_size is not None:
+                gray = np.empty((config.ticks_per_clip, request.gray_size, request.gray_size), np.uint8)
+            self._filling = ClipFrames(index=index, rgb=rgb, gray=gray)
+        clip = self._filling
+        for slot, wanted in enumerate(request.frame_ticks):
+            if wanted == position:
+                clip.rgb[slot] = shown.rgb(request.size)
+        if clip.gray is not None and request.gray_size is not None:
+            clip.gray[position] = shown.gray(request.gray_size)
+        if position < config.ticks_per_clip - 1:
+            return None
+        self._filling = None
+        return clip
+
+    def _release(self, clip: ClipFrames) -> Iterator[ClipFrames]:
+        length = self._config.clip_length
+        if not overlaps(clip.index * length, (clip.index + 1) * length, self.damaged):
+            self.clips += 1
+            yield clip
+
+    def _finish(self, declared: Fraction | None) -> Iterator[ClipFrames]:
+        """Let the last frame stand for its own time, and call damaged what the header promised beyond it."""
+        end, length = self._shown_until, self._config.clip_length
+        missing = declared is not None and declared - end > length
+        if self._damaged_since is not None or missing:
+            self.damaged.append((end, max(end, declared or end)))
+        if self._shown is not None:
+            yield from self._show(self._shown, self._clock.until(clip_count(end, length) * length))
