@@ -1,0 +1,153 @@
+"""A Jobs API that runs no jobs, over real HTTP, and the little of Airflow that the operator touches."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+TOKEN = "token-" + secrets.token_hex(16)
+
+
+@dataclass
+class FakeJob:
+    status: str
+    message: str = ""
+    error_type: str | None = None
+    exit_code: int | None = None
+    logs: str = ""
+    start_time: int = 1_700_000_000_000
+    request: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class FakeJobsApi:
+    """Answers as Ray 2.60 does: 404 for unknown ids, 500 with a traceback for used ones, 401 and 403 for tokens."""
+
+    url: str = ""
+    token: str | None = TOKEN
+    jobs: dict[str, FakeJob] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    new_job_status: str = "RUNNING"
+    failing_answers: int = 0
+    delay_seconds: float = 0.0
+    hide_once: set[str] = field(default_factory=set)
+    lose_submit_answer: bool = False
+    refuse_with: str | None = None
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.calls.append((request.method, request.path))
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        if self.failing_answers > 0:
+            self.failing_answers -= 1
+            return web.Response(status=503, text="head is restarting")
+        sent = request.headers.get("Authorization", "")
+        if self.token is not None and not sent:
+            return web.Response(status=401, text="Unauthorized: Missing authentication token")
+        if self.token is not None and sent != f"Bearer {self.token}":
+            return web.Response(status=403, text="Forbidden: Invalid authentication token")
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def submit(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        submission_id = body["submission_id"]
+        if self.refuse_with is not None:
+            return web.Response(status=400, text=self.refuse_with)
+        if submission_id in self.jobs:
+            text = f"Traceback ...\nValueError: Job with submission_id {submission_id} already exists. Please use ..."
+            return web.Response(status=500, text=text)
+        self.jobs[submission_id] = FakeJob(self.new_job_status, request=body)
+        if self.lose_submit_answer:
+            self.lose_submit_answer = False
+            return web.Response(status=502, text="proxy: upstream went away")
+        return web.json_response({"job_id": submission_id, "submission_id": submission_id})
+
+    async def status(self, request: web.Request) -> web.Response:
+        submission_id = request.match_info["id"]
+        job = self.jobs.get(submission_id)
+        if submission_id in self.hide_once:
+            self.hide_once.discard(submission_id)
+            job = None
+        if job is None:
+            return web.Response(status=404, text=f"Job {submission_id} does not exist")
+        return web.json_response(
+            {
+                "type": "SUBMISSION",
+                "submission_id": submission_id,
+                "status": job.status,
+                "message": job.message,
+                "error_type": job.error_type,
+                "driver_exit_code": job.exit_code,
+                "start_time": job.start_time,
+            }
+        )
+
+    async def logs(self, request: web.Request) -> web.Response:
+        return web.json_response({"logs": self.jobs[request.match_info["id"]].logs})
+
+    async def stop(self, request: web.Request) -> web.Response:
+        submission_id = request.match_info["id"]
+        if submission_id not in self.jobs:
+            return web.Response(status=404, text=f"Job {submission_id} does not exist")
+        self.stopped.append(submission_id)
+        self.jobs[submission_id].status = "STOPPED"
+        return web.json_response({"stopped": True})
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self.guard])
+        app.router.add_post("/api/jobs/", self.submit)
+        app.router.add_get("/api/jobs/{id}", self.status)
+        app.router.add_get("/api/jobs/{id}/logs", self.logs)
+        app.router.add_post("/api/jobs/{id}/stop", self.stop)
+        return app
+
+
+def serve(app: web.Application) -> Iterator[str]:
+    """Serve the application from a thread with its own loop; yields its address."""
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+    port = 0
+
+    async def start() -> web.AppRunner:
+        nonlocal port
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        return runner
+
+    def main() -> None:
+        asyncio.set_event_loop(loop)
+        runner = loop.run_until_complete(start())
+        ready.set()
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=main, daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    yield f"http://127.0.0.1:{port}"
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+
+
+class FakeTaskInstance:
+    """As much of a task instance as the operator touches."""
+
+    def __init__(self, run_id: str = "manual__1", map_index: int = -1) -> None:
+        self.dag_id, self.task_id, self.run_id, self.map_index = "dag", "task", run_id, map_index
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
