@@ -25,13 +25,12 @@ from pipeline.errors import InputError, VideoError
 
 __all__ = [
     "REASONS",
-    "Cue",
     "SubtitleTrack",
     "VideoProbe",
     "open_video",
     "probe",
     "quarter_turns",
-    "read_cues",
+    "read_subtitles",
     "time_zero",
     "video_stream",
 ]
@@ -41,24 +40,16 @@ REASONS = ("undecodable", "no-video-stream", "too-short", "too-large", "too-long
 
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,gif,flv,asf"
 _TEXT_CODECS = frozenset({"mov_text", "subrip", "srt", "webvtt", "ass", "ssa", "text"})
+_OTHER_TAGS = {"cs": "cze", "de": "ger", "el": "gre", "es": "spa", "ja": "jpn", "nl": "dut", "pl": "pol", "pt": "por",
+               "sv": "swe", "tr": "tur", "zh": "chi"}  # fmt: skip
+"""ISO 639-2 tags in files that do not begin with the two-letter code."""
 _ASS_OVERRIDES = re.compile(r"\{\\[^}]*\}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cue:
-    """One caption: what is said between two times, in seconds from the start of the video."""
-
-    start_seconds: float
-    end_seconds: float
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubtitleTrack:
     """An embedded subtitle track."""
 
-    index: int
-    """Stream index in the container, as `read_cues` takes it."""
     codec: str
     language: str | None
     """As tagged, usually ISO 639-2 (`eng`)."""
@@ -143,7 +134,7 @@ def probe(path: str | Path, *, max_pixels: int = 36_000_000) -> VideoProbe:
             duration = container.duration / av.time_base
         return VideoProbe(
             container=container.format.name,
-            codec=stream.codec_context.name,
+            codec=stream.codec.canonical_name,
             width=frame.width,
             height=frame.height,
             rotation=90 * quarter_turns(frame),
@@ -157,36 +148,40 @@ def probe(path: str | Path, *, max_pixels: int = 36_000_000) -> VideoProbe:
 
 def _describe(track: SubtitleStream) -> SubtitleTrack:
     codec = track.codec_context.name if track.codec_context else "unknown"
-    return SubtitleTrack(index=track.index, codec=codec, language=track.language, is_text=codec in _TEXT_CODECS)
+    return SubtitleTrack(codec=codec, language=track.language, is_text=codec in _TEXT_CODECS)
 
 
-def read_cues(path: str | Path, *, track: int | None = None) -> tuple[Cue, ...]:
-    """Cues of an embedded text track (by stream index; default: the first text track), in time order.
+def read_subtitles(path: str | Path, *, language: str = "") -> list[tuple[float, float, str]]:
+    """(start seconds, end seconds, text) of an embedded text track in time order; lines of a cue end in a newline.
 
-    Empty when there is no text track. Raises `InputError` for an index that is no text track, and `VideoError`.
+    `language` is a two- or three-letter code: a track tagged so is taken before an untagged one, and one tagged
+    otherwise never; without it the first text track is taken. Empty when there is none. Raises `VideoError`.
     """
     with open_video(path) as container:
         tracks = [s for s in container.streams.subtitles if _describe(s).is_text]
-        if track is not None:
-            tracks = [s for s in tracks if s.index == track]
-            if not tracks:
-                raise InputError(f"track={track} is no text subtitle track of this file; `probe` lists them")
+        if language:
+            tagged = [s for s in tracks if _speaks(s.language, language)]
+            tracks = tagged or [s for s in tracks if s.language in (None, "und")]
         if not tracks:
-            return ()
+            return []
         zero = time_zero(container) or Fraction(0)
         cues = []
         for packet in container.demux(tracks[0]):
             if packet.pts is None or not packet.duration:
                 continue
             start = packet.pts * packet.time_base - zero
-            text = " ".join(filter(None, (_plain(s) for s in packet.decode() if isinstance(s, AssSubtitle))))
-            if text:
-                end = start + packet.duration * packet.time_base
-                cues.append(Cue(start_seconds=max(0.0, float(start)), end_seconds=float(end), text=text))
-        return tuple(sorted(cues, key=lambda cue: (cue.start_seconds, cue.end_seconds)))
+            text = "\n".join(_plain(s) for s in packet.decode() if isinstance(s, AssSubtitle))
+            if text.strip():
+                cues.append((float(start), float(start + packet.duration * packet.time_base), text))
+        return sorted(cues)
+
+
+def _speaks(tag: str | None, language: str) -> bool:
+    short = language.lower()[:2]
+    return tag is not None and (tag.lower()[:2] == short or tag.lower() == _OTHER_TAGS.get(short))
 
 
 def _plain(subtitle: AssSubtitle) -> str:
-    """Text of an ASS event without override tags and line breaks (FFmpeg turns every text format into ASS)."""
+    """Text of an ASS event without override tags (FFmpeg turns every text format into ASS)."""
     text = _ASS_OVERRIDES.sub("", subtitle.dialogue.decode("utf-8", "replace"))
-    return " ".join(text.replace("\\N", " ").replace("\\n", " ").replace("\\h", " ").split())
+    return text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
