@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipeline.runtime.storage import Store
 
-__all__ = ["read_table", "table_bytes"]
+__all__ = ["read_table", "table_bytes", "vectors_of"]
 
 ROW_GROUP_ROWS = 16_384
 
@@ -33,3 +35,10 @@ def read_table(store: Store, path: str, columns: list[str] | None = None) -> pa.
     """One Parquet object, all of it or some columns."""
     with store.open(path) as source:
         return pq.read_table(source, columns=columns)
+
+
+def vectors_of(table: pa.Table, column: str = "feature") -> NDArray[np.float32]:
+    """A column of fixed-size float32 lists as an array [N, D]."""
+    values = table[column].combine_chunks()
+    dimension = values.type.list_size
+    return np.asarray(values.flatten().to_numpy(zero_copy_only=False), dtype=np.float32).reshape(-1, dimension)

@@ -27,7 +27,9 @@ def digest(value: object) -> str:
 
 
 def output_config(config: Any) -> dict[str, Any]:
-    """The fields of a config dataclass that change its stage's output, ready for JSON."""
+    """The fields of a config dataclass that change its stage's output, ready for JSON; a dict stands for itself."""
+    if isinstance(config, dict):
+        return config
     left_out: Iterable[str] = getattr(type(config), "NOT_IN_SPEC", ())
     fields = dataclasses.asdict(config)
     return {name: value for name, value in fields.items() if name not in set(left_out)}

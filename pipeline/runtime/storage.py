@@ -19,9 +19,9 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, VideoError
 
-__all__ = ["Store", "file_sha256", "open_filesystem", "sha256"]
+__all__ = ["Store", "fetch", "file_sha256", "open_filesystem", "sha256"]
 
 _COPY_BYTES = 1 << 20
 _TEMPORARY_PREFIX = ".part-"
@@ -54,6 +54,20 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
             f"cannot open {url!r}: {error}; use a path, file://, s3://, or install the fsspec filesystem of that protocol"
         ) from error
     return filesystem, path
+
+
+def fetch(url: str, target: Path) -> str:
+    """Copy a source video here and return its sha256. Raises VideoError when it is gone."""
+    filesystem, path = open_filesystem(url)
+    digest = hashlib.sha256()
+    try:
+        with filesystem.open(path, "rb") as source, target.open("wb") as sink:
+            while block := source.read(_COPY_BYTES):
+                digest.update(block)
+                sink.write(block)
+    except FileNotFoundError as error:
+        raise VideoError("vanished", f"{url} is not there any more") from error
+    return digest.hexdigest()
 
 
 class Store:

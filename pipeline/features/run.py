@@ -1,0 +1,30 @@
+"""Features: every tar becomes one Parquet file of clip vectors, on as many actors as there are."""
+
+from __future__ import annotations
+
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.encoders import output_identity
+from pipeline.features.worker import FeaturesWorker
+from pipeline.runtime.executor import Executor
+from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.manifest import Manifest
+from pipeline.runtime.shards import ShardCommit, ShardTask, run_shards
+from pipeline.runtime.spec import digest, stage_spec
+from pipeline.stages import get_stage
+
+__all__ = ["run"]
+
+_STAGE = get_stage("features")
+
+
+def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
+    """Encode the batch. The spec holds the digest of the weights, not their path."""
+    shards = inputs.one("shard")
+    identity = output_identity(config)
+    spec = stage_spec(_STAGE, identity, upstream=[shards.spec])
+    commit = ShardCommit(
+        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=identity, sources=inputs.sources,
+        expected_videos=shards.counts.get("videos", 0),
+    )  # fmt: skip
+    tasks = [ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in shards.outputs]
+    return run_shards(commit, tasks, worker=FeaturesWorker, arguments=(config, inputs.store), executor=executor)

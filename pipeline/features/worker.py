@@ -1,0 +1,89 @@
+"""One shard of features: decode and encode every video of one tar."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import VideoError
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.core import VideoFeatures, encode_video
+from pipeline.features.encoders import load_encoder
+from pipeline.runtime.manifest import Output, Reject
+from pipeline.runtime.parquet import table_bytes
+from pipeline.runtime.shards import ShardTask, finish
+from pipeline.runtime.storage import Store
+from pipeline.runtime.tar import read_members
+
+__all__ = ["FeaturesWorker", "features_schema"]
+
+_COPY_BYTES = 1 << 20
+
+
+def features_schema(dimension: int) -> pa.Schema:
+    """One row a clip; `feature` is float32 [dimension]."""
+    return pa.schema(
+        [
+            ("video_id", pa.string()), ("clip", pa.int32()), ("start_seconds", pa.float64()),
+            ("end_seconds", pa.float64()), ("feature", pa.list_(pa.float32(), dimension)),
+        ]
+    )  # fmt: skip
+
+
+class FeaturesWorker:
+    """Loads the encoder once, then turns tars into Parquet of clip vectors."""
+
+    def __init__(self, config: FeaturesConfig, store: Store) -> None:
+        self._config = config
+        self._store = store
+        self._encoder = load_encoder(config)
+
+    def __call__(self, task: ShardTask) -> Output:
+        schema = features_schema(self._encoder.dimension)
+        tables: list[pa.Table] = [schema.empty_table()]
+        rejects: list[Reject] = []
+        with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
+            for metadata, path in self._videos(task.payload, Path(folder)):
+                video_id = metadata["video_id"]
+                try:
+                    tables.append(_rows(video_id, encode_video(path, self._encoder, self._config), schema))
+                except VideoError as error:
+                    rejects.append(
+                        Reject(video_id=video_id, uri=metadata["uri"], reason=error.reason, message=str(error))
+                    )
+        table = pa.concat_tables(tables)
+        counts = {"videos": len(tables) - 1, "clips": table.num_rows}
+        return finish(self._store, task, data=table_bytes(table), counts=counts, rejects=rejects)
+
+    def _videos(self, tar_path: str, folder: Path) -> Any:
+        """(metadata, local file) of every sample; the tar is read once, front to back."""
+        with self._store.open(tar_path) as source:
+            metadata: dict[str, Any] = {}
+            for name, reader in read_members(source):
+                if name.endswith(".json"):
+                    metadata = json.loads(reader.read())
+                    continue
+                path = folder / f"video{PurePosixPath(name).suffix}"
+                with path.open("wb") as sink:
+                    while block := reader.read(_COPY_BYTES):
+                        sink.write(block)
+                yield metadata, path
+                path.unlink()
+
+
+def _rows(video_id: str, video: VideoFeatures, schema: pa.Schema) -> pa.Table:
+    count, dimension = video.features.shape
+    flat = pa.array(np.ascontiguousarray(video.features, dtype=np.float32).reshape(-1))
+    columns = [
+        pa.array([video_id] * count, pa.string()),
+        pa.array(np.arange(count, dtype=np.int32)),
+        pa.array(video.start_seconds, pa.float64()),
+        pa.array(video.end_seconds, pa.float64()),
+        pa.FixedSizeListArray.from_arrays(flat, dimension),
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)

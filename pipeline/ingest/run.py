@@ -1,0 +1,103 @@
+"""Ingest: a batch's prefix of videos becomes the catalog, in parts of a fixed membership."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.errors import InputError
+from pipeline.ingest.config import IngestConfig
+from pipeline.ingest.core import PartPayload, SourceFile, find_videos
+from pipeline.ingest.worker import IngestWorker
+from pipeline.runtime.executor import Executor
+from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.manifest import Manifest, load_manifest
+from pipeline.runtime.parquet import read_table
+from pipeline.runtime.plan import Item, extend_plan
+from pipeline.runtime.shards import ShardCommit, ShardTask, load_plan, run_shards, save_plan
+from pipeline.runtime.spec import digest, output_config, stage_spec
+from pipeline.runtime.storage import Store, open_filesystem
+from pipeline.stages import get_stage
+
+__all__ = ["run"]
+
+_STAGE = get_stage("ingest")
+_BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
+    """List the batch, read what is new or changed, commit the catalog. Raises InputError for an unknown batch."""
+    if not _BATCH.fullmatch(inputs.batch):
+        raise InputError(f"batch {inputs.batch!r} is no key; use letters, digits, '.', '_' and '-', such as 2026-01-01")
+    source = config.source.replace("{root}", inputs.store.root).replace("{batch}", inputs.batch)
+    files = {file.uri: file for file in find_videos(_listing(source, inputs.batch), config.extensions)}
+    if not files:
+        raise InputError(f"batch {inputs.batch!r} has no videos below {source}; looked for {', '.join(config.extensions)}")
+    spec = stage_spec(_STAGE, config, upstream=())
+    former = load_manifest(inputs.store, _STAGE.name, spec, inputs.batch)
+    if former and former.facts["source"] != source:
+        raise InputError(
+            f"batch {inputs.batch!r} was ingested from {former.facts['source']}, now the source is {source}; "
+            "use another batch key, or another root"
+        )
+    gone = _gone(inputs.store, former, files)
+    commit = ShardCommit(
+        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config), sources=(),
+        expected_videos=len(files) + len(gone), facts={"source": source},
+    )  # fmt: skip
+    items = [Item(key=uri, weight=1) for uri in (*files, *gone)]
+    plan = extend_plan(load_plan(inputs.store, commit.folder), items, limit=config.files_per_part)
+    save_plan(inputs.store, commit.folder, plan)
+    paths = {output.shard: output.path for output in former.outputs} if former else {}
+    tasks = []
+    for number, part in enumerate(plan):
+        present = tuple(files[uri] for uri in part if uri in files)
+        kept = tuple(uri for uri in part if uri in gone)
+        known = digest([spec, *sorted([file.digest for file in present] + [gone[uri] for uri in kept])])
+        payload = PartPayload(files=present, former_path=paths.get(number, ""), keep_uris=kept)
+        tasks.append(ShardTask(shard=number, input_digest=known, payload=payload))
+    return run_shards(commit, tasks, worker=IngestWorker, arguments=(config, inputs.store), executor=executor)
+
+
+def _gone(store: Store, former: Manifest | None, files: Mapping[str, SourceFile]) -> dict[str, str]:
+    """Videos with a committed row that left the source: uri -> source digest. A bucket may expire what was read."""
+    gone = {}
+    for output in former.outputs if former else ():
+        table = read_table(store, output.path, columns=["uri", "source_digest"])
+        for row in table.to_pylist():
+            if row["uri"] not in files:
+                gone[row["uri"]] = row["source_digest"]
+    return gone
+
+
+def _listing(source: str, batch: str) -> dict[str, tuple[int, str]]:
+    """Every object below the prefix: uri -> (size, etag)."""
+    filesystem, path = open_filesystem(source)
+    try:
+        found = filesystem.find(path, detail=True)
+    except FileNotFoundError:
+        found = {}
+    except Exception as error:  # whatever the client raises for a wrong bucket, key or endpoint
+        raise InputError(f"source {source!r} cannot be listed: {type(error).__name__}: {error}; check URL and credentials") from error
+    if not found:
+        parent = source.rstrip("/").rsplit("/", 1)[0]
+        beside = _folders(parent)
+        hint = f"batches there: {', '.join(beside[:10])}" if beside else f"{parent} is empty or missing"
+        raise InputError(f"batch {batch!r} does not exist: nothing lies below {source}; {hint}")
+    local = isinstance(filesystem, LocalFileSystem)
+    listing = {}
+    for name, info in found.items():
+        changed = str(info.get("ETag") or info.get("etag") or info.get("mtime") or "").strip('"')
+        listing[f"file://{name}" if local else filesystem.unstrip_protocol(name)] = (int(info["size"]), changed)
+    return listing
+
+
+def _folders(url: str) -> list[str]:
+    filesystem, path = open_filesystem(url)
+    try:
+        entries = filesystem.ls(path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(e["name"].rstrip("/").rsplit("/", 1)[-1] for e in entries if e["type"] == "directory")

@@ -1,0 +1,105 @@
+"""One catalog part: read every video of a group once, hash, probe, find its captions."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import VideoError
+from pipeline.features.decode import VideoProbe, probe, read_subtitles
+from pipeline.ingest.captions import Cue, clean_cues, parse_captions
+from pipeline.ingest.config import IngestConfig
+from pipeline.ingest.core import CATALOG_SCHEMA, PartPayload, SourceFile
+from pipeline.ingest.speech import Transcriber
+from pipeline.runtime.manifest import Output, Reject
+from pipeline.runtime.parquet import read_table, table_bytes
+from pipeline.runtime.shards import ShardTask, finish
+from pipeline.runtime.storage import Store, fetch, open_filesystem
+
+__all__ = ["IngestWorker"]
+
+class IngestWorker:
+    """Turns a group of source files into rows of the catalog and rejects."""
+
+    def __init__(self, config: IngestConfig, store: Store) -> None:
+        self._config = config
+        self._store = store
+        self._transcribe = Transcriber(config.speech_model) if config.speech_model else None
+
+    def __call__(self, task: ShardTask) -> Output:
+        payload: PartPayload = task.payload
+        former = self._former_rows(payload.former_path)
+        rows: list[dict[str, Any]] = [former[uri] for uri in payload.keep_uris]
+        rejects: list[Reject] = []
+        for file in payload.files:
+            if file.uri in former and former[file.uri]["source_digest"] == file.digest:
+                rows.append(former[file.uri])
+                continue
+            with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
+                local = Path(folder) / f"video{PurePosixPath(file.uri).suffix.lower()}"
+                video_id = ""
+                try:
+                    video_id = fetch(file.uri, local)
+                    if not local.stat().st_size:
+                        raise VideoError("empty", f"{file.uri} has no bytes")
+                    rows.append(self._row(file, video_id, local))
+                except VideoError as error:
+                    rejects.append(Reject(video_id=video_id, uri=file.uri, reason=error.reason, message=str(error)))
+        rows.sort(key=lambda row: row["uri"])
+        table = pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA)
+        return finish(self._store, task, data=table_bytes(table), counts={"videos": len(rows)}, rejects=rejects)
+
+    def _former_rows(self, path: str) -> dict[str, dict[str, Any]]:
+        rows = read_table(self._store, path).to_pylist() if path else []
+        return {row["uri"]: row for row in rows}
+
+    def _row(self, file: SourceFile, video_id: str, local: Path) -> dict[str, Any]:
+        facts = probe(local)
+        cues, source, language, note = self._captions(file, facts, local)
+        return {
+            "video_id": video_id, "uri": file.uri, "size_bytes": local.stat().st_size, "source_digest": file.digest,
+            "container": facts.container, "codec": facts.codec, "width": facts.width, "height": facts.height,
+            "rotation": facts.rotation, "fps": facts.fps, "duration_seconds": facts.duration_seconds,
+            "has_audio": facts.has_audio, "title": PurePosixPath(file.uri).stem, "caption_source": source,
+            "caption_language": language, "caption_note": note,
+            "cues": [{"start_seconds": c.start_seconds, "end_seconds": c.end_seconds, "text": c.text} for c in cues],
+        }  # fmt: skip
+
+    def _captions(self, file: SourceFile, facts: VideoProbe, local: Path) -> tuple[list[Cue], str, str, str]:
+        """Cues, their source, language, and what went wrong on the way; a video without captions is legal."""
+        notes = []
+        for uri, _ in file.sidecars:
+            suffix = PurePosixPath(uri).suffix.lower()
+            try:
+                cues = parse_captions(_read(uri), suffix)
+            except ValueError as error:
+                notes.append(f"{uri}: {error}")
+                continue
+            if cues:
+                return cues, suffix.removeprefix("."), _language_of(uri), "; ".join(notes)
+        if facts.subtitles:
+            cues = clean_cues(read_subtitles(local, language=self._config.language))
+            if cues:
+                return cues, "embedded", self._config.language, "; ".join(notes)
+        if self._transcribe and facts.has_audio:
+            cues, language = self._transcribe(local)
+            if cues:
+                return cues, "speech", language, "; ".join(notes)
+        return [], "none", "", "; ".join(notes)
+
+
+def _read(uri: str) -> bytes:
+    filesystem, path = open_filesystem(uri)
+    try:
+        return bytes(filesystem.cat_file(path))
+    except FileNotFoundError as error:
+        raise ValueError("vanished since it was listed") from error
+
+
+def _language_of(uri: str) -> str:
+    """`talk.en.vtt` -> `en`."""
+    parts = PurePosixPath(uri).name.split(".")
+    return parts[-2] if len(parts) > 2 and 2 <= len(parts[-2]) <= 5 and parts[-2] != "info" else ""

@@ -1,0 +1,83 @@
+"""Checkpoints on the store: a folder a step, whole once its `_checkpoint.json` stands."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.pretrain.checkpoint import load_model, save_model
+from pipeline.pretrain.model import VideoBert
+from pipeline.pretrain.state import TrainState, load_state, save_state
+from pipeline.runtime.manifest import Output
+from pipeline.runtime.spec import canonical_json
+from pipeline.runtime.storage import Store, file_sha256
+
+__all__ = ["Checkpoint", "find_checkpoint", "restore", "write_checkpoint"]
+
+_COMMIT = "_checkpoint.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A committed step."""
+
+    step: int
+    folder: str
+    """Relative to the root; a Hugging Face model directory."""
+    files: tuple[Output, ...]
+
+
+def write_checkpoint(
+    store: Store, model_folder: str, model: VideoBert, state: TrainState, extra: Mapping[str, bytes]
+) -> Checkpoint:
+    """Upload weights, optimiser and `extra` files (the tokenizer), then the commit over them."""
+    folder = f"{model_folder}/step-{state.step:07d}"
+    with tempfile.TemporaryDirectory(prefix="videobert-") as temporary:
+        local = Path(temporary)
+        save_model(model, local)
+        save_state(_without_clock(state), local)
+        for name, data in extra.items():
+            (local / name).write_bytes(data)
+        files = []
+        for number, path in enumerate(sorted(local.iterdir())):
+            target = f"{folder}/{path.name}"
+            store.upload(path, target)
+            files.append(
+                Output(
+                    shard=number, input_digest="", path=target, sha256=file_sha256(path),
+                    size_bytes=path.stat().st_size, counts={},
+                )
+            )  # fmt: skip
+    checkpoint = Checkpoint(step=state.step, folder=folder, files=tuple(files))
+    store.write(f"{folder}/{_COMMIT}", canonical_json(dataclasses.asdict(checkpoint)))
+    return checkpoint
+
+
+def find_checkpoint(store: Store, model_folder: str) -> Checkpoint | None:
+    """The last whole step, or None. A step whose files are missing or short counts as not written."""
+    present = store.list(model_folder)
+    for path in sorted((p for p in present if p.endswith(f"/{_COMMIT}")), reverse=True):
+        raw: dict[str, Any] = json.loads(store.read(path))
+        files = tuple(Output(**{**file, "rejects": ()}) for file in raw.pop("files"))
+        if all(present.get(file.path) == file.size_bytes for file in files):
+            return Checkpoint(files=files, **raw)
+    return None
+
+
+def restore(store: Store, checkpoint: Checkpoint) -> tuple[VideoBert, TrainState]:
+    """Model and training state of a step, bit for bit."""
+    with tempfile.TemporaryDirectory(prefix="videobert-") as temporary:
+        local = Path(temporary)
+        for file in checkpoint.files:
+            store.download(file.path, local / file.path.rsplit("/", 1)[-1])
+        return load_model(local), load_state(local)
+
+
+def _without_clock(state: TrainState) -> TrainState:
+    """Speeds differ from run to run; a checkpoint is a function of its inputs."""
+    curve = [{k: v for k, v in record.items() if k != "tokens_per_second"} for record in state.curve]
+    return dataclasses.replace(state, curve=curve)

@@ -1,0 +1,85 @@
+"""What every training worker runs, in this process or under Ray Train: load, resume, train, checkpoint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+
+from pipeline.codebook.artifact import TOKENIZER_FILES, load_codebook, output_named
+from pipeline.pretrain.checkpoints import find_checkpoint, restore, write_checkpoint
+from pipeline.pretrain.config import PretrainConfig
+from pipeline.pretrain.model import VideoBert
+from pipeline.pretrain.state import TrainState
+from pipeline.pretrain.train import train
+from pipeline.pretrain.vocabulary import Vocabulary
+from pipeline.runtime.manifest import Manifest
+from pipeline.runtime.progress import clock_text
+from pipeline.runtime.split import is_held_out
+from pipeline.runtime.storage import Store
+from pipeline.tokens.core import from_json
+from pipeline.tokens.read import read_samples
+from pipeline.tokens.records import TokenizedVideo
+
+__all__ = ["TrainJob", "training_videos"]
+
+_LOG = logging.getLogger("videobert")
+_EVERY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob:
+    """Everything a worker needs; small, since it travels to every worker."""
+
+    config: PretrainConfig
+    store: Store
+    folder: str
+    """The model's folder, relative to the root."""
+    codebook: Manifest
+    tokens: tuple[Manifest, ...]
+
+    def __call__(self, rank: int, world_size: int) -> None:
+        """Train from the last checkpoint to the end; only rank 0 writes."""
+        model, state = self._model()
+        videos = training_videos(self.store, self.tokens, self.codebook)
+        extra = {name: self.store.read(output_named(self.codebook, name).path) for name in TOKENIZER_FILES}
+        started, logged, total = time.monotonic(), 0.0, 0
+
+        def on_step(record: dict[str, float]) -> None:
+            nonlocal logged
+            now = time.monotonic()
+            if rank == 0 and now - logged >= _EVERY_SECONDS:
+                logged = now
+                _LOG.info("pretrain: %s", _progress_line(record, now - started))
+
+        def on_checkpoint(current: VideoBert, at: TrainState) -> None:
+            if rank == 0:
+                write_checkpoint(self.store, self.folder, current, at, extra)
+
+        if state.step:
+            _LOG.info("pretrain: resuming at step %d", state.step)
+        train(
+            model, videos, self.config, state=state, rank=rank, world_size=world_size, on_step=on_step,
+            on_checkpoint=on_checkpoint,
+        )  # fmt: skip
+
+    def _model(self) -> tuple[VideoBert, TrainState]:
+        if checkpoint := find_checkpoint(self.store, self.folder):
+            return restore(self.store, checkpoint)
+        codebook = load_codebook(self.store, self.codebook)
+        words = json.loads(self.store.read(output_named(self.codebook, "tokenizer.json").path))["model"]["vocab"]
+        vocabulary = Vocabulary.from_wordpiece(words, leaves=len(codebook.centroids))
+        return VideoBert.create(self.config, vocabulary=vocabulary, centroids_NF=codebook.centroids), TrainState()
+
+
+def training_videos(store: Store, tokens: tuple[Manifest, ...], codebook: Manifest) -> list[TokenizedVideo]:
+    """The videos of the training share, sorted by content so that batches and shards do not matter."""
+    fraction = codebook.facts["heldout_fraction"]
+    samples = (s for s in read_samples(store, tokens) if not is_held_out(s["video_id"], fraction))
+    return sorted((from_json(sample) for sample in samples), key=lambda video: video.video_id)
+
+
+def _progress_line(record: dict[str, float], seconds: float) -> str:
+    speed = record["tokens_per_second"]
+    return f"step {record['step']:,.0f}, loss {record['loss']:.3f}, {speed:,.0f} tokens/s, {clock_text(seconds)} gone"

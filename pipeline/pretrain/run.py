@@ -1,0 +1,56 @@
+"""Pretrain: the tokens of some batches become one VideoBERT in Hugging Face layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.pretrain.card import model_card
+from pipeline.pretrain.checkpoints import Checkpoint, find_checkpoint
+from pipeline.pretrain.config import PretrainConfig
+from pipeline.pretrain.job import TrainJob
+from pipeline.runtime.corpus import commit_files, committed
+from pipeline.runtime.executor import Executor
+from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.manifest import Manifest, folder_of
+from pipeline.runtime.spec import output_config, stage_spec
+from pipeline.stages import get_stage
+
+__all__ = ["run"]
+
+_STAGE = get_stage("pretrain")
+
+
+def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
+    """Train, or resume, or find it done. Raises InputError when the tokens are of different codebooks."""
+    tokens, codebook = inputs.upstream["tokens"], inputs.one("codebook")
+    foreign = sorted({m.facts["codebook_spec"] for m in tokens} - {codebook.spec})
+    if foreign or not tokens:
+        raise InputError(
+            f"the tokens are of codebook {', '.join(foreign) or '(none)'}, the model's is {codebook.spec}; "
+            "tokenise every batch with one codebook"
+        )
+    upstream = [f"{source.stage}:{source.batch}:{source.digest}" for source in inputs.sources]
+    spec = stage_spec(_STAGE, config, upstream=upstream)
+    if done := committed(inputs.store, _STAGE, spec):
+        return done
+    folder = folder_of(_STAGE, spec, "")
+    executor.train(TrainJob(config=config, store=inputs.store, folder=folder, codebook=codebook, tokens=tokens))
+    last = find_checkpoint(inputs.store, folder)
+    assert last is not None  # training ends with a checkpoint
+    facts: dict[str, Any] = {
+        "step": last.step, "directory": last.folder, "codebook_spec": codebook.spec,
+        "feature_spec": codebook.facts["feature_spec"], "heldout_fraction": codebook.facts["heldout_fraction"],
+        "batches": [manifest.batch for manifest in tokens],
+    }  # fmt: skip
+    card = model_card(spec, facts, [manifest.counts for manifest in tokens])
+    manifest = commit_files(
+        inputs, _STAGE, spec, {"README.md": card}, config=output_config(config), facts=facts, written=last.files
+    )
+    _remove_former_steps(inputs, folder, last)
+    return manifest
+
+
+def _remove_former_steps(inputs: Inputs, folder: str, last: Checkpoint) -> None:
+    stale = [path for path in inputs.store.list(folder) if "/step-" in path and not path.startswith(f"{last.folder}/")]
+    inputs.store.delete(stale)

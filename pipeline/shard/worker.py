@@ -1,0 +1,55 @@
+"""One tar: the original bytes of its videos, checked against the catalog, with their metadata."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import VideoError
+from pipeline.runtime.manifest import Output, Reject
+from pipeline.runtime.shards import ShardTask, write_receipt
+from pipeline.runtime.storage import Store, fetch, file_sha256
+from pipeline.runtime.tar import TarWriter
+from pipeline.shard.core import member_name, metadata_bytes
+
+__all__ = ["ShardWorker"]
+
+
+class ShardWorker:
+    """Packs the catalog rows of one shard."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __call__(self, task: ShardTask) -> Output:
+        rejects: list[Reject] = []
+        packed = 0
+        with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
+            tar_path, video_path = Path(folder) / "shard.tar", Path(folder) / "video"
+            with tar_path.open("wb") as sink:
+                tar = TarWriter(sink)
+                for row in task.payload:
+                    try:
+                        _fetch_exactly(row, video_path)
+                    except VideoError as error:
+                        rejects.append(Reject(video_id=row["video_id"], uri=row["uri"], reason=error.reason, message=str(error)))
+                        continue
+                    # WebDataset groups neighbours of one key; the metadata comes first, so a stream reads it before the bytes.
+                    tar.add(f"{row['video_id']}.json", metadata_bytes(row))
+                    tar.add_file(member_name(row), video_path)
+                    packed += 1
+                tar.close()
+            self._store.upload(tar_path, task.path)
+            return write_receipt(
+                self._store, task, digest=file_sha256(tar_path), size_bytes=tar_path.stat().st_size,
+                counts={"videos": packed}, rejects=rejects,
+            )  # fmt: skip
+
+
+def _fetch_exactly(row: dict[str, Any], target: Path) -> None:
+    found = fetch(row["uri"], target)
+    if found != row["video_id"]:
+        raise VideoError(
+            "changed", f"{row['uri']} has other bytes ({found[:12]}) than when it was ingested ({row['video_id'][:12]}); run ingest again"
+        )

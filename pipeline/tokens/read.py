@@ -1,0 +1,31 @@
+"""Reading committed token shards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.runtime.manifest import Manifest
+from pipeline.runtime.storage import Store
+from pipeline.runtime.tar import read_members
+
+__all__ = ["read_samples", "read_shard"]
+
+
+def read_shard(store: Store, path: str) -> Iterator[dict[str, Any]]:
+    """Samples of one tar, in order; `tokens.core.from_json` makes records of them."""
+    with store.open(path) as source:
+        for _, reader in read_members(source):
+            yield json.loads(reader.read())
+
+
+def read_samples(store: Store, manifests: tuple[Manifest, ...]) -> Iterator[dict[str, Any]]:
+    """Samples of several batches; a video that lies in more than one batch comes once."""
+    seen: set[str] = set()
+    for manifest in manifests:
+        for output in manifest.outputs:
+            for sample in read_shard(store, output.path):
+                if sample["video_id"] not in seen:
+                    seen.add(sample["video_id"])
+                    yield sample

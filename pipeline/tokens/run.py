@@ -1,0 +1,45 @@
+"""Tokens: features and captions of a batch become token sequences, shard by shard."""
+
+from __future__ import annotations
+
+from pipeline.errors import InputError
+from pipeline.runtime.executor import Executor
+from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.manifest import Manifest
+from pipeline.runtime.parquet import read_table
+from pipeline.runtime.shards import ShardCommit, ShardTask, run_shards
+from pipeline.runtime.spec import digest, output_config, stage_spec
+from pipeline.shard.core import unique_videos
+from pipeline.stages import get_stage
+from pipeline.tokens.config import TokensConfig
+from pipeline.tokens.worker import TokensWorker
+
+__all__ = ["run"]
+
+_STAGE = get_stage("tokens")
+_COLUMNS = ["video_id", "uri", "title", "cues"]
+
+
+def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
+    """Tokenise the batch. Raises InputError when the codebook was fitted on other features than these."""
+    features, catalog, codebook = inputs.one("features"), inputs.one("ingest"), inputs.one("codebook")
+    if codebook.facts["feature_spec"] != features.spec:
+        raise InputError(
+            f"codebook {codebook.spec} was fitted on {codebook.facts['feature_spec']}, but the features are "
+            f"{features.spec}; fit a codebook on these features, or choose the recipe that made the codebook"
+        )
+    spec = stage_spec(_STAGE, config, upstream=[features.spec, codebook.spec])
+    commit = ShardCommit(
+        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
+        sources=inputs.sources, expected_videos=features.counts.get("videos", 0),
+        facts={"feature_spec": features.spec, "codebook_spec": codebook.spec},
+    )  # fmt: skip
+    tables = [read_table(inputs.store, output.path, columns=_COLUMNS) for output in catalog.outputs]
+    rows = unique_videos(row for table in tables for row in table.to_pylist())
+    tasks = []
+    for output in features.outputs:
+        ids = read_table(inputs.store, output.path, columns=["video_id"])["video_id"].unique().to_pylist()
+        videos = [rows[video_id] for video_id in ids]
+        known = digest([spec, output.sha256, videos])
+        tasks.append(ShardTask(shard=output.shard, input_digest=known, payload={"features": output.path, "videos": videos}))
+    return run_shards(commit, tasks, worker=TokensWorker, arguments=(config, inputs.store, codebook), executor=executor)
