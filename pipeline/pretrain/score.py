@@ -1,0 +1,168 @@
+"""What a trained model says: zero-shot verbs and nouns, vectors of texts and videos, alignment.
+
+Every call runs in evaluation mode, in fixed groups of sequences, in the given order of results. A result does not
+depend on its neighbours beyond the rounding of float32 (about 1e-5).
+
+B sequences, D hidden width, R retrieval width, V ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.errors import InputError
+from pipeline.pretrain.batch import Tokens, pack_sequences
+from pipeline.pretrain.data import layout
+from pipeline.pretrain.model import VideoBert, sequence_means
+
+__all__ = ["Leaves", "ZeroShot", "alignment_logits", "encode_text", "encode_video", "pooled", "zero_shot"]
+
+GROUP = 64
+"""Sequences a forward pass."""
+
+Leaves = NDArray[np.integer]
+"""Codebook leaves of a stretch of video, shape [N]."""
+
+Ids = Sequence[int]
+"""WordPiece ids without special tokens, [MASK] allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroShot:
+    """Log probabilities over the whole vocabulary, of the candidates only; float32."""
+
+    verbs: NDArray[np.float32]
+    """[B, verbs] at the first [MASK]."""
+    nouns: NDArray[np.float32]
+    """[B, nouns] at the second [MASK]."""
+
+
+def zero_shot(
+    model: VideoBert, prompt: Ids, videos: Sequence[Leaves | None], *, verb_ids: Ids, noun_ids: Ids
+) -> ZeroShot:
+    """Scores of verbs and nouns at the two masks of a prompt, before each video (section 4.3 of the paper).
+
+    None in place of a video gives the language prior. Raises InputError unless the prompt has two [MASK].
+    """
+    masks = [i + 1 for i, token in enumerate(prompt) if token == model.vocabulary.mask]
+    if len(masks) != 2:
+        raise InputError(f"the prompt has {len(masks)} [MASK], a verb and a noun need 2: check its tokenisation")
+    verbs: list[NDArray[np.float32]] = []
+    nouns: list[NDArray[np.float32]] = []
+    for tokens, place_B, hidden_TD in _forward(model, [prompt] * len(videos), videos):
+        first_B = tokens.packing.first_B[place_B]
+        for mask, ids, scores in ((masks[0], verb_ids, verbs), (masks[1], noun_ids, nouns)):
+            logits_BV = model.cloze_logits(hidden_TD[first_B + mask]).float()
+            scores.append(_numpy(logits_BV.log_softmax(-1)[:, list(ids)]))
+    return ZeroShot(verbs=_stack(verbs, len(verb_ids)), nouns=_stack(nouns, len(noun_ids)))
+
+
+def encode_text(model: VideoBert, texts: Sequence[Ids]) -> NDArray[np.float32]:
+    """Unit vectors of sentences in the retrieval space, [B, R]."""
+    found = [
+        _numpy(model.text_vectors(hidden_TD, tokens, place_B))
+        for tokens, place_B, hidden_TD in _forward(model, texts, [None] * len(texts))
+    ]
+    return _stack(found, model.retrieval_text.out_features)
+
+
+def encode_video(model: VideoBert, videos: Sequence[Leaves]) -> NDArray[np.float32]:
+    """Unit vectors of stretches of video in the retrieval space, [B, R]; comparable with `encode_text`."""
+    found = [
+        _numpy(model.video_vectors(hidden_TD, tokens, place_B))
+        for tokens, place_B, hidden_TD in _forward(model, [None] * len(videos), videos)
+    ]
+    return _stack(found, model.retrieval_video.out_features)
+
+
+def alignment_logits(model: VideoBert, texts: Sequence[Ids], videos: Sequence[Leaves]) -> NDArray[np.float32]:
+    """Log odds that text i belongs to video i, [B]."""
+    found = [
+        _numpy(model.alignment_logits(hidden_TD[tokens.packing.first_B[place_B]]).float())
+        for tokens, place_B, hidden_TD in _forward(model, texts, videos)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.float32)
+
+
+def pooled(
+    model: VideoBert, videos: Sequence[Leaves], *, pool: Literal["paper", "cls", "mean"], prompt: Ids = ()
+) -> NDArray[np.float32]:
+    """Feature vectors of stretches of video for downstream models.
+
+    `paper`: after `prompt` (with its [MASK]), the mean of the visual states beside the mean of the masked states,
+    [B, 2 x D] (section 4.6). `cls`: the state of [CLS], `mean`: the mean of the visual states, both [B, D] without a
+    prompt. Raises InputError when `paper` has no [MASK] to read.
+    """
+    masks = [i + 1 for i, token in enumerate(prompt) if token == model.vocabulary.mask]
+    if pool == "paper" and not masks:
+        raise InputError("pooling as in the paper reads the masked words, but the prompt has none: add [MASK]")
+    texts: Sequence[Ids | None] = [prompt if pool == "paper" else None] * len(videos)
+    found = []
+    for tokens, place_B, hidden_TD in _forward(model, texts, videos):
+        first_B = tokens.packing.first_B[place_B]
+        if pool == "cls":
+            found.append(_numpy(hidden_TD[first_B].float()))
+            continue
+        visual_BD = _visual_means(model, tokens, hidden_TD)[place_B]
+        if pool == "mean":
+            found.append(_numpy(visual_BD))
+            continue
+        masked_BD = torch.stack([hidden_TD[first_B + mask] for mask in masks]).float().mean(0)
+        found.append(_numpy(torch.cat([visual_BD, masked_BD], dim=-1)))
+    return _stack(found, model.config.hidden_size * (2 if pool == "paper" else 1))
+
+
+def _visual_means(model: VideoBert, tokens: Tokens, hidden_TD: Tensor) -> Tensor:
+    """Mean state of the visual tokens of every packed sequence, [B, D]."""
+    visual_T1 = (tokens.ids_T >= model.vocabulary.first_visual).unsqueeze(1)
+    share_B1 = sequence_means(visual_T1.float(), tokens)
+    return sequence_means(hidden_TD.float() * visual_T1, tokens) / share_B1
+
+
+def _forward(
+    model: VideoBert, texts: Sequence[Ids | None], videos: Sequence[Leaves | None]
+) -> Iterator[tuple[Tokens, Tensor, Tensor]]:
+    """Groups of sequences as (packed tokens, place of each sequence, hidden states [T, D])."""
+    if len(texts) != len(videos):
+        raise InputError(f"{len(texts)} texts do not pair with {len(videos)} videos: give one each")
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for begin in range(0, len(texts), GROUP):
+                pairs = zip(texts[begin : begin + GROUP], videos[begin : begin + GROUP], strict=True)
+                rows = [_sequence(model, text, video) for text, video in pairs]
+                tokens, place_B = pack_sequences([ids for ids, _ in rows], [types for _, types in rows])
+                tokens = tokens.to(model.device)
+                yield tokens, torch.from_numpy(place_B).to(model.device), model(tokens)
+    finally:
+        model.train(training)
+
+
+def _sequence(model: VideoBert, text: Ids | None, video: Leaves | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    vocabulary = model.vocabulary
+    text_N = None if text is None else np.asarray(text, dtype=np.int64)
+    visual_N = None if video is None else vocabulary.visual_ids(np.asarray(video))
+    if visual_N is not None:
+        room = model.max_length - 3 - (0 if text_N is None else len(text_N))
+        visual_N = visual_N[: max(0, room)]
+    ids_L, types_L = layout(text_N, visual_N, vocabulary=vocabulary)
+    if len(ids_L) > model.max_length:
+        raise InputError(f"a text of {len(ids_L)} tokens exceeds the model's {model.max_length}: shorten it")
+    return ids_L, types_L
+
+
+def _numpy(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.cpu().numpy()
+    return array
+
+
+def _stack(parts: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    return np.concatenate(parts) if parts else np.empty((0, width), np.float32)

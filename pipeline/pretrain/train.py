@@ -1,0 +1,208 @@
+"""The training loop: AdamW, linear warm-up and decay, exact resume, gradients summed over workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+from pipeline.errors import InputError
+from pipeline.pretrain.batch import Batch, collate
+from pipeline.pretrain.config import PretrainConfig
+from pipeline.pretrain.data import PretrainData
+from pipeline.pretrain.distributed import sum_gradients, sum_over_workers
+from pipeline.pretrain.model import VideoBert
+from pipeline.pretrain.objective import PARTS, counts, loss_sums, loss_weights
+from pipeline.pretrain.seeding import seed_of
+from pipeline.pretrain.state import TrainState, put_moments, take_moments
+from pipeline.tokens.records import TokenizedVideo
+
+__all__ = ["learning_rate", "train"]
+
+
+def train(
+    model: VideoBert,
+    videos: Sequence[TokenizedVideo],
+    config: PretrainConfig,
+    *,
+    state: TrainState | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    on_step: Callable[[dict[str, float]], None] | None = None,
+    on_checkpoint: Callable[[VideoBert, TrainState], None] | None = None,
+) -> TrainState:
+    """Train `model` in place to the end of the run, or on from `state`; returns the final state.
+
+    Every worker sees all `videos` and computes its own part of each batch; with `torch.distributed` set up,
+    gradients are summed, so the batch of a step does not depend on `world_size`. On one CPU set-up a resumed run
+    equals an uninterrupted one bit for bit. `on_step` receives each record of the curve, `on_checkpoint` is called
+    every `checkpoint_every_steps` and after the last step. Raises InputError when the batch is too small to share.
+    """
+    device = _device(config)
+    model.to(device).train()
+    data = PretrainData(videos, vocabulary=model.vocabulary, config=config, max_length=model.max_length)
+    parts = world_size * config.accumulation
+    if data.most_parts < parts:
+        raise InputError(
+            f"a batch of {config.batch_size} cannot be shared by {world_size} workers in {config.accumulation} "
+            "steps each: raise batch_size or lower accumulation"
+        )
+    state = state or TrainState()
+    loop = _Loop(model, config, device=device, steps=data.steps, state=state, rank=rank)
+    own = range(rank * config.accumulation, (rank + 1) * config.accumulation)
+    with _threads(config.threads), ThreadPoolExecutor(1) as reader:
+        for batches in _ahead(reader, data, own, parts, first=state.step):
+            loop.step(batches)
+            # A checkpoint closes a record, so that a resumed run has the curve of an uninterrupted one.
+            due = state.step == data.steps or _divides(config.checkpoint_every_steps, state.step)
+            if due or _divides(config.log_every_steps, state.step):
+                record = loop.record()
+                if on_step:
+                    on_step(record)
+            if due:
+                state.moments = take_moments(loop.optimiser, loop.names)
+                if on_checkpoint:
+                    on_checkpoint(model, state)
+    model.eval()
+    return state
+
+
+def learning_rate(config: PretrainConfig, *, step: int, steps: int) -> float:
+    """Linear warm-up to the peak, then linear decay that would reach 0 at `steps`."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
+    return config.learning_rate * (steps - step) / max(1, steps - config.warmup_steps)
+
+
+class _Loop:
+    """One optimiser step after the other."""
+
+    def __init__(
+        self,
+        model: VideoBert,
+        config: PretrainConfig,
+        *,
+        device: torch.device,
+        steps: int,
+        state: TrainState,
+        rank: int,
+    ) -> None:
+        self._model, self._config, self._device, self._steps, self._state = model, config, device, steps, state
+        self._rank = rank
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        self.names = {parameter: name for name, parameter in named}
+        # Embeddings are exempt from decay like norms and biases: decay would move frozen rows and rows of rare words.
+        decayed = [p for name, p in named if p.ndim == 2 and "embeddings" not in name]
+        plain = [p for name, p in named if p.ndim != 2 or "embeddings" in name]
+        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+        if state.moments:
+            put_moments(self.optimiser, self.names, state)
+        self._weights = loss_weights(config.weights, device)
+        self._rate, self._norm = 0.0, torch.zeros(())
+        self._reset_log()
+
+    def _reset_log(self) -> None:
+        self._sums = torch.zeros(len(PARTS), device=self._device)
+        self._counts = torch.zeros(len(PARTS), dtype=torch.float64, device=self._device)
+        self._tokens, self._since = 0, time.perf_counter()
+
+    def step(self, batches: list[Batch]) -> None:
+        """Forward, backward and update over the parts of a batch."""
+        config, state = self._config, self._state
+        batches = [batch.to(self._device) for batch in batches]
+        count = sum_over_workers(torch.stack([counts(batch) for batch in batches]).sum(0))
+        scale = (self._weights / count.clamp(min=1)).float()
+        self._zero_gradients()
+        sums = torch.zeros_like(self._sums)
+        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
+            # Dropout follows from (seed, step, worker), not from what was drawn before.
+            torch.manual_seed(seed_of(config.seed, "dropout", state.step, self._rank, bits=56))
+            for batch in batches:
+                with self._autocast():
+                    losses = loss_sums(self._model, batch, weights=config.weights)
+                (losses * scale).sum().backward()  # type: ignore[no-untyped-call]
+                sums += losses.detach()
+        sum_gradients(self.names)
+        norm = torch.nn.utils.clip_grad_norm_(list(self.names), config.clip_norm)
+        rate = learning_rate(config, step=state.step, steps=self._steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+        state.step += 1
+        self._sums += sums
+        self._counts += count
+        self._tokens += sum(len(batch.tokens.ids_T) for batch in batches)
+        self._rate, self._norm = rate, norm
+
+    def record(self) -> dict[str, float]:
+        """Means since the last record, which are also added to the curve."""
+        means = (sum_over_workers(self._sums) / self._counts).float()
+        # A loss without a single example is left out, not reported as 0.
+        parts = {name: value for name, value in zip(PARTS, means.tolist(), strict=True) if value == value}
+        record: dict[str, float] = {
+            "step": self._state.step,
+            "loss": float((means * self._weights).nan_to_num().sum()),
+            **parts,
+            "learning_rate": self._rate,
+            "gradient_norm": float(self._norm),
+            "tokens_per_second": self._tokens / (time.perf_counter() - self._since),
+        }
+        self._state.curve.append(record)
+        self._reset_log()
+        return record
+
+    def _zero_gradients(self) -> None:
+        """Zeros, not None: every worker then has the same gradients, whatever regimes its part holds."""
+        for parameter in self.names:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            else:
+                parameter.grad.zero_()
+
+    def _autocast(self) -> torch.autocast:
+        precision = self._config.precision
+        half = precision == "bf16" or (precision == "auto" and self._device.type == "cuda")
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=half)
+
+
+def _ahead(
+    reader: ThreadPoolExecutor, data: PretrainData, own: range, parts: int, *, first: int
+) -> Iterator[list[Batch]]:
+    """The batches of every step from `first`, each built while the one before is computed."""
+
+    def read(step: int) -> list[Batch]:
+        return [collate(data.examples(step, part=part, parts=parts)) for part in own]
+
+    if first >= data.steps:
+        return
+    waiting = reader.submit(read, first)
+    for step in range(first, data.steps):
+        ready = waiting.result()
+        if step + 1 < data.steps:
+            waiting = reader.submit(read, step + 1)
+        yield ready
+
+
+def _divides(every: int, step: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _device(config: PretrainConfig) -> torch.device:
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
