@@ -17,6 +17,7 @@ _TAIL_LINES = 40
 _TAIL_CHARACTERS = 8_000
 _LOG_SHARE = 0.1
 """Reading logs may take at most this share of the time: the Jobs API sends the whole log every time."""
+_LOG_RETRY_SECONDS = 60.0
 _MAX_LOG_CHARACTERS = 16 * 1024 * 1024
 """A longer log is not followed any more: decoding it would hold the event loop of every other trigger."""
 
@@ -67,80 +68,92 @@ async def watch(
     `status` is SUCCEEDED, FAILED, STOPPED, or one of ours: TIMEOUT (still running at the deadline), LOST (the server
     knows no such job), UNREACHABLE (no answer). `connect` is called again after access was refused: tokens rotate.
     """
-    cursor = LogCursor(settings.log_lines_per_poll)
-    errors, failure = 0, {"status": "UNREACHABLE", "message": ""}
-    next_logs = 0.0
+    watcher = _Watcher(submission_id, settings, emit)
     while True:
         async with await connect() as backend:
-            while True:
-                try:
-                    state = await backend.state(submission_id)
-                    if state is not None and state.status.is_final:
-                        return await _final_event(backend, submission_id, state, cursor, settings, emit)
-                    if state is not None:
-                        errors = 0
-                        if settings.log_lines_per_poll and time.monotonic() >= next_logs:
-                            next_logs = await _copy_logs(backend, submission_id, cursor, emit)
-                    else:
-                        errors += 1
-                        failure = {"status": "LOST", "message": "the cluster does not know this job any more"}
-                    refused = False
-                except RayUnavailable as error:
-                    errors += 1
-                    failure = {"status": "UNREACHABLE", "message": str(error)}
-                    refused = error.unauthorized
-                    emit(f"no status of {submission_id} ({errors} of {settings.max_errors}): {error}")
-                if errors >= settings.max_errors:
-                    return {"submission_id": submission_id, **failure}
-                pause = settings.poll_seconds
-                if settings.deadline_seconds is not None:
-                    left = settings.deadline_seconds - time.time()
-                    if left <= 0:
-                        message = "the deadline passed while the job was not finished"
-                        return {"submission_id": submission_id, "status": "TIMEOUT", "message": message}
-                    pause = min(pause, left)
-                await asyncio.sleep(pause)
-                if refused:
-                    break
+            refused = False
+            while not refused:
+                event, refused = await watcher.look(backend)
+                if event is not None:
+                    return event
+                await asyncio.sleep(watcher.pause())
 
 
-async def _copy_logs(
-    backend: JobBackend, submission_id: str, cursor: LogCursor, emit: Callable[[str], object]
-) -> float:
-    """Emit new lines; returns the monotonic time before which the log shall not be read again."""
-    began = time.monotonic()
-    text = await backend.logs(submission_id)
-    for line in cursor.advance(text):
-        emit(line)
-    if len(text) > _MAX_LOG_CHARACTERS:
-        emit("the log is too long to follow; see the Ray dashboard")
-        return float("inf")
-    now = time.monotonic()
-    return now + (now - began) / _LOG_SHARE
+class _Watcher:
+    """What is remembered from one look to the next."""
 
+    def __init__(self, submission_id: str, settings: WatchSettings, emit: Callable[[str], object]) -> None:
+        self._id = submission_id
+        self._settings = settings
+        self._emit = emit
+        self._cursor = LogCursor(settings.log_lines_per_poll)
+        self._errors = 0
+        self._next_logs = 0.0 if settings.log_lines_per_poll else float("inf")
 
-async def _final_event(
-    backend: JobBackend,
-    submission_id: str,
-    state: JobState,
-    cursor: LogCursor,
-    settings: WatchSettings,
-    emit: Callable[[str], object],
-) -> dict[str, Any]:
-    try:
-        text = await backend.logs(submission_id)
-    except RayUnavailable as error:
-        text = ""
-        emit(f"the last log lines of {submission_id} cannot be read: {error}")
-    if settings.log_lines_per_poll:
-        for line in cursor.advance(text, final=True):
-            emit(line)
-    tail = "\n".join(text.splitlines()[-_TAIL_LINES:])[-_TAIL_CHARACTERS:]
-    return {
-        "submission_id": submission_id,
-        "status": str(state.status),
-        "message": state.message,
-        "error_type": state.error_type,
-        "exit_code": state.exit_code,
-        "log_tail": tail,
-    }
+    async def look(self, backend: JobBackend) -> tuple[dict[str, Any] | None, bool]:
+        """Look once; returns the final event if it is time for one, and whether access was refused."""
+        try:
+            state = await backend.state(self._id)
+        except RayUnavailable as error:
+            self._emit(f"no status of {self._id} ({self._errors + 1} of {self._settings.max_errors}): {error}")
+            return self._miss("UNREACHABLE", str(error)), error.unauthorized
+        if state is None:
+            return self._miss("LOST", "the cluster does not know this job any more"), False
+        if state.status.is_final:
+            return await self._final_event(backend, state), False
+        self._errors = 0
+        if time.monotonic() >= self._next_logs:
+            await self._copy_logs(backend)
+        return self._deadline_event(), False
+
+    def pause(self) -> float:
+        """Seconds until the next look; never beyond the deadline."""
+        if self._settings.deadline_seconds is None:
+            return self._settings.poll_seconds
+        return max(0.0, min(self._settings.poll_seconds, self._settings.deadline_seconds - time.time()))
+
+    def _miss(self, status: str, message: str) -> dict[str, Any] | None:
+        self._errors += 1
+        if self._errors >= self._settings.max_errors:
+            return {"submission_id": self._id, "status": status, "message": message}
+        return self._deadline_event()
+
+    def _deadline_event(self) -> dict[str, Any] | None:
+        deadline = self._settings.deadline_seconds
+        if deadline is None or time.time() < deadline:
+            return None
+        message = "the deadline passed while the job was not finished"
+        return {"submission_id": self._id, "status": "TIMEOUT", "message": message}
+
+    async def _copy_logs(self, backend: JobBackend) -> None:
+        began = time.monotonic()
+        try:
+            text = await backend.logs(self._id)
+        except RayUnavailable as error:
+            self._emit(f"the log of {self._id} cannot be read now: {error}")
+            self._next_logs = time.monotonic() + _LOG_RETRY_SECONDS
+            return
+        for line in self._cursor.advance(text):
+            self._emit(line)
+        self._next_logs = time.monotonic() + (time.monotonic() - began) / _LOG_SHARE
+        if len(text) > _MAX_LOG_CHARACTERS:
+            self._emit("the log is too long to follow; see the Ray dashboard")
+            self._next_logs = float("inf")
+
+    async def _final_event(self, backend: JobBackend, state: JobState) -> dict[str, Any]:
+        try:
+            text = await backend.logs(self._id)
+        except RayUnavailable as error:
+            text = ""
+            self._emit(f"the last log lines of {self._id} cannot be read: {error}")
+        if self._settings.log_lines_per_poll:
+            for line in self._cursor.advance(text, final=True):
+                self._emit(line)
+        return {
+            "submission_id": self._id,
+            "status": str(state.status),
+            "message": state.message,
+            "error_type": state.error_type,
+            "exit_code": state.exit_code,
+            "log_tail": "\n".join(text.splitlines()[-_TAIL_LINES:])[-_TAIL_CHARACTERS:],
+        }

@@ -20,12 +20,8 @@ import pytest
 
 from tests.operators.fakes import TOKEN, FakeJobsApi, serve
 
-# Airflow reads these at import: no home of the user, no examples, no network.
-_HOME = tempfile.mkdtemp(prefix="airflow-home-")
-os.environ["AIRFLOW_HOME"] = _HOME
-os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{_HOME}/airflow.db"
-os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+# Airflow writes its configuration into this folder when it is imported; keep it out of the user's home.
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-home-"))
 
 
 @pytest.fixture

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.triggers.base import TriggerEvent
 
-from operators.errors import RayJobBadInput
+from operators.backend import JobSpec, JobStatus
+from operators.errors import RayJobBadInput, RayJobFailed, RayJobTimeout, RayUnavailable, SubmissionExists
+from operators.hook import Endpoint
+from operators.jobs_api import JobsApi
 from operators.ray_job import RayJobOperator
 from tests.operators.conftest import RayHead
 from tests.operators.fakes import FakeTaskInstance
@@ -30,10 +40,9 @@ def head(ray_head: RayHead, monkeypatch: pytest.MonkeyPatch) -> RayHead:
 
 
 def operator_on(head: RayHead, tmp_path: Path, entrypoint: str, **kwargs: Any) -> RayJobOperator:
-    kwargs.setdefault("result_uri", f"{tmp_path.as_uri()[7:]}/{{submission_id}}.json")
-    return RayJobOperator(
-        task_id="task", entrypoint=entrypoint, address=head.url, deferrable=False, poll_seconds=0.3, **kwargs
-    )
+    kwargs.setdefault("result_uri", f"{tmp_path}/{{submission_id}}.json")
+    kwargs.setdefault("deferrable", False)
+    return RayJobOperator(task_id="task", entrypoint=entrypoint, address=head.url, poll_seconds=0.3, **kwargs)
 
 
 def run(operator: RayJobOperator, run_id: str) -> Any:
@@ -58,7 +67,81 @@ def test_exit_code_2_is_bad_input_and_carries_the_log_tail(head: RayHead, tmp_pa
 
 
 def test_a_job_over_its_deadline_is_stopped(head: RayHead, tmp_path: Path) -> None:
-    from operators.errors import RayJobTimeout
-
     with pytest.raises(RayJobTimeout):
         run(operator_on(head, tmp_path, "sleep 60", deadline=timedelta(seconds=4)), "slow")
+
+
+SUBMIT_AND_DIE = """
+import os, sys
+from airflow.sdk.exceptions import TaskDeferred
+from operators.ray_job import RayJobOperator
+from tests.operators.fakes import FakeTaskInstance
+operator = RayJobOperator(task_id="task", entrypoint=sys.argv[2], address=sys.argv[1])
+try:
+    operator.execute({"ti": FakeTaskInstance("killed")})
+except TaskDeferred:
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_worker_killed_after_the_submission_leaves_a_job_that_the_next_one_watches(
+    head: RayHead, tmp_path: Path
+) -> None:
+    entrypoint = f"echo once >> {tmp_path}/starts; sleep 3; echo finished"
+    dead = subprocess.run([sys.executable, "-W", "ignore", "-c", SUBMIT_AND_DIE, head.url, entrypoint], check=False)
+    assert dead.returncode == -9
+    assert run(operator_on(head, tmp_path, entrypoint, result_uri=None), "killed")["submission_id"].endswith("-a1")
+    assert (tmp_path / "starts").read_text() == "once\n"
+
+
+def test_the_trigger_brings_log_and_end_and_on_kill_stops(head: RayHead, tmp_path: Path) -> None:
+    operator = operator_on(head, tmp_path, "echo hello from the job; sleep 60", deferrable=True)
+    with pytest.raises(TaskDeferred) as caught:
+        run(operator, "stopped")
+    trigger, lines = caught.value.trigger, []
+
+    async def work() -> dict[str, Any]:
+        trigger.log.info = lambda text, *args: lines.append(text % args)
+        waiting = asyncio.ensure_future(anext(cast(AsyncIterator[TriggerEvent], trigger.run())))
+        async with asyncio.timeout(60):
+            while "hello from the job" not in lines:
+                await asyncio.sleep(0.1)
+        await trigger.on_kill()
+        return cast(dict[str, Any], (await waiting).payload)
+
+    event = asyncio.run(work())
+    assert event["status"] == "STOPPED" and "hello from the job" in event["log_tail"]
+    assert lines.count("hello from the job") == 1
+
+
+def test_a_failed_job_is_followed_by_the_next_attempt(head: RayHead, tmp_path: Path) -> None:
+    entrypoint = f"test -e {tmp_path}/been || {{ touch {tmp_path}/been; echo no luck; exit 1; }}"
+    with pytest.raises(RayJobFailed, match="no luck"):
+        run(operator_on(head, tmp_path, entrypoint, result_uri=None), "flaky")
+    assert run(operator_on(head, tmp_path, entrypoint, result_uri=None), "flaky")["submission_id"].endswith("-a2")
+
+
+def test_the_server_answers_as_the_fake_pretends(head: RayHead) -> None:
+    async def work() -> None:
+        async with JobsApi(Endpoint(url=head.url, token=head.token)) as jobs:
+            assert await jobs.state("never-submitted") is None
+            assert await jobs.logs("never-submitted") == ""
+            await jobs.stop("never-submitted")
+            began = time.time()
+            await jobs.submit("same-id", JobSpec(entrypoint="true"))
+            with pytest.raises(SubmissionExists):
+                await jobs.submit("same-id", JobSpec(entrypoint="true"))
+            with pytest.raises(RayJobBadInput):
+                await jobs.submit("bad", JobSpec(entrypoint="true", resources={"x": cast(float, "many")}))
+            async with asyncio.timeout(60):
+                while not (state := await jobs.state("same-id")) or not state.status.is_final:
+                    await asyncio.sleep(0.2)
+            assert state.status is JobStatus.SUCCEEDED and state.exit_code == 0
+            assert state.start_seconds == pytest.approx(began, abs=30)
+            await jobs.stop("same-id")
+        for token, answer in [(None, "401"), ("wrong", "403")]:
+            async with JobsApi(Endpoint(url=head.url, token=token)) as jobs:
+                with pytest.raises(RayUnavailable, match=answer):
+                    await jobs.state("same-id")
+
+    asyncio.run(work())
