@@ -12,25 +12,38 @@ __all__ = ["Encoder", "EncoderIdentity", "encoder_identity", "load_encoder", "ou
 def encoder_identity(config: FeaturesConfig) -> EncoderIdentity:
     """Label and digest of the configured weights, without loading them; a model id is fetched to hash its files.
 
-    Raises `InputError` when the encoder is unknown, or its package or directory is missing.
+    Raises `InputError` when the encoder is unknown, or its package, directory or weights are missing.
     """
     if config.encoder == "packaged":
         from pipeline.features.encoders import packaged
 
         return packaged.identity()
-    raise _unknown(config.encoder)
+    if config.encoder == "torchvision:s3d":
+        from pipeline.features.encoders import torchvision_s3d
+
+        return torchvision_s3d.identity()
+    from pipeline.features.encoders import huggingface
+
+    return huggingface.identity(_model_name(config.encoder))
 
 
 def load_encoder(config: FeaturesConfig, *, device: str | None = None) -> Encoder:
     """The configured encoder, ready to run on `device` (default: that of the configuration).
 
-    Raises `InputError` when the encoder is unknown, or its package or directory is missing.
+    Raises `InputError` when the encoder is unknown, its package, directory or weights are missing, or the GPU is.
     """
+    device = device or config.device
     if config.encoder == "packaged":
         from pipeline.features.encoders.packaged import PackagedEncoder
 
-        return PackagedEncoder(config, device=device or config.device)
-    raise _unknown(config.encoder)
+        return PackagedEncoder(config, device=device)
+    if config.encoder == "torchvision:s3d":
+        from pipeline.features.encoders.torchvision_s3d import S3DEncoder
+
+        return S3DEncoder(config, device=device)
+    from pipeline.features.encoders.huggingface import HuggingFaceEncoder
+
+    return HuggingFaceEncoder(_model_name(config.encoder), config, device=device)
 
 
 def output_identity(config: FeaturesConfig) -> dict[str, object]:
@@ -42,7 +55,11 @@ def output_identity(config: FeaturesConfig) -> dict[str, object]:
     return fields | {"encoder": encoder_identity(config).digest}
 
 
-def _unknown(name: str) -> InputError:
-    return InputError(
-        f"encoder={name!r} is unknown; choose packaged, hf:<Hugging Face id or local directory> or torchvision:s3d"
-    )
+def _model_name(encoder: str) -> str:
+    name = encoder.removeprefix("hf:")
+    if name == encoder or not name:
+        raise InputError(
+            f"encoder={encoder!r} is unknown; choose packaged, torchvision:s3d, "
+            "or hf:<Hugging Face id or local directory>"
+        )
+    return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.features.frames import ClipFrames, ClipRequest
 
-__all__ = ["Encoder", "EncoderIdentity", "digest_files"]
+__all__ = ["Encoder", "EncoderIdentity", "digest_files", "slug"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +55,9 @@ def digest_files(paths: Iterable[Path], *, version: str) -> str:
         with path.open("rb") as file:
             total.update(f"\n{path.name}\n{hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
     return total.hexdigest()
+
+
+def slug(name: str) -> str:
+    """The last part of a model id or path, fit to be the prefix of a spec: `facebook/vjepa2-vitl` -> `vjepa2-vitl`."""
+    last = name.rstrip("/").rsplit("/", 1)[-1].lower()
+    return re.sub(r"[^a-z0-9]+", "-", last).strip("-") or "model"

@@ -11,7 +11,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -122,7 +122,7 @@ def _session(module: nn.Module, images: int) -> onnxruntime.InferenceSession:
         torch.onnx.export(
             module,
             (torch.zeros(images, _SIZE, _SIZE, 3, dtype=torch.uint8),),
-            buffer,
+            cast(Any, buffer),  # takes file objects, as its documentation tells
             dynamo=False,
             input_names=["images"],
             output_names=["vector"],

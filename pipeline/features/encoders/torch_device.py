@@ -1,0 +1,61 @@
+"""Where and how torch encoders run: device, autocast, fixed batches, and one thread on CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.errors import InputError
+
+__all__ = ["autocast", "in_batches", "pick_device", "single_thread"]
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the first GPU when there is one. Raises `InputError` for a GPU that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device={name!r} is not here ({torch.cuda.device_count()} GPUs are visible); use auto or cpu")
+    return device
+
+
+def autocast(device: torch.device, mode: str) -> AbstractContextManager[object]:
+    """Reduced precision on a GPU when asked for; float32 otherwise."""
+    if mode == "off" or device.type != "cuda":
+        return nullcontext()
+    return torch.autocast("cuda", _AUTOCAST[mode])
+
+
+@contextmanager
+def single_thread(device: torch.device) -> Iterator[None]:
+    """One intra-op thread on CPU: how a sum is split among threads changes its last bits."""
+    former = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(former)
+
+
+def in_batches(
+    clips: Sequence[NDArray[np.uint8]], forward: Callable[[Tensor], Tensor], *, size: int, device: torch.device
+) -> NDArray[np.float32]:
+    """Run `forward` ([B, ...] -> [B, D]) on batches of one fixed shape, the last one padded; [N, D] comes back."""
+    rows = []
+    for first in range(0, len(clips), size):
+        some = clips[first : first + size]
+        batch = np.zeros((size, *some[0].shape), np.uint8)
+        for row, clip in enumerate(some):
+            batch[row] = clip
+        vectors = forward(torch.from_numpy(batch).to(device, non_blocking=True))
+        rows.append(vectors[: len(some)].float().cpu().numpy())
+    return np.concatenate(rows)
