@@ -25,12 +25,12 @@ class CodebookConfig:
     """Levels of the hierarchy (d of the paper); branching ** depth leaves."""
     iterations: int = 25
     """Lloyd iterations of a node at most."""
-    tolerance: float = 1e-4
-    """A node stops once an iteration lowers its inertia by no more than this share; 0 runs to the fixed point."""
+    tolerance: float = 0.005
+    """A node stops once an iteration moves no more than this share of its rows; 0 runs to the fixed point."""
     restarts: int = 1
     """Seedings tried for every node; the one of least inertia is kept."""
-    seed_rows: int = 128
-    """Rows a node draws its k-means++ start from, times `branching`; all of its rows when it has fewer."""
+    seed_rows: int = 256
+    """Rows a node draws its k-means++ start from; all of its rows when it has fewer."""
     seed: int = 0
     """Seed of the sample and of every start."""
     sample_clips: int = 0
@@ -57,7 +57,7 @@ class CodebookConfig:
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.tolerance < 1:
-            raise InputError(f"tolerance={self.tolerance} is a share of the inertia; give 0 <= tolerance < 1")
+            raise InputError(f"tolerance={self.tolerance} is a share of rows; give 0 <= tolerance < 1")
         if self.sample_clips < 0:
             raise InputError(f"sample_clips={self.sample_clips} is a number of clips; 0 takes all")
         if self.vocabulary_size < 100:

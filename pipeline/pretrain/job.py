@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from pipeline.codebook.artifact import TOKENIZER_FILES, load_codebook, output_named
-from pipeline.pretrain.checkpoints import find_checkpoint, restore, write_checkpoint
+from pipeline.pretrain.steps import find_checkpoint, restore, write_checkpoint
 from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.state import TrainState

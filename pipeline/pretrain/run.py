@@ -6,14 +6,14 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.pretrain.card import model_card
-from pipeline.pretrain.checkpoints import Checkpoint, find_checkpoint
+from pipeline.pretrain.steps import Checkpoint, find_checkpoint
 from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.job import TrainJob
 from pipeline.runtime.corpus import commit_files, committed
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest, folder_of
-from pipeline.runtime.spec import output_config, stage_spec
+from pipeline.runtime.spec import corpus_spec, output_config
 from pipeline.stages import get_stage
 
 __all__ = ["run"]
@@ -30,8 +30,7 @@ def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
             f"the tokens are of codebook {', '.join(foreign) or '(none)'}, the model's is {codebook.spec}; "
             "tokenise every batch with one codebook"
         )
-    upstream = [f"{source.stage}:{source.batch}:{source.digest}" for source in inputs.sources]
-    spec = stage_spec(_STAGE, config, upstream=upstream)
+    spec = corpus_spec(_STAGE, config, inputs)
     if done := committed(inputs.store, _STAGE, spec):
         return done
     folder = folder_of(_STAGE, spec, "")

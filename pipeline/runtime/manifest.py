@@ -131,6 +131,7 @@ def load_manifest(store: Store, stage_name: str, spec: str, batch: str) -> Manif
     if data is None:
         return None
     manifest = Manifest.from_bytes(data)
+    # The catalog's path holds no spec: one of another configuration is not the one asked for.
     return manifest if manifest.spec == spec else None
 
 

@@ -135,7 +135,9 @@ def load_plan(store: Store, folder: str) -> tuple[tuple[str, ...], ...]:
 
 def save_plan(store: Store, folder: str, plan: Iterable[Sequence[str]]) -> None:
     """Written before the first shard, so that a resumed run places every video as the killed one did."""
-    store.write(f"{folder}/{_PLAN}", canonical_json([list(shard) for shard in plan]))
+    data = canonical_json([list(shard) for shard in plan])
+    if store.read_or_none(f"{folder}/{_PLAN}") != data:
+        store.write(f"{folder}/{_PLAN}", data)
 
 
 def _done(

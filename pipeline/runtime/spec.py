@@ -8,12 +8,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.runtime.storage import sha256
 from pipeline.stages import Stage
 
-__all__ = ["canonical_json", "digest", "output_config", "stage_spec"]
+if TYPE_CHECKING:
+    from pipeline.runtime.inputs import Inputs
+
+__all__ = ["canonical_json", "corpus_spec", "digest", "output_config", "stage_spec"]
 
 
 def canonical_json(value: object) -> bytes:
@@ -45,3 +48,9 @@ def stage_spec(stage: Stage, config: Any, *, upstream: Iterable[str], extra: Map
         "extra": dict(extra or {}),
     }
     return f"{stage.name}-{digest(parts)[:8]}"
+
+
+def corpus_spec(stage: Stage, config: Any, inputs: Inputs, *, extra: Mapping[str, str] | None = None) -> str:
+    """The spec of a corpus stage: it depends on the very manifests that it reads."""
+    upstream = [f"{source.stage}:{source.batch}:{source.digest}" for source in inputs.sources]
+    return stage_spec(stage, config, upstream=upstream, extra=extra)

@@ -78,6 +78,8 @@ class Store:
         self._base = self._base.rstrip("/")
         self._local = isinstance(self._fs, LocalFileSystem)
         self.root = f"file://{self._base}" if self._local else self._fs.unstrip_protocol(self._base)
+        self.writes = 0
+        """Objects written through this instance; a run that finds everything committed writes none."""
 
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
         return Store, (self.root,)
@@ -126,6 +128,7 @@ class Store:
 
     def write(self, path: str, data: bytes) -> None:
         """Write one object whole."""
+        self.writes += 1
         if not self._local:
             self._fs.pipe_file(self._full(path), data)
             return
@@ -134,6 +137,7 @@ class Store:
 
     def upload(self, source: Path, path: str) -> None:
         """Write one object whole from a local file."""
+        self.writes += 1
         if not self._local:
             self._fs.put_file(str(source), self._full(path))
             return

@@ -1,0 +1,44 @@
+"""Embed: a batch's tokens become Parquet rows of vectors, shard by shard."""
+
+from __future__ import annotations
+
+from pipeline.embed.config import EmbedConfig
+from pipeline.embed.worker import EmbedWorker
+from pipeline.errors import InputError
+from pipeline.runtime.executor import Executor
+from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.manifest import Manifest
+from pipeline.runtime.shards import ShardCommit, ShardTask, run_shards
+from pipeline.runtime.spec import digest, output_config, stage_spec
+from pipeline.stages import get_stage
+
+__all__ = ["embed_spec", "run"]
+
+_STAGE = get_stage("embed")
+
+
+def embed_spec(config: EmbedConfig, model: Manifest) -> str:
+    """`<model spec>.<4 digits of the embed config>`: the folder names the model, and pooling can vary beside it."""
+    own = stage_spec(_STAGE, config, upstream=[model.spec])
+    return f"{model.spec}.{own[-4:]}"
+
+
+def run(config: EmbedConfig, inputs: Inputs, executor: Executor) -> Manifest:
+    """Embed the batch. Raises InputError when the tokens are of another codebook than the model's."""
+    tokens, model = inputs.one("tokens"), inputs.one("pretrain")
+    if tokens.facts["codebook_spec"] != model.facts["codebook_spec"]:
+        raise InputError(
+            f"model {model.spec} reads tokens of {model.facts['codebook_spec']}, these are of "
+            f"{tokens.facts['codebook_spec']}; tokenise the batch with --model {model.spec}"
+        )
+    spec = embed_spec(config, model)
+    commit = ShardCommit(
+        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
+        sources=inputs.sources, expected_videos=tokens.counts.get("videos", 0),
+        facts={"model_spec": model.spec, "codebook_spec": model.facts["codebook_spec"]},
+    )  # fmt: skip
+    tasks = [
+        ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in tokens.outputs
+    ]
+    arguments = (config, inputs.store, model, inputs.batch)
+    return run_shards(commit, tasks, worker=EmbedWorker, arguments=arguments, executor=executor)

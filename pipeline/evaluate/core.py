@@ -1,0 +1,112 @@
+"""Pure parts of evaluation: labelled spans, candidate words, gains with their standard errors, gates."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.evaluate.config import EvaluateConfig
+
+__all__ = ["Label", "candidates", "gates_of", "parse_labels", "retrieval_figures", "span_clips", "word_figures"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """One labelled action of a video."""
+
+    video_id: str
+    start_seconds: float
+    end_seconds: float
+    verb: str
+    noun: str
+
+
+def parse_labels(data: bytes, location: str) -> list[Label]:
+    """Labels of a JSON-lines file; other fields are ignored. Raises InputError with the line that is wrong."""
+    labels = []
+    for number, line in enumerate(data.decode("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            raw = json.loads(line)
+            labels.append(
+                Label(
+                    video_id=str(raw["video_id"]), start_seconds=float(raw["start_seconds"]),
+                    end_seconds=float(raw["end_seconds"]), verb=str(raw["verb"]), noun=str(raw["noun"]),
+                )
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"line {number} of labels {location} is wrong ({error!r}); "
+                "each line is a JSON object with video_id, start_seconds, end_seconds, verb and noun"
+            ) from error
+    return labels
+
+
+def candidates(words: Iterable[str], *, limit: int, vocabulary: Mapping[str, int]) -> tuple[list[str], list[str]]:
+    """(kept, dropped): the most common words, of which only whole entries of the vocabulary can be predicted."""
+    common = [word for word, _ in sorted(Counter(words).items(), key=lambda item: (-item[1], item[0]))[:limit]]
+    return [w for w in common if w in vocabulary], [w for w in common if w not in vocabulary]
+
+
+def span_clips(starts_N: Sequence[float], ends_N: Sequence[float], label: Label) -> tuple[int, int]:
+    """[first, last) of the clips whose middle lies in the label's span; empty when none does."""
+    middles = (np.asarray(starts_N) + np.asarray(ends_N)) / 2
+    first, last = np.searchsorted(middles, [label.start_seconds, label.end_seconds])
+    return int(first), int(last)
+
+
+def word_figures(
+    scores_BC: NDArray[np.float32], prior_C: NDArray[np.float32], truth_B: NDArray[np.int64]
+) -> dict[str, float]:
+    """Top-1 and top-5 beside the language prior, and the gain in standard errors of the paired difference."""
+    figures: dict[str, float] = {}
+    prior_BC = np.broadcast_to(prior_C, scores_BC.shape)
+    for k in (1, 5):
+        ours_B, prior_B = (_hits(s, truth_B, k) for s in (scores_BC, prior_BC))
+        gain_B = ours_B - prior_B
+        error = float(gain_B.std(ddof=1) / np.sqrt(len(gain_B))) if len(gain_B) > 1 else 0.0
+        figures[f"top{k}"] = float(ours_B.mean())
+        figures[f"top{k}_prior"] = float(prior_B.mean())
+        figures[f"top{k}_chance"] = min(1.0, k / scores_BC.shape[1])
+        figures[f"top{k}_gain_in_standard_errors"] = float(gain_B.mean()) / error if error else 0.0
+    return figures
+
+
+def retrieval_figures(ranks_Q: NDArray[np.float64]) -> dict[str, float]:
+    """R@1/5/10 and the median rank of Q queries among Q candidates, with chance."""
+    figures: dict[str, float] = {"candidates": float(len(ranks_Q)), "median_rank": float(np.median(ranks_Q))}
+    for k in (1, 5, 10):
+        figures[f"recall_at_{k}"] = float((ranks_Q <= k).mean())
+        figures[f"recall_at_{k}_chance"] = min(1.0, k / len(ranks_Q))
+    return figures
+
+
+def gates_of(metrics: Mapping[str, Any], config: EvaluateConfig) -> list[dict[str, Any]]:
+    """Every gate that is on: its name, what was found, what it takes, and whether it holds."""
+    found: list[tuple[str, float, float]] = []
+    if sigma := config.gates.zero_shot_sigma:
+        words = metrics.get("zero_shot", {})
+        for kind in ("verb", "noun"):
+            value = words.get(kind, {}).get("top1_gain_in_standard_errors", 0.0)
+            found.append((f"{kind} top-1 above the language prior, standard errors", value, sigma))
+    if times := config.gates.recall_at_10_over_chance:
+        retrieval = metrics.get("retrieval", {})
+        value = retrieval.get("recall_at_10", 0.0) / retrieval.get("recall_at_10_chance", 1.0)
+        found.append(("text-to-video R@10 over chance", value, times))
+    return [{"gate": name, "found": value, "needed": needed, "holds": value >= needed} for name, value, needed in found]
+
+
+def _hits(scores_BC: NDArray[np.float32], truth_B: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """1 where the truth is among the k best; equals count by the chance that a random order puts it there."""
+    own_B1 = scores_BC[np.arange(len(truth_B)), truth_B][:, None]
+    above_B = (scores_BC > own_B1).sum(1)
+    tied_B = (scores_BC == own_B1).sum(1)
+    return np.clip((k - above_B) / tied_B, 0.0, 1.0)

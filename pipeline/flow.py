@@ -1,0 +1,66 @@
+"""Runs a stage: finds what it reads, calls its `run`, for one batch, several, or the corpus."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.recipes import Recipe
+from pipeline.resolve import Resolver, Selection
+from pipeline.runtime.executor import Executor
+from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.manifest import Manifest, manifest_path
+from pipeline.runtime.storage import Store
+from pipeline.stages import Stage, get_stage
+
+__all__ = ["StageResult", "run_stage"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageResult:
+    """What one run of a stage did."""
+
+    stage: str
+    spec: str
+    batch: str
+    manifest: str
+    """URL of the manifest."""
+    counts: dict[str, int]
+    seconds: float
+    computed: bool
+    """False when everything was committed before."""
+    facts: dict[str, Any]
+
+
+def run_stage(
+    recipe: Recipe, store: Store, name: str, *, batches: Sequence[str], selection: Selection, executor: Executor
+) -> list[StageResult]:
+    """Run one stage over its batches (empty: all there are); one result a batch, or one for the corpus."""
+    stage = get_stage(name)
+    resolver = Resolver(recipe, store, selection)
+    if stage.scope == "corpus":
+        return [_run(recipe, store, stage, resolver.corpus_inputs(stage, batches), executor)]
+    chosen = list(batches) or _all_batches(stage, resolver)
+    return [_run(recipe, store, stage, resolver.batch_inputs(stage, batch), executor) for batch in chosen]
+
+
+def _run(recipe: Recipe, store: Store, stage: Stage, inputs: Inputs, executor: Executor) -> StageResult:
+    started, written = time.monotonic(), store.writes
+    manifest: Manifest = importlib.import_module(f"pipeline.{stage.name}.run").run(
+        getattr(recipe, stage.name), inputs, executor
+    )
+    return StageResult(
+        stage=stage.name, spec=manifest.spec, batch=inputs.batch,
+        manifest=store.url(manifest_path(stage, manifest.spec, inputs.batch)), counts=manifest.counts,
+        seconds=round(time.monotonic() - started, 2), computed=store.writes > written, facts=manifest.facts,
+    )  # fmt: skip
+
+
+def _all_batches(stage: Stage, resolver: Resolver) -> list[str]:
+    if stage.name == "ingest":
+        raise InputError("ingest needs the batches by name; give --batch KEY")
+    return resolver.batches(stage)

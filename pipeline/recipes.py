@@ -1,0 +1,79 @@
+"""Recipes: functions that return one complete configuration. Light: the DAGs and `--help` import it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pipeline.codebook.config import CodebookConfig
+from pipeline.embed.config import EmbedConfig
+from pipeline.errors import InputError
+from pipeline.evaluate.config import EvaluateConfig, Gates
+from pipeline.features.config import FeaturesConfig
+from pipeline.ingest.config import IngestConfig
+from pipeline.pretrain.config import Architecture, LossWeights, Mixture, PretrainConfig
+from pipeline.shard.config import ShardConfig
+from pipeline.tokens.config import TokensConfig
+
+__all__ = ["RECIPES", "Recipe", "demo", "get_recipe", "paper"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The configuration of every stage."""
+
+    ingest: IngestConfig = field(default_factory=IngestConfig)
+    """List, hash, probe, captions."""
+    shard: ShardConfig = field(default_factory=ShardConfig)
+    """WebDataset tars."""
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    """Clips and the frozen encoder."""
+    codebook: CodebookConfig = field(default_factory=CodebookConfig)
+    """Visual tokens and WordPiece."""
+    tokens: TokensConfig = field(default_factory=TokensConfig)
+    """Sentences and segments."""
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    """VideoBERT."""
+    embed: EmbedConfig = field(default_factory=EmbedConfig)
+    """Vectors a row."""
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """Metrics and gates."""
+
+
+def paper() -> Recipe:
+    """The paper's sizes: S3D features, 12 ** 4 visual tokens, BERT-LARGE from its checkpoint. Needs GPUs."""
+    return Recipe(
+        features=FeaturesConfig(encoder="torchvision:s3d"),
+        codebook=CodebookConfig(sample_clips=2_000_000, tokenizer="bert-large-uncased"),
+        pretrain=PretrainConfig(
+            init_from="bert-large-uncased", learning_rate=1e-5, batch_size=128, steps=500_000, warmup_steps=0,
+            checkpoint_every_steps=5_000,
+        ),
+    )  # fmt: skip
+
+
+def demo() -> Recipe:
+    """The procedural kitchen and a few real clips, small enough for two CPU cores."""
+    return Recipe(
+        shard=ShardConfig(shard_bytes=4 * 1024 * 1024),
+        codebook=CodebookConfig(branching=8, depth=2, vocabulary_size=1_000, heldout_fraction=0.25),
+        pretrain=PretrainConfig(
+            architecture=Architecture(layers=2, hidden=128, heads=4, intermediate=512, max_length=128),
+            mixture=Mixture(), weights=LossWeights(retrieval=1.0), learning_rate=1e-3, warmup_steps=50, batch_size=64,
+            steps=800, checkpoint_every_steps=200, threads=2,
+        ),
+        evaluate=EvaluateConfig(
+            labels="{root}/incoming/truth/truth.jsonl",
+            gates=Gates(zero_shot_sigma=5.0, recall_at_10_over_chance=5.0),
+        ),
+    )  # fmt: skip
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"demo": demo, "paper": paper}
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of that name. Raises InputError for a name that does not exist."""
+    if name not in RECIPES:
+        raise InputError(f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
+    return RECIPES[name]()
