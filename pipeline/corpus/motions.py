@@ -69,11 +69,11 @@ def path_of(verb: str, seconds_N: Floats, *, reach_pixels: float, rng: np.random
     """The path of one step. Rest position, first angle, size, tempo and phase are random, alike for every verb."""
     cycles_N = seconds_N / rng.uniform(0.9, 1.1) + rng.uniform(0, 1)
     x, y, angle, log_scale = MOTIONS[verb](cycles_N)
-    rest_x, rest_y = rng.uniform(-0.75, 0.75), rng.uniform(-0.45, 0.45)
+    rest_x, rest_y = rng.uniform(-0.4, 0.4), rng.uniform(-0.3, 0.3)
     zero_N = np.zeros(len(seconds_N))
     return Path(
         x=reach_pixels * (x + rest_x) + zero_N,
         y=reach_pixels * (y + rest_y) + zero_N,
         angle=angle + rng.uniform(0, TAU) + zero_N,
-        scale=np.exp(log_scale + rng.uniform(-0.25, 0.25) + zero_N),
+        scale=np.exp(log_scale + rng.uniform(-0.15, 0.15) + zero_N),
     )
