@@ -20,7 +20,13 @@ class Executor(Protocol):
 
     def map(
         self, worker: Callable[..., Callable[[Any], Result]], arguments: tuple[Any, ...], tasks: Sequence[Any]
-    ) -> Iterator[Result]: ...
+    ) -> Iterator[Result]:
+        """Results of `worker(*arguments)(task)`; the worker's exceptions are raised here."""
+        ...
+
+    def train(self, job: Callable[[int, int], None]) -> None:
+        """Run `job(rank, world size)` on every training worker, to the end."""
+        ...
 
 
 class LocalExecutor:
@@ -47,6 +53,9 @@ class LocalExecutor:
                 yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def train(self, job: Callable[[int, int], None]) -> None:
+        job(0, 1)
 
 
 _loaded: Callable[[Any], Any] | None = None

@@ -126,13 +126,13 @@ def manifest_path(stage: Stage, spec: str, batch: str) -> str:
 
 
 def load_manifest(store: Store, stage_name: str, spec: str, batch: str) -> Manifest | None:
-    """The committed manifest, or None when the stage has not finished there."""
+    """The committed manifest, or None when the stage has not finished there; an empty spec takes the catalog's any."""
     data = store.read_or_none(manifest_path(get_stage(stage_name), spec, batch))
     if data is None:
         return None
     manifest = Manifest.from_bytes(data)
     # The catalog's path holds no spec: one of another configuration is not the one asked for.
-    return manifest if manifest.spec == spec else None
+    return manifest if spec in (manifest.spec, "") else None
 
 
 def save_manifest(store: Store, manifest: Manifest, *, expected_videos: int | None = None) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayTaskError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
+from ray.train.torch import TorchTrainer
 from ray.util import ActorPool
 
 __all__ = ["ActorOptions", "RayExecutor"]
@@ -32,8 +36,9 @@ class ActorOptions:
 class RayExecutor:
     """A pool of at most `workers` actors. A lost actor is restarted and its task tried again, three times."""
 
-    def __init__(self, *, workers: int = 0, options: ActorOptions | None = None) -> None:
+    def __init__(self, *, workers: int = 0, train_workers: int = 1, options: ActorOptions | None = None) -> None:
         self._workers = workers
+        self._train_workers = train_workers
         self._options = options or ActorOptions()
         if not ray.is_initialized():
             ray.init(log_to_driver=True, configure_logging=False)
@@ -54,6 +59,20 @@ class RayExecutor:
             for handle in actors:
                 ray.kill(handle)
 
+    def train(self, job: Callable[[int, int], None]) -> None:
+        """Ray Train sets up the process group; a lost worker restarts the group, which resumes at its checkpoint."""
+        o = self._options
+        scaling = ScalingConfig(
+            num_workers=self._train_workers,
+            use_gpu=o.num_gpus > 0,
+            resources_per_worker={"CPU": o.num_cpus, **({"GPU": o.num_gpus} if o.num_gpus else {})},
+            accelerator_type=o.accelerator_type or None,
+        )
+        # Checkpoints lie on the pipeline's own store; Ray keeps only its bookkeeping, in a folder that goes afterwards.
+        with tempfile.TemporaryDirectory(prefix="videobert-train-") as folder:
+            run = RunConfig(name="train", storage_path=folder, failure_config=FailureConfig(max_failures=3))
+            TorchTrainer(_train_worker, train_loop_config={"job": job}, scaling_config=scaling, run_config=run).fit()
+
     def _actor_options(self) -> dict[str, Any]:
         o = self._options
         wanted: dict[str, Any] = {"num_cpus": o.num_cpus, "num_gpus": o.num_gpus, "max_restarts": 3}
@@ -70,3 +89,10 @@ class RayExecutor:
         if self._options.num_gpus:
             slots = min(slots, total.get("GPU", 0.0) / self._options.num_gpus)
         return max(1, int(slots))
+
+
+def _train_worker(config: dict[str, Any]) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("videobert").setLevel(logging.INFO)
+    context = get_context()
+    config["job"](context.get_world_rank(), context.get_world_size())

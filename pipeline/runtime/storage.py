@@ -10,12 +10,13 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
 import fsspec
+import pyarrow.dataset as ds
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
@@ -143,6 +144,16 @@ class Store:
             return
         with self._local_target(path) as temporary:
             shutil.copyfile(source, temporary)
+
+    def dataset(self, paths: Sequence[str], *, partitioning: ds.Partitioning) -> ds.Dataset:
+        """Parquet objects as one lazily read dataset, with columns made from their paths."""
+        return ds.dataset(
+            [self._full(path) for path in paths],
+            filesystem=self._fs,
+            format="parquet",
+            partitioning=partitioning,
+            partition_base_dir=self._base,
+        )
 
     def exists(self, path: str) -> bool:
         """Whether an object or a folder of that name is there."""

@@ -1,0 +1,29 @@
+"""`videobert corpus`: write the videos of the demo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CorpusCommand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusCommand:
+    """Write the demo's videos: the procedural kitchen, a few real clips, three broken files."""
+
+    out: str
+    """Where: a path or an fsspec URL; videos go to OUT/videos/BATCH, the ground truth to OUT/truth."""
+    seed: int = 0
+    """Everything in the kitchen derives from it."""
+    videos_per_batch: int = 30
+    """Kitchen videos of each of the three batches."""
+    processes: int = 2
+    """Processes that render."""
+
+    def execute(self) -> None:
+        from pipeline.corpus.demo import write_demo_corpus
+
+        corpus = write_demo_corpus(
+            self.out, seed=self.seed, videos_per_batch=self.videos_per_batch, processes=self.processes, progress=print
+        )
+        print(corpus)

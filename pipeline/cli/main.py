@@ -1,0 +1,79 @@
+"""Entry point: picks the command, turns errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from pipeline.cli.corpus import CorpusCommand
+from pipeline.cli.query import LineageCommand, SearchCommand, SqlCommand
+from pipeline.cli.stages import RunCommand, StageCommand
+from pipeline.cli.state import DeadLettersCommand, PromoteCommand, StatusCommand
+from pipeline.errors import InputError, PipelineError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "run": RunCommand,
+    "stage": StageCommand,
+    "status": StatusCommand,
+    "search": SearchCommand,
+    "sql": SqlCommand,
+    "lineage": LineageCommand,
+    "dead-letters": DeadLettersCommand,
+    "promote": PromoteCommand,
+    "corpus": CorpusCommand,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("videobert").setLevel(logging.INFO)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _command(arguments).execute()
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+    except KeyboardInterrupt:
+        print("interrupted; what is committed stands, the same command resumes", file=sys.stderr)
+        sys.exit(130)
+
+
+def _command(arguments: list[str]) -> RunCommand | StageCommand | StatusCommand:
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        raise InputError(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}")
+    command = COMMANDS[name]
+    default = command.with_recipe(rest) if issubclass(command, RunCommand | StageCommand) else None
+    return tyro.cli(command, args=rest, default=default, prog=f"videobert {name}", config=(tyro.conf.AvoidSubcommands,))
+
+
+def _overview() -> str:
+    lines = [f"  {name:<14}{(inspect.getdoc(command) or '').splitlines()[0]}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "videobert: from a bucket of videos to Parquet embeddings that anyone can query.",
+            "",
+            "usage: videobert COMMAND [--help] ...",
+            "",
+            *lines,
+            "",
+            "Exit codes: 0 done, 1 failed, 2 wrong input (value, cause and cure in one sentence), 130 interrupted.",
+        ]
+    )
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    """SIGTERM ends like Ctrl-C, so that workers and temporary files are cleaned up."""
+    raise KeyboardInterrupt

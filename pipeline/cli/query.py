@@ -1,0 +1,100 @@
+"""`videobert search`, `sql` and `lineage`: what is in the embeddings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import tyro
+
+from pipeline.errors import InputError
+from pipeline.query.embeddings import open_embeddings, resolve_embed_spec
+from pipeline.query.lineage import trace
+from pipeline.query.search import Hit, nearest, vector_of_row
+from pipeline.query.sql import run_sql
+from pipeline.query.text import encode_query
+from pipeline.runtime.storage import Store
+
+__all__ = ["LineageCommand", "SearchCommand", "SqlCommand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchCommand:
+    """Find segments by a sentence, or those like a row."""
+
+    text: tyro.conf.Positional[str] = ""
+    """What to look for, such as "stir the egg"."""
+    root: str
+    """Root of the pipeline."""
+    like: str = ""
+    """Row to compare with instead of a text: VIDEO_ID:SEGMENT."""
+    top: int = 5
+    """How many to show."""
+    batch: str = ""
+    """Only these batches, separated by commas."""
+    model: str = "current"
+    """Model spec; `current` is the promoted one."""
+    json: bool = False
+    """Print JSON lines."""
+
+    def execute(self) -> None:
+        if bool(self.text) == bool(self.like):
+            raise InputError("give either a text or --like ROW_ID, such as: videobert search 'stir the egg' --root demo")
+        store = Store(self.root)
+        spec = resolve_embed_spec(store, self.model)
+        rows = open_embeddings(store, spec, [key for key in self.batch.split(",") if key])
+        if self.like:
+            level = "segment" if ":" in self.like else "video"
+            hits = nearest(rows, vector_of_row(rows, self.like), top=self.top, level=level, without=[self.like])
+        else:
+            hits = nearest(rows, encode_query(store, spec.rsplit(".", 1)[0], self.text), top=self.top)
+        for hit in hits:
+            print(json.dumps(asdict(hit)) if self.json else _hit_line(hit))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqlCommand:
+    """Ask the tables `embeddings`, `catalog` and `dead_letters` with DuckDB's SQL."""
+
+    query: tyro.conf.Positional[str]
+    """For example: select batch, count(*) from embeddings group by batch."""
+    root: str
+    """Root of the pipeline."""
+    model: str = "current"
+    """Model whose embeddings are the table; `current` is the promoted one."""
+    rows: int = 40
+    """Most rows to print."""
+
+    def execute(self) -> None:
+        store = Store(self.root)
+        try:
+            spec: str | None = resolve_embed_spec(store, self.model)
+        except InputError:
+            if self.model != "current":
+                raise
+            spec = None  # nothing is promoted yet: the catalog and the dead letters can be asked all the same
+        relation = run_sql(store, spec, self.query)
+        if relation is not None:
+            relation.show(max_rows=self.rows, max_width=160)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineageCommand:
+    """Walk a row back: embeddings, model, codebook, tokens, features, shard, source."""
+
+    row: tyro.conf.Positional[str]
+    """Row id, as `search` prints it."""
+    root: str
+    """Root of the pipeline."""
+    model: str = "current"
+    """Model spec; `current` is the promoted one."""
+
+    def execute(self) -> None:
+        store = Store(self.root)
+        for what, where in trace(store, resolve_embed_spec(store, self.model), self.row):
+            print(f"{what:<11} {where}")
+
+
+def _hit_line(hit: Hit) -> str:
+    when = f"{hit.start_seconds:6.1f}-{hit.end_seconds:<6.1f}"
+    return f"{hit.score:6.3f}  {hit.title:<28.28} {when} {hit.text[:60]!r:<40} {hit.row_id}"

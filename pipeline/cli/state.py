@@ -1,0 +1,84 @@
+"""`videobert status`, `dead-letters` and `promote`: what stands, what failed, what readers take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import tyro
+
+from pipeline.promotion import promote
+from pipeline.recipes import get_recipe
+from pipeline.runtime.manifest import batches_of, load_manifest, specs_of
+from pipeline.runtime.parquet import read_table
+from pipeline.runtime.pointer import read_pointer
+from pipeline.runtime.storage import Store
+from pipeline.stages import STAGES
+
+__all__ = ["DeadLettersCommand", "PromoteCommand", "StatusCommand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusCommand:
+    """Show what every batch has at every stage, and which model readers take."""
+
+    root: str
+    """Root of the pipeline."""
+
+    def execute(self) -> None:
+        store = Store(self.root)
+        for stage in STAGES:
+            # The catalog's path holds no spec: its folder is the stage itself.
+            specs = specs_of(store, stage.name) if "{spec}" in stage.folder else [""]
+            for spec in specs:
+                for batch in batches_of(store, stage.name, spec) if stage.scope == "batch" else [""]:
+                    manifest = load_manifest(store, stage.name, spec, batch)
+                    state = _counts(manifest.counts) if manifest else "begun, not committed: run it again to resume"
+                    name = manifest.spec if manifest else spec
+                    print(f"{stage.name:<9} {batch or 'corpus':<12} {name:<24} {state}")
+        pointer = read_pointer(store)
+        print(f"current   {pointer.model_spec if pointer else 'none: no model is promoted'}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLettersCommand:
+    """Show the videos that could not be used: counts by reason, and examples."""
+
+    root: str
+    """Root of the pipeline."""
+    examples: int = 3
+    """Examples of each reason."""
+
+    def execute(self) -> None:
+        store = Store(self.root)
+        paths = [path for path in store.list("dead_letters") if path.endswith(".parquet")]
+        rows = [row for path in paths for row in read_table(store, path).to_pylist()]
+        if not rows:
+            print("no dead letters")
+        for (stage, reason), count in Counter((row["stage"], row["reason"]) for row in rows).most_common():
+            print(f"{count:6,} {stage} {reason}")
+            for row in [r for r in rows if (r["stage"], r["reason"]) == (stage, reason)][: self.examples]:
+                print(f"       {row['batch']} {row['uri']!r}: {row['message']!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromoteCommand:
+    """Turn readers to a model, when its gates hold and its embeddings are whole."""
+
+    model: tyro.conf.Positional[str]
+    """Model spec."""
+    root: str
+    """Root of the pipeline."""
+    recipe: str = "demo"
+    """Recipe whose embedding config is meant."""
+    force: bool = False
+    """Promote even if a gate is missed."""
+
+    def execute(self) -> None:
+        store = Store(self.root)
+        store.check_root()
+        print(promote(get_recipe(self.recipe), store, self.model, force=self.force))
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{value:,} {name}" for name, value in counts.items() if value) or "nothing"

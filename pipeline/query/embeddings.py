@@ -1,0 +1,50 @@
+"""The embeddings as a dataset: exactly the files that manifests name, with `model` and `batch` from their paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from pipeline.errors import InputError
+from pipeline.runtime.manifest import Manifest, batches_of, load_manifest, specs_of
+from pipeline.runtime.pointer import read_pointer
+from pipeline.runtime.storage import Store
+
+__all__ = ["embedding_manifests", "open_embeddings", "resolve_embed_spec"]
+
+_PARTITIONING = ds.partitioning(pa.schema([("model", pa.string()), ("batch", pa.string())]), flavor="hive")
+
+
+def resolve_embed_spec(store: Store, model: str = "current") -> str:
+    """Folder name of a model's embeddings: of the promoted one, a model spec, or the folder's own name."""
+    if model == "current":
+        pointer = read_pointer(store)
+        if pointer is None:
+            raise InputError(f"no model is promoted below {store.root}; name one with --model, or run the pipeline")
+        return pointer.embed_spec
+    there = specs_of(store, "embed")
+    found = [spec for spec in there if spec == model or spec.startswith(f"{model}.")]
+    if not found:
+        raise InputError(f"no embeddings of {model!r} below {store.root}; there are {', '.join(there) or 'none'}")
+    return found[-1]
+
+
+def embedding_manifests(store: Store, spec: str, batches: Sequence[str] = ()) -> Iterator[Manifest]:
+    """Committed batches of one spec, in order. Raises InputError for a batch that is not there."""
+    there = batches_of(store, "embed", spec)
+    unknown = sorted(set(batches) - set(there))
+    if unknown:
+        raise InputError(f"batch {', '.join(unknown)} has no embeddings of {spec}; there are {', '.join(there) or 'none'}")
+    for batch in batches or there:
+        if manifest := load_manifest(store, "embed", spec, batch):
+            yield manifest
+
+
+def open_embeddings(store: Store, spec: str, batches: Sequence[str] = ()) -> ds.Dataset:
+    """The rows of a spec, lazily: columns and filters are pushed down to the files."""
+    paths = [output.path for manifest in embedding_manifests(store, spec, batches) for output in manifest.outputs]
+    if not paths:
+        raise InputError(f"nothing is embedded with {spec} below {store.root}; run `videobert stage embed` first")
+    return store.dataset(paths, partitioning=_PARTITIONING)

@@ -1,0 +1,63 @@
+"""Exact nearest rows by cosine: one matrix product a batch of rows, nothing kept but the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.runtime.parquet import vectors_of
+
+__all__ = ["Hit", "nearest", "vector_of_row"]
+
+_COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_uri", "batch", "embedding"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """One found row; `score` is the cosine."""
+
+    score: float
+    row_id: str
+    title: str
+    start_seconds: float
+    end_seconds: float
+    text: str
+    source_uri: str
+    batch: str
+
+
+def nearest(
+    rows: ds.Dataset, query_R: NDArray[np.float32], *, top: int, level: str = "segment", without: Sequence[str] = ()
+) -> list[Hit]:
+    """The `top` rows of a level nearest to a unit vector, best first; equals in the order of their ids."""
+    if top < 1:
+        raise InputError(f"--top is {top}; ask for at least 1")
+    keep = pc.field("level") == level
+    if without:
+        keep &= ~pc.field("row_id").isin(list(without))
+    best: list[Hit] = []
+    for batch in rows.scanner(columns=_COLUMNS, filter=keep).to_batches():
+        if not batch.num_rows:
+            continue
+        table = batch.select([name for name in _COLUMNS if name != "embedding"])
+        scores_N = vectors_of(pa.Table.from_batches([batch]), "embedding") @ query_R
+        some = np.argpartition(-scores_N, min(top, len(scores_N)) - 1)[:top]
+        found = table.take(some).to_pylist()
+        best += [Hit(score=float(score), **row) for score, row in zip(scores_N[some], found, strict=True)]
+        best = sorted(best, key=lambda hit: (-hit.score, hit.row_id))[:top]
+    return best
+
+
+def vector_of_row(rows: ds.Dataset, row_id: str) -> NDArray[np.float32]:
+    """The embedding of one row, float32 [R]. Raises InputError for an unknown row."""
+    table = rows.to_table(columns=["embedding"], filter=pc.field("row_id") == row_id)
+    if not table.num_rows:
+        raise InputError(f"there is no row {row_id!r}; row ids are VIDEO_ID:SEGMENT, or VIDEO_ID for a whole video")
+    return vectors_of(table, "embedding")[0]

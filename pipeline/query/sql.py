@@ -1,0 +1,37 @@
+"""SQL over the embeddings, the catalog and the dead letters with DuckDB: reads these tables and nothing else."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from pipeline.errors import InputError
+from pipeline.query.embeddings import open_embeddings
+from pipeline.runtime.storage import Store
+
+__all__ = ["TABLES", "run_sql"]
+
+TABLES = ("embeddings", "catalog", "dead_letters")
+_BY_BATCH = ds.partitioning(pa.schema([("batch", pa.string())]), flavor="hive")
+
+
+def run_sql(store: Store, embed_spec: str | None, query: str) -> duckdb.DuckDBPyRelation | None:
+    """The rows of one query, or None when it returns none. Raises InputError for SQL that DuckDB refuses.
+
+    The connection lives in memory, can open no file or address, and its settings are locked.
+    """
+    connection = duckdb.connect(config={"python_enable_replacements": "false"})
+    if embed_spec:
+        connection.register("embeddings", open_embeddings(store, embed_spec))
+    for name, folder in (("catalog", "catalog"), ("dead_letters", "dead_letters")):
+        paths = [path for path in store.list(folder) if path.endswith(".parquet")]
+        if paths:
+            connection.register(name, store.dataset(paths, partitioning=_BY_BATCH))
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    try:
+        return connection.sql(query)
+    except duckdb.Error as error:
+        raise InputError(f"DuckDB refuses this query: {error}; the tables are {', '.join(TABLES)}") from error
+
