@@ -90,7 +90,7 @@ class HuggingFaceEncoder:
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
         """Shape [N, hidden size]."""
         with single_thread(self._device), torch.inference_mode(), autocast(self._device, self._autocast):
-            return in_batches([clip.rgb for clip in clips], self._forward, size=self._batch, device=self._device)
+            return in_batches([(clip.rgb,) for clip in clips], self._forward, size=self._batch, device=self._device)
 
     def _forward(self, pixels_BFHWC: Tensor) -> Tensor:
         """uint8 [B, F, S, S, 3] -> [B, D]."""

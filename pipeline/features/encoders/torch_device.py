@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,15 +48,23 @@ def single_thread(device: torch.device) -> Iterator[None]:
 
 
 def in_batches(
-    clips: Sequence[NDArray[np.uint8]], forward: Callable[[Tensor], Tensor], *, size: int, device: torch.device
+    clips: Sequence[tuple[NDArray[Any], ...]],
+    forward: Callable[..., Tensor],
+    *,
+    size: int,
+    device: torch.device,
 ) -> NDArray[np.float32]:
-    """Run `forward` ([B, ...] -> [B, D]) on batches of one fixed shape, the last one padded; [N, D] comes back."""
+    """Run `forward` on batches of one fixed shape, the last one padded with zeros; [N, D] comes back.
+
+    Each clip is a tuple of arrays; `forward` takes one tensor [B, ...] for each place of the tuple and gives [B, D].
+    """
     rows = []
     for first in range(0, len(clips), size):
         some = clips[first : first + size]
-        batch = np.zeros((size, *some[0].shape), np.uint8)
-        for row, clip in enumerate(some):
-            batch[row] = clip
-        vectors = forward(torch.from_numpy(batch).to(device, non_blocking=True))
-        rows.append(vectors[: len(some)].float().cpu().numpy())
+        tensors = []
+        for values in zip(*some, strict=True):
+            batch = np.zeros((size, *values[0].shape), values[0].dtype)
+            batch[: len(some)] = values
+            tensors.append(torch.from_numpy(batch).to(device, non_blocking=True))
+        rows.append(forward(*tensors)[: len(some)].float().cpu().numpy())
     return np.concatenate(rows)

@@ -60,7 +60,7 @@ class S3DEncoder:
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
         """Shape [N, 1024]."""
         with single_thread(self._device), torch.inference_mode(), autocast(self._device, self._autocast):
-            return in_batches([clip.rgb for clip in clips], self._forward, size=self._batch, device=self._device)
+            return in_batches([(clip.rgb,) for clip in clips], self._forward, size=self._batch, device=self._device)
 
     def _forward(self, pixels_BFHWC: Tensor) -> Tensor:
         mean, std = (torch.tensor(v, device=pixels_BFHWC.device).view(3, 1, 1, 1) for v in (_MEAN, _STD))
