@@ -49,15 +49,15 @@ def _triangle(u: Floats) -> Floats:
 # 1.5 s of a clip (column, row, ring, disc, diagonal, ...) and not in speed alone, because temporal-difference images
 # of thirds of a clip show areas well and speed badly.
 MOTIONS: dict[str, Callable[[Floats], Offsets]] = {
-    "chop": lambda u: (0.0, np.sin(TAU * u), 0.0, 0.0),
-    "slice": lambda u: (1.35 * np.sin(TAU * u), 0.0, 0.0, 0.0),
+    "chop": lambda u: (0.0, np.sin(TAU * 1.7 * u), 0.0, 0.0),
+    "slice": lambda u: (1.35 * np.sin(TAU * 1.7 * u), 0.0, 0.0, 0.0),
     "stir": lambda u: (np.cos(TAU * u), np.sin(TAU * u), 0.0, 0.0),
     "roll": lambda u: (0.0, 0.0, TAU * u, 0.0),
     "drop": lambda u: (0.25 * np.sin(TAU * u / 2), 1.6 * _saw(u / 1.3), 0.0, 0.0),
     "knead": lambda u: (0.0, 0.0, 0.0, 0.42 * np.sin(TAU * 1.4 * u)),
     "whisk": lambda u: (1.1 * _triangle(2.5 * u), 0.9 * _triangle(0.45 * u), 0.0, 0.0),
-    "grate": lambda u: (np.sin(TAU * u), -0.9 * np.sin(TAU * u), 0.0, 0.0),
-    "peel": lambda u: (np.sin(TAU * u), 0.9 * np.sin(TAU * u), 0.0, 0.0),
+    "grate": lambda u: (np.sin(TAU * 1.7 * u), -0.9 * np.sin(TAU * 1.7 * u), 0.0, 0.0),
+    "peel": lambda u: (np.sin(TAU * 1.7 * u), 0.9 * np.sin(TAU * 1.7 * u), 0.0, 0.0),
     "tip": lambda u: (0.0, 0.0, 0.9 * np.sin(TAU * 1.2 * u), 0.0),
     "shake": lambda u: (0.22 * np.sin(TAU * 5.1 * u), 0.22 * np.sin(TAU * 3.7 * u + 1), 0.0, 0.0),
     "toss": lambda u: (1.3 * _triangle(0.5 * u), 1 - 2 * np.abs(np.sin(np.pi * 1.5 * u)), 0.0, 0.0),

@@ -142,10 +142,15 @@ def _told(kitchen: Kitchen) -> Floats:
 def _posteriors(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo]) -> Floats:
     """P(action | the step's own tokens), shape [N, A]."""
     counts_NT = _histograms(videos, channel.size(kitchen.config.actions))
-    log_NA = counts_NT @ np.log(emission(kitchen.config, channel)).T + np.log(kitchen.stationary_A)
+    log_NA = counts_NT @ _log(emission(kitchen.config, channel)).T + _log(kitchen.stationary_A)
     log_NA -= log_NA.max(1, keepdims=True)
     likely_NA = np.exp(log_NA)
     return np.asarray(likely_NA / likely_NA.sum(1, keepdims=True))
+
+
+def _log(probability: Floats) -> Floats:
+    """Impossible is very unlikely: 0 x log 0 must be 0."""
+    return np.asarray(np.log(np.maximum(probability, 1e-300)))
 
 
 def _histograms(videos: Sequence[SampledVideo], values: int) -> Floats:
@@ -187,7 +192,7 @@ def _information(kitchen: Kitchen, told_NA: Floats, narrated_N: Ints, part: int)
 
 def _alignment_auc(kitchen: Kitchen, told_NA: Floats, narrated_N: Ints) -> float:
     """Likelihood ratio of (tokens, sentence) against (tokens, sentence of a step half the corpus away)."""
-    ratio_NA = np.log(told_NA / kitchen.stationary_A)
+    ratio_NA = _log(told_NA) - _log(kitchen.stationary_A)
     rows = np.arange(len(narrated_N))
 
     def score(told_N: Ints) -> Floats:

@@ -139,7 +139,10 @@ def write_kitchen(
     todo = [film for film in films if not _stands(film, index, sizes)]
     progress(f"kitchen: {len(films) - len(todo)} of {len(films)} videos stand already, {len(todo)} to render")
     if todo:
-        _make_all(todo, store.root, processes, index, progress)
+        for done, (film, entry) in enumerate(_made(todo, store.root, processes), start=1):
+            index[film.file] = entry
+            if done % 10 == 0 or done == len(todo):
+                progress(f"kitchen: rendered {done} of {len(todo)}")
     _write_truth(store, films, index)
     recipes = [build_kitchen(config).recipe(film.key) for film in films]
     return KitchenSummary(
@@ -169,20 +172,15 @@ def _stands(film: _Film, index: dict[str, dict[str, object]], sizes: dict[str, i
     )
 
 
-def _make_all(
-    films: Sequence[_Film],
-    out_url: str,
-    processes: int,
-    index: dict[str, dict[str, object]],
-    progress: Callable[[str], None],
-) -> None:
-    """Render `films`, at most `processes` at a time, and enter each into the index."""
+def _made(films: Sequence[_Film], out_url: str, processes: int) -> Iterator[tuple[_Film, dict[str, object]]]:
+    """Render `films`, at most `processes` at a time, in any order; one alone needs no other process."""
+    if processes == 1:
+        yield from ((film, film.make(out_url)) for film in films)
+        return
     with ProcessPoolExecutor(min(processes, len(films)), mp_context=get_context("spawn")) as pool:
         running = {pool.submit(film.make, out_url): film for film in films}
-        for done, future in enumerate(as_completed(running), start=1):
-            index[running[future].file] = future.result()
-            if done % 10 == 0 or done == len(films):
-                progress(f"kitchen: rendered {done} of {len(films)}")
+        for future in as_completed(running):
+            yield running[future], future.result()
 
 
 def _write_truth(store: Store, films: Sequence[_Film], index: dict[str, dict[str, object]]) -> None:

@@ -29,7 +29,7 @@ class SceneConfig:
     """Pixels; a multiple of 4."""
     height: int = 144
     """Pixels; a multiple of 4."""
-    reach_pixels: float = 30.0
+    reach_pixels: float = 34.0
     """Half of the way that an ordinary motion covers."""
     jitter_pixels: int = 1
     """The camera moves by at most this many steps of two pixels each way, now and then."""

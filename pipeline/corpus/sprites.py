@@ -19,7 +19,7 @@ __all__ = ["ANGLES", "LOOKS", "Sprite", "draw", "to_yuv"]
 
 EXTENT = 1.85
 """Half a drawing's side in units of the object's radius; the tool ends here."""
-RADIUS = 25.0
+RADIUS = 20.0
 """Radius of an object of scale 1, pixels."""
 ANGLES = 72
 """Drawings are made at this many angles."""
