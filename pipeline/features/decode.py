@@ -27,6 +27,7 @@ __all__ = [
     "REASONS",
     "SubtitleTrack",
     "VideoProbe",
+    "declared_seconds",
     "open_video",
     "probe",
     "quarter_turns",
@@ -39,10 +40,11 @@ REASONS = ("undecodable", "no-video-stream", "too-short", "too-large", "too-long
 """Every `VideoError.reason` of this stage."""
 
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,gif,flv,asf"
-_TEXT_CODECS = frozenset({"mov_text", "subrip", "srt", "webvtt", "ass", "ssa", "text"})
+_TEXT_CODECS = frozenset({"mov_text", "subrip", "webvtt", "ass", "ssa", "text"})
 _OTHER_TAGS = {"cs": "cze", "de": "ger", "el": "gre", "es": "spa", "ja": "jpn", "nl": "dut", "pl": "pol", "pt": "por",
                "sv": "swe", "tr": "tur", "zh": "chi"}  # fmt: skip
 """ISO 639-2 tags in files that do not begin with the two-letter code."""
+_MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
 _ASS_OVERRIDES = re.compile(r"\{\\[^}]*\}")
 
 
@@ -112,6 +114,19 @@ def time_zero(container: InputContainer) -> Fraction | None:
     return None if start is None else Fraction(start, av.time_base)
 
 
+def declared_seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Length of the video stream as its header tells; none when it does not (the container's may be the sound's)."""
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    # Matroska keeps it in a tag such as 00:01:02.503000000, counted from the start of the container.
+    tag = _MATROSKA_DURATION.fullmatch(stream.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
+    if len(container.streams) == 1 and container.duration:
+        return Fraction(container.duration, av.time_base)
+    return None
+
+
 def quarter_turns(frame: VideoFrame) -> int:
     """Counterclockwise quarter turns that a player applies to this frame, 0 to 3."""
     return round(frame.rotation / 90) % 4
@@ -127,11 +142,9 @@ def probe(path: str | Path, *, max_pixels: int = 36_000_000) -> VideoProbe:
         frame = next(container.decode(stream), None)
         if frame is None:
             raise VideoError("undecodable", "no frame of the video stream can be decoded")
-        duration = None
-        if stream.duration and stream.time_base:
-            duration = float(stream.duration * stream.time_base)
-        elif container.duration:
-            duration = container.duration / av.time_base
+        duration = declared_seconds(container, stream)
+        if duration is None and container.duration:
+            duration = Fraction(container.duration, av.time_base)
         return VideoProbe(
             container=container.format.name,
             codec=stream.codec.canonical_name,
@@ -140,14 +153,14 @@ def probe(path: str | Path, *, max_pixels: int = 36_000_000) -> VideoProbe:
             rotation=90 * quarter_turns(frame),
             sample_aspect_ratio=float(stream.sample_aspect_ratio or 1),
             fps=float(stream.average_rate) if stream.average_rate else None,
-            duration_seconds=duration,
+            duration_seconds=None if duration is None else float(duration),
             has_audio=bool(container.streams.audio),
             subtitles=tuple(_describe(track) for track in container.streams.subtitles),
         )
 
 
 def _describe(track: SubtitleStream) -> SubtitleTrack:
-    codec = track.codec_context.name if track.codec_context else "unknown"
+    codec = track.codec.canonical_name if track.codec_context else "unknown"
     return SubtitleTrack(codec=codec, language=track.language, is_text=codec in _TEXT_CODECS)
 
 

@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 from pipeline.errors import VideoError
 from pipeline.features.clips import TickClock, clip_count, overlaps
 from pipeline.features.config import FeaturesConfig
-from pipeline.features.decode import open_video, quarter_turns, time_zero, video_stream
+from pipeline.features.decode import declared_seconds, open_video, quarter_turns, time_zero, video_stream
 
 __all__ = ["ClipDecoder", "ClipFrames", "ClipRequest"]
 
 _SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _MAX_FAILURES = 1000
+_GAP_SECONDS = Fraction(1, 5)
+"""Broadcast streams have a constant rate: a longer hole means lost packets, of which the decoder says nothing. In other
+containers a hole is a picture that stands still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,7 @@ class ClipDecoder:
         self._filling: ClipFrames | None = None
         self._held: ClipFrames | None = None
         self._damaged_since: Fraction | None = None
+        self._holes_are_losses = False
         self.damaged: list[tuple[Fraction, Fraction]] = []
         """Half-open ranges in seconds whose frames could not be trusted."""
         self.frames_decoded = 0
@@ -121,14 +125,15 @@ class ClipDecoder:
                 if other.index != stream.index:
                     other.discard = Discard.all
             self._zero = time_zero(container)
+            self._holes_are_losses = container.format.name in ("mpegts", "mpeg")
             for packet in self._packets(container, stream):
                 for frame in self._decode(packet):
                     yield from self._accept(frame)
-            declared = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+            declared = declared_seconds(container, stream)
         yield from self._finish(declared)
         if not self.clips:
             length = f"one clip of {self._config.clip_seconds:g} s"
-            if self.damaged:
+            if self.damaged or self._damaged_since is not None:
                 raise VideoError("undecodable", f"the file is damaged and does not hold {length} unharmed")
             raise VideoError("too-short", f"{float(self._shown_until):.3f} s is less than {length}")
 
@@ -165,7 +170,8 @@ class ClipDecoder:
     def _accept(self, frame: VideoFrame) -> Iterator[ClipFrames]:
         """Show a new frame from its time on; a damaged one, and all that build on it, only mark the damage."""
         seconds = self._seconds(frame)
-        if frame.is_corrupt:
+        hole = Fraction(0) if seconds is None or self._now is None else seconds - self._shown_until
+        if frame.is_corrupt or (self._holes_are_losses and hole > _GAP_SECONDS):
             self._open_damage()
         if self._damaged_since is not None:
             if frame.is_corrupt or not frame.key_frame or seconds is None:
@@ -234,8 +240,8 @@ class ClipDecoder:
     def _finish(self, declared: Fraction | None) -> Iterator[ClipFrames]:
         """Let the last frame stand for its own time, and call damaged what the header promised beyond it."""
         end, length = self._shown_until, self._config.clip_length
-        missing = declared is not None and declared - end > length
-        if self._damaged_since is not None or missing:
-            self.damaged.append((end, max(end, declared or end)))
+        cut_off = declared is not None and declared - end > length
+        if declared is not None and (cut_off or (self._damaged_since is not None and declared > end)):
+            self.damaged.append((end, declared))
         if self._shown is not None:
             yield from self._show(self._shown, self._clock.until(clip_count(end, length) * length))

@@ -1,0 +1,41 @@
+import dataclasses
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.features.config import FeaturesConfig
+
+
+def test_the_defaults_are_the_clips_of_the_paper() -> None:
+    config = FeaturesConfig()
+    assert (config.rate, config.clip_length, config.ticks_per_clip) == (20, Fraction(3, 2), 30)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fps", 0.0), ("fps", float("nan")), ("fps", 29.97), ("clip_seconds", -1.0), ("clip_seconds", 0.05),
+        ("frames_per_clip", 0), ("batch_clips", 0), ("decode_ahead", 0), ("max_pixels", 0),
+        ("max_seconds", float("inf")),        ("autocast", "int8"), ("device", "tpu"), ("device", "cuda:x"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_work_is_named(field: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"{field}="):
+        dataclasses.replace(FeaturesConfig(), **{field: value})
+
+
+def test_output_fields_are_fields_and_leave_out_what_only_speeds_up() -> None:
+    names = {field.name for field in dataclasses.fields(FeaturesConfig)}
+    assert set(FeaturesConfig.OUTPUT_FIELDS) <= names
+    assert not {"device", "batch_clips", "decode_ahead", "max_pixels", "max_seconds"} & set(
+        FeaturesConfig.OUTPUT_FIELDS
+    )
+
+
+def test_config_imports_nothing_heavy() -> None:
+    check = "import sys, pipeline.features.config; print(sorted({'numpy', 'torch', 'av', 'ray'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,83 @@
+"""Small real videos for tests, encoded through PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+__all__ = ["level_of", "moving_square", "numbered_frame", "write_video"]
+
+_LEVELS = 4
+
+
+def numbered_frame(number: int, *, width: int = 64, height: int = 48) -> NDArray[np.uint8]:
+    """A flat gray picture whose level tells its number, modulo 60; survives lossy codecs."""
+    return np.full((height, width, 3), 10 + _LEVELS * (number % 60), np.uint8)
+
+
+def level_of(image: NDArray[np.uint8]) -> int:
+    """The number in a `numbered_frame`."""
+    return round((float(image.mean()) - 10) / _LEVELS)
+
+
+def moving_square(number: int, *, width: int = 96, height: int = 64) -> NDArray[np.uint8]:
+    """A bright square on a textured ground, moving right by two pixels a frame."""
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([(rows * 3) % 97, (columns * 5) % 89, (rows + columns) % 71], axis=-1).astype(np.uint8)
+    left = (2 * number) % (width - 16)
+    image[height // 3 : height // 3 + 16, left : left + 16] = (250, 220, 40)
+    return image
+
+
+def write_video(
+    path: Path,
+    frames: Sequence[NDArray[np.uint8]],
+    *,
+    fps: Fraction | int = 20,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    times: Sequence[Fraction] | None = None,
+    rotation: int = 0,
+    audio: bool = False,
+    keyframe_every: int = 12,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Encode RGB frames [H, W, 3]; `times` overrides the constant rate with presentation times in seconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(fps), options=options or {})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = pixel_format
+        stream.gop_size = keyframe_every
+        clock = Fraction(1, 90_000)
+        if times is not None:
+            stream.codec_context.time_base = clock
+        if rotation:
+            stream.set_display_rotation(rotation)
+        sound = (
+            container.add_stream("aac" if path.suffix in (".mp4", ".mov") else "libopus", rate=48_000)
+            if audio
+            else None
+        )
+        packets: list[Packet] = []
+        for number, image in enumerate(frames):
+            frame = VideoFrame.from_ndarray(image, format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = round(times[number] / clock), clock
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        if sound is not None:
+            samples = np.zeros((1, int(48_000 * len(frames) / fps)), np.float32)
+            silence = AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+            silence.sample_rate = 48_000
+            packets += [*sound.encode(silence), *sound.encode(None)]
+        for packet in packets:
+            container.mux(packet)
+    return path
