@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import av
 import numpy as np
+from av.audio import AudioStream
 from numpy.typing import NDArray
 
 from pipeline.corpus.grammar import KitchenConfig, Recipe, random_for
@@ -58,7 +59,12 @@ def encode(recipe: Recipe, *, config: KitchenConfig, scene: SceneConfig, film: F
         stream.codec_context.time_base = TICK
         stream.codec_context.gop_size = 50
         stream.options = VP9 if webm else H264
-        voice = container.add_stream("aac", rate=RATE, layout="mono") if speech else None
+        # WebM takes no AAC, and Opus no rate but its own; PyAV resamples.
+        voice: AudioStream | None = None
+        if speech and webm:
+            voice = container.add_stream("libopus", rate=48_000, layout="mono")
+        elif speech:
+            voice = container.add_stream("aac", rate=RATE, layout="mono")
         container.start_encoding()
         packets: list[av.Packet[Any]] = []
         drawn = frames(recipe, ticks_N[:-1].astype(np.float64) * float(TICK), config=scene, rng=rng)
