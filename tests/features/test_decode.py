@@ -27,7 +27,7 @@ FRAMES = [moving_square(i) for i in range(40)]
 
 def write_subtitled(path: Path, codec: str, cues: list[tuple[int, int, str]], language: str = "eng") -> Path:
     """A video with one text track; times in milliseconds."""
-    video = write_video(path.with_name(f"plain{path.suffix}"), FRAMES)
+    video = write_video(path.with_name(f"plain{path.suffix}"), FRAMES, options={"bf": "0"})  # so that it starts at 0
     with av.open(str(video)) as source, av.open(str(path), "w") as sink:
         picture = sink.add_stream_from_template(source.streams.video[0])
         text = sink.add_stream(codec)

