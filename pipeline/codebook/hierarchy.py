@@ -26,7 +26,7 @@ __all__ = ["Team", "fit", "fit_team", "local_team"]
 Team = Callable[..., list[Any]]
 """`team(method, *arguments)` calls that method of every `FitWorker` and returns the answers, in any order."""
 
-_GROUP_ROWS = 4096
+_GROUP_ROWS = 8192
 _GROUP_ELEMENTS = 1 << 28
 _START_ELEMENTS = 1 << 20
 
@@ -128,136 +128,128 @@ class _Group:
 
     def __init__(self, owner: _Fit, nodes: NDArray[np.int64], sizes: NDArray[np.int64], level: int) -> None:
         self.team, self.config, self.device, self.level = owner.team, owner.config, owner.device, level
-        self.dimension = owner.dimension
-        self.nodes, self.sizes = nodes, sizes
+        self.sizes = sizes
+        self.shape = (len(nodes), owner.config.branching, owner.dimension)
         squares = np.sum(np.stack(self.team("open", nodes)), axis=0)
         self.squares = torch.from_numpy(squares * owner.unit).to(self.device)
         self.clear()
 
     def clear(self) -> None:
         """Empty sums, as before the first pass."""
-        shape = (len(self.nodes), self.config.branching)
-        self.sums = torch.zeros(shape[0] * shape[1], self.dimension, dtype=torch.float64, device=self.device)
-        self.counts = torch.zeros(shape[0] * shape[1], dtype=torch.int64, device=self.device)
-        self.shape = shape
+        self.sums = torch.zeros(self.shape, dtype=torch.float64, device=self.device)
+        self.counts = torch.zeros(self.shape[:2], dtype=torch.int64, device=self.device)
 
     def solve(self) -> tuple[Tensor, Tensor, Tensor]:
         """Centroids [G, K, D], their rows [G, K] and the inertia [G] of the best restart."""
-        sample = _gather(
-            self.team("sample", self.config.seed_rows * self.config.branching, self.config.seed, self.level)
-        )
-        best: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
-        for restart in range(self.config.restarts):
-            if restart:
-                self.team("reset")
-                self.clear()
-            centroids, present, settled = self._lloyd(*self._starts(sample, restart))
-            inertia = self._inertia(centroids)
-            if best is None:
-                best = centroids, present, settled, inertia
-                continue
-            better = inertia < best[3]
-            best = (
-                torch.where(better[:, None, None], centroids, best[0]),
-                torch.where(better[:, None], present, best[1]),
-                torch.zeros_like(settled),
-                torch.minimum(inertia, best[3]),
-            )
-        assert best is not None
-        centroids, present, settled, _ = best
-        if not bool(settled.all()):
-            self._pass(centroids, present, ~settled)
-        counts = self.counts.view(self.shape)
-        return torch.where((counts > 0).unsqueeze(-1), centroids, 0.0), counts, self._inertia(centroids)
+        config = self.config
+        crowded = self.sizes > config.seed_rows
+        sample = _gather(self.team("sample", config.seed_rows, crowded, config.seed, self.level))
+        centroids, present, moving = self._lloyd(*self._starts(sample, 0))
+        inertia = self._inertia(centroids) if config.restarts > 1 else None
+        for restart in range(1, config.restarts):
+            self.team("reset")
+            self.clear()
+            others, theirs, _ = self._lloyd(*self._starts(sample, restart))
+            assert inertia is not None
+            reached = self._inertia(others)
+            better = reached < inertia
+            inertia = torch.minimum(reached, inertia)
+            centroids = torch.where(better[:, None, None], others, centroids)
+            present = torch.where(better[:, None], theirs, present)
+            moving = torch.ones_like(moving)
+        if bool(moving.any()):
+            self._pass(moving.nonzero()[:, 0], centroids, present)
+        self.team("settle")
+        return torch.where((self.counts > 0).unsqueeze(-1), centroids, 0.0), self.counts, self._inertia(centroids)
 
     def _lloyd(self, centroids: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Iterate to the end; returns the centroids, which exist, and nodes whose assignment already is theirs."""
-        active = torch.ones(self.shape[0], dtype=torch.bool, device=self.device)
-        settled = torch.zeros_like(active)
-        before = torch.full(self.shape[:1], float("inf"), dtype=torch.float64, device=self.device)
+        """Iterate; returns centroids, which of them exist, and nodes [G] whose rows may still move under them."""
+        active = torch.arange(self.shape[0], device=self.device)
+        moving = torch.ones(self.shape[0], dtype=torch.bool, device=self.device)
+        allowed = torch.from_numpy((self.sizes * self.config.tolerance).astype(np.int64)).to(self.device)
         for iteration in range(self.config.iterations):
-            changed = self._pass(centroids, present, active)
-            averages = means(self.sums.view(*self.shape, -1), self.counts.view(self.shape), centroids)
-            inertia = self._inertia(averages)
-            refilled = torch.zeros_like(active)
-            updated = torch.where(active[:, None, None], averages, centroids)
-            if iteration + 1 < self.config.iterations:
-                refilled = self._refill(centroids, updated, present, active)
-            settled |= active & (changed == 0) & ~refilled
-            centroids = updated
-            gained = before - inertia > self.config.tolerance * inertia
-            active = active & ~settled & (gained | refilled)
-            before = inertia
-            if not bool(active.any()):
+            changed = self._pass(active, centroids, present)
+            whole = len(active) == self.shape[0]
+            sums, counts, used = (
+                part if whole else part.index_select(0, active) for part in (self.sums, self.counts, centroids)
+            )
+            updated = means(sums, counts, used)
+            again = changed > allowed[active]
+            still = changed > 0
+            if iteration + 1 < self.config.iterations and bool((counts == 0).any()):
+                refilled = self._refill(active, counts == 0, used, updated, present)
+                again, still = again | refilled, still | refilled
+            centroids = updated if whole else centroids.index_copy(0, active, updated)
+            moving[active] = still
+            active = active[again]
+            if len(active) == 0:
                 break
-        return centroids, present, settled
+        return centroids, present, moving
 
-    def _pass(self, centroids: Tensor, present: Tensor, active: Tensor) -> Tensor:
-        """Assign the rows of the active nodes, update sums and counts; returns the rows that changed [G]."""
-        changed = torch.zeros(self.shape[0], dtype=torch.int64, device=self.device)
-        partials: list[Partial] = self.team("step", centroids, present, active)
+    def _pass(self, active: Tensor, centroids: Tensor, present: Tensor) -> Tensor:
+        """Assign the rows of the active nodes, update sums and counts; returns how many rows changed [A]."""
+        whole = len(active) == self.shape[0]
+        tables = (centroids, present) if whole else (centroids.index_select(0, active), present[active])
+        partials: list[Partial] = self.team("step", active, *tables)
+        changed = torch.zeros(len(active), dtype=torch.int64, device=self.device)
+        branching = self.shape[1]
         for partial in partials:
-            if len(partial.children):
-                children = partial.children.to(self.device)
-                self.sums.index_add_(0, children, partial.sums.to(self.device))
-                self.counts.index_add_(0, children, partial.counts.to(self.device))
-            changed += partial.changed_G.to(self.device)
+            children = partial.children.to(self.device)
+            slots = active[children // branching] * branching + children % branching
+            self.sums.flatten(0, 1).index_add_(0, slots, partial.sums.to(self.device))
+            self.counts.flatten().index_add_(0, slots, partial.counts.to(self.device))
+            changed += partial.changed_A.to(self.device)
         return changed
 
     def _inertia(self, centroids: Tensor) -> Tensor:
         """Summed squared distance [G] of the rows to the centroids of their children, from the sums alone."""
-        points = centroids.double().view(-1, self.dimension)
+        points = centroids.double()
         spread = tree_sum(points * (self.counts.unsqueeze(-1) * points - 2.0 * self.sums))
-        return (self.squares + tree_sum(spread.view(self.shape))).clamp_min(0.0)
+        return (self.squares + tree_sum(spread)).clamp_min(0.0)
 
     def _starts(self, sample: Rows, restart: int) -> tuple[Tensor, Tensor]:
         """k-means++ on the sampled rows of every node: centroids [G, K, D] and which exist [G, K]."""
         config = self.config
-        limit = config.seed_rows * config.branching
         order = np.lexsort((sample.row, sample.key, sample.position))
-        lengths = np.bincount(sample.position, minlength=len(self.nodes))
-        lows = np.cumsum(lengths) - lengths
-        lengths = np.minimum(lengths, limit)
-        centroids = torch.zeros(*self.shape, self.dimension, device=self.device)
-        present = torch.zeros(self.shape, dtype=torch.bool, device=self.device)
+        found = np.bincount(sample.position, minlength=len(self.sizes))
+        lows, lengths = np.cumsum(found) - found, np.minimum(found, config.seed_rows)
+        centroids = torch.zeros(self.shape, device=self.device)
+        present = torch.zeros(self.shape[:2], dtype=torch.bool, device=self.device)
         at = 0
-        while at < len(self.nodes):
-            step = max(1, _START_ELEMENTS // max(1, int(lengths[at]) * self.dimension))
-            longest = int(lengths[at : at + step].max())
-            offsets = np.minimum(np.arange(longest), lengths[at : at + step, None] - 1)
-            slots = order[lows[at : at + step, None] + offsets]
-            valid = torch.from_numpy(np.arange(longest) < lengths[at : at + step, None])
+        while at < len(found):
+            part = slice(at, at + max(1, _START_ELEMENTS // max(1, int(lengths[at]) * self.shape[2])))
+            offsets = np.arange(int(lengths[part].max()))
+            slots = order[lows[part, None] + np.minimum(offsets, lengths[part, None] - 1)]
+            index = torch.from_numpy(slots.ravel()).to(sample.vectors.device)
+            vectors = sample.vectors.index_select(0, index).to(self.device).view(*slots.shape, -1)
+            valid = torch.from_numpy(offsets < lengths[part, None]).to(self.device)
             rows = sample.row[slots].astype(np.uint64)
             races = np.stack([uniforms(rows, config.seed, self.level, restart, k) for k in range(config.branching)])
-            vectors = sample.vectors[torch.from_numpy(slots).to(sample.vectors.device)].to(self.device)
-            centroids[at : at + step], present[at : at + step] = starts(
-                vectors, valid.to(self.device), torch.from_numpy(-np.log(races)).to(self.device)
-            )
-            at += step
+            centroids[part], present[part] = starts(vectors, valid, torch.from_numpy(-np.log(races)).to(self.device))
+            at = part.stop
         return centroids, present
 
-    def _refill(self, used: Tensor, updated: Tensor, present: Tensor, active: Tensor) -> Tensor:
-        """Put children without rows on the rows farthest from their centroids; returns the nodes that were [G].
+    def _refill(self, active: Tensor, empty_AK: Tensor, used: Tensor, updated: Tensor, present: Tensor) -> Tensor:
+        """Put children without rows on the rows farthest from their centroids; returns the nodes it moved [A].
 
         Changes `updated` and `present`. A node whose rows all lie on their centroids keeps fewer children.
         """
-        empty = (self.counts.view(self.shape) == 0) & active.unsqueeze(1)
-        room = torch.from_numpy(np.minimum(self.sizes, self.config.branching)).to(self.device)
-        filled = self.config.branching - empty.sum(1)
-        wanted = torch.where(active, room - filled, 0).clamp_min(0)
-        present &= ~empty
-        refilled = torch.zeros_like(active)
+        branching = self.shape[1]
+        room = torch.from_numpy(np.minimum(self.sizes, branching)).to(self.device)[active]
+        wanted = (room - branching + empty_AK.sum(1)).clamp_min(0)
+        present[active] &= ~empty_AK
+        refilled = torch.zeros_like(active, dtype=torch.bool)
         if not bool((wanted > 0).any()):
             return refilled
-        found = _gather(self.team("farthest", used, wanted.cpu().numpy()))
+        found = _gather(self.team("farthest", active, used, wanted))
         order = np.lexsort((found.row, -found.key, found.position))
-        for position in np.unique(found.position).tolist():
-            mine = order[found.position[order] == position][: int(wanted[position])]
+        for lane in np.unique(found.position).tolist():
+            mine = order[found.position[order] == lane][: int(wanted[lane])]
             mine = mine[found.key[mine] > 0]
-            slots = empty[position].nonzero()[: len(mine), 0]
-            updated[position, slots] = found.vectors[torch.from_numpy(mine)].to(self.device)
-            present[position, slots] = True
-            refilled[position] = len(mine) > 0
+            slots = empty_AK[lane].nonzero()[: len(mine), 0]
+            updated[lane, slots] = found.vectors[torch.from_numpy(mine).to(found.vectors.device)].to(self.device)
+            present[active[lane], slots] = True
+            refilled[lane] = len(mine) > 0
         return refilled
 
 

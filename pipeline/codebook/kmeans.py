@@ -16,7 +16,16 @@ from torch import Tensor
 
 from pipeline.codebook.exact import tree_sum
 
-__all__ = ["Scorer", "accumulate", "assign", "assign_and_accumulate", "means", "scorer", "squared_distances", "starts"]
+__all__ = [
+    "Scorer",
+    "accumulate",
+    "assign",
+    "assign_and_accumulate",
+    "means",
+    "scorer",
+    "squared_distances",
+    "starts",
+]
 
 _UNIT = 2.0**-24
 _CERTAINTY = 8.0
@@ -40,36 +49,42 @@ class Scorer:
     """The error of a score is below slack * (|x| + reach)."""
 
     def take(self, nodes: Tensor) -> Scorer:
-        """The scorer of some nodes of the group."""
+        """The scorer of some nodes of the group, without a copy when these are all of them in order."""
+        if len(nodes) == len(self.slack_G) and bool((nodes[1:] > nodes[:-1]).all()):
+            return self
         parts = (self.centroids_GKD, self.edges_GKD, self.bias_GK, self.slack_G, self.reach_G)
         return Scorer(*(part[nodes] for part in parts))
 
 
 def scorer(centroids_GKD: Tensor, present_GK: Tensor) -> Scorer:
     """Prepare float32 centroids; absent children may hold any finite values."""
-    present = present_GK.unsqueeze(-1)
-    kept = torch.where(present, centroids_GKD, 0.0)
-    origin = kept.sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp_min(1)
-    edges = torch.where(present, centroids_GKD - origin, 0.0)
+    complete = bool(present_GK.all())
+    kept = centroids_GKD if complete else torch.where(present_GK.unsqueeze(-1), centroids_GKD, 0.0)
+    origin = kept.sum(1, keepdim=True) / present_GK.sum(1).clamp_min(1).view(-1, 1, 1)
+    edges = kept - origin
+    if not complete:
+        edges.mul_(present_GK.unsqueeze(-1))
+    # |c|**2 - |origin|**2 as a product of the short edge: the difference of the squares would lose its digits.
     bias = (edges * (kept + origin)).sum(-1).mul_(0.5).masked_fill_(~present_GK, float("inf"))
     dimension = centroids_GKD.shape[-1]
     units = _UNIT * (min(_CERTAINTY * dimension**0.5, float(dimension)) + 16.0)
     longest = torch.linalg.vector_norm(edges, dim=-1).amax(1)
-    reach = torch.linalg.vector_norm(kept, dim=-1).amax(1) + torch.linalg.vector_norm(origin[:, 0], dim=-1)
+    reach = torch.linalg.vector_norm(origin[:, 0], dim=-1).mul_(2.0).add_(longest)
     return Scorer(centroids_GKD, edges, bias, units * longest, reach)
 
 
 def assign(vectors_BMD: Tensor, norms_BM: Tensor, table: Scorer) -> Tensor:
     """Nearest child int64 [B, M] of every row of node b among the children of node b. `norms` are |x|."""
-    scores = torch.baddbmm(table.bias_GK.unsqueeze(1), vectors_BMD, table.edges_GKD.transpose(1, 2), alpha=-1.0)
-    best, child = scores.min(-1)
-    tolerance = (norms_BM + table.reach_G.unsqueeze(1)).mul_(2.0 * table.slack_G.unsqueeze(1))
-    limit = (best + tolerance).unsqueeze(-1)
-    close = scores <= limit
-    doubtful = close.sum(-1) > 1
-    if bool(doubtful.any()):
-        b, m = doubtful.nonzero(as_tuple=True)
-        child[b, m] = _decide(vectors_BMD, table.centroids_GKD, b, m, close[b, m])
+    # Centroids on the left: scores [B, K, M] come out twice as fast as [B, M, K], and minima run along contiguous rows.
+    scores = torch.baddbmm(table.bias_GK.unsqueeze(-1), table.edges_GKD, vectors_BMD.transpose(1, 2), alpha=-1.0)
+    best, child = scores.min(1)
+    limit = (norms_BM + table.reach_G.unsqueeze(1)).mul_(2.0 * table.slack_G.unsqueeze(1)).add_(best)
+    scores.scatter_(1, child.unsqueeze(1), float("inf"))
+    b, m = (scores.amin(1) <= limit).nonzero(as_tuple=True)
+    if len(b):
+        close = scores[b, :, m] <= limit[b, m].unsqueeze(1)
+        close[torch.arange(len(b), device=close.device), child[b, m]] = True
+        child[b, m] = _decide(vectors_BMD, table.centroids_GKD, b, m, close)
     return child
 
 
@@ -113,27 +128,34 @@ def assign_and_accumulate(block_ND: Tensor, centroids_KD: Tensor) -> tuple[Tenso
 def means(sums_GKD: Tensor, counts_GK: Tensor, previous_GKD: Tensor) -> Tensor:
     """float32 [G, K, D]: mean of each child's rows; a child without rows stays where it was."""
     average = (sums_GKD / counts_GK.clamp_min(1).unsqueeze(-1)).float()
-    return torch.where((counts_GK > 0).unsqueeze(-1), average, previous_GKD)
+    filled = counts_GK > 0
+    return average if bool(filled.all()) else torch.where(filled.unsqueeze(-1), average, previous_GKD)
 
 
-def starts(vectors_BMD: Tensor, valid_BM: Tensor, races_KBM: Tensor) -> tuple[Tensor, Tensor]:
+def starts(vectors_BMD: Tensor, valid_BM: Tensor, races_KBM: Tensor, *, candidates: int = 4) -> tuple[Tensor, Tensor]:
     """k-means++ starts of each node: centroids float32 [B, K, D] and which of them exist [B, K].
 
     A row is drawn with probability proportional to its squared distance d from the starts drawn so far, as the winner
-    of an exponential race: the least `races / d`, where races[k] holds -log of a uniform number for every row.
+    of an exponential race: the least `races / d`, where races[k] holds -log of a uniform number for every row. Of the
+    first `candidates` to come in, the one that lowers the sum of d most is taken (greedy k-means++).
     """
     rows = vectors_BMD.double()
-    squares = rows.square().sum(-1)
+    products = torch.bmm(rows, rows.transpose(1, 2))
+    squares = products.diagonal(dim1=1, dim2=2).unsqueeze(1)
     nearest = valid_BM.double()
-    chosen, exists = [], []
     lane = torch.arange(len(rows), device=rows.device)
+    winners: list[Tensor] = []
+    exists: list[Tensor] = []
     for race in races_KBM:
-        speed, winner = (nearest / race).max(1)
-        picked = rows[lane, winner]
-        chosen.append(picked)
-        exists.append(speed > 0)
-        own = squares[lane, winner].unsqueeze(1)
-        distance = squares + own - 2.0 * torch.bmm(rows, picked.unsqueeze(-1))[..., 0]
-        distance = torch.where(distance > _TWIN * (squares + own), distance, 0.0)
-        nearest = (torch.minimum(nearest, distance) if len(chosen) > 1 else distance) * valid_BM
-    return torch.stack(chosen, 1).float(), torch.stack(exists, 1)
+        speed, drawn = (nearest / race).topk(min(candidates, race.shape[1]) if winners else 1, dim=1)
+        exists.append(speed[:, 0] > 0)
+        scale = squares + squares[:, 0].gather(1, drawn).unsqueeze(-1)
+        distance = scale - 2.0 * products[lane.unsqueeze(1), drawn]
+        distance = torch.where(distance > _TWIN * scale, distance, 0.0) * valid_BM.unsqueeze(1)
+        if winners:
+            distance = torch.minimum(distance, nearest.unsqueeze(1))
+        # float32 hides the last bits of the sums, so that equally good candidates tie and the first drawn is taken.
+        best = distance.sum(-1).float().argmin(1)
+        winners.append(drawn[lane, best])
+        nearest = distance[lane, best]
+    return vectors_BMD[lane.unsqueeze(1), torch.stack(winners, 1)], torch.stack(exists, 1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.codebook.exact import mix, snap, squared_norms
-from pipeline.codebook.kmeans import Scorer, accumulate, assign, scorer, squared_distances
+from pipeline.codebook.kmeans import accumulate, assign, scorer, squared_distances
 from pipeline.errors import InputError
 
 __all__ = ["Extent", "FitWorker", "Partial", "Rows"]
@@ -35,13 +35,13 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What changed in one pass: children, by `node position * K + child`, and what to add to them."""
+    """What changed in one pass: children, by `index in active * K + child`, and what to add to them."""
 
     children: Tensor
     sums: Tensor
     counts: Tensor
-    changed_G: Tensor
-    """Rows of each node of the group whose child changed."""
+    changed_A: Tensor
+    """Rows of each active node whose child changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class _Tile:
     rows_BM: Tensor
     valid_BM: Tensor
     norms_BM: Tensor
+    child_BM: Tensor | None = None
+    """Children of the rows; None before the first pass."""
     vectors_BMD: Tensor | None = None
 
 
@@ -75,6 +77,7 @@ class _Block:
     norms: Tensor
     node: Tensor
     child: Tensor
+    """Child of every row whose node is solved."""
     order: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     nodes: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     bounds: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
@@ -157,94 +160,98 @@ class FitWorker:
         """Forget the children of the group's rows, for another restart."""
         for block in self._blocks:
             for tile in block.tiles:
-                block.child[tile.rows_BM[tile.valid_BM]] = -1
+                tile.child_BM = None
+
+    def settle(self) -> None:
+        """The group is solved: its rows keep their children."""
+        for block in self._blocks:
+            for tile in block.tiles:
+                assert tile.child_BM is not None, "a group is settled after its first pass"
+                block.child[tile.rows_BM[tile.valid_BM]] = tile.child_BM[tile.valid_BM]
+            block.tiles = []
 
     def close(self, branching: int) -> None:
         """Move every row to its child: the level is done."""
         for block in self._blocks:
             block.node = block.node * branching + block.child
-            block.child = torch.full_like(block.child, -1)
-            block.tiles = []
 
     def leaves(self) -> NDArray[np.int64]:
         """The node of every row, int64 [N]: after the last level its leaf."""
         parts = [block.node.cpu().numpy() for block in self._blocks]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
-    def sample(self, limit: int, seed: int, level: int) -> Rows:
-        """Up to `limit` rows of every node of the group: those of the least hash of (seed, level, row)."""
+    def sample(self, limit: int, crowded_G: NDArray[np.bool_], seed: int, level: int) -> Rows:
+        """Rows to draw starts from: of a crowded node the `limit` of least hash of (seed, level, row), else all."""
         picked = []
         for block, tile, vectors in self._passes():
             rows = tile.rows_BM.cpu().numpy() + block.first_row
-            keys = mix(rows.astype(np.uint64), seed, level)
-            keys[~tile.valid_BM.cpu().numpy()] = np.iinfo(np.uint64).max
-            keep = min(limit, rows.shape[1])
-            slots = np.argpartition(keys, keep - 1, axis=1)[:, :keep] if keep < rows.shape[1] else np.argsort(keys, 1)
-            valid = np.take_along_axis(tile.valid_BM.cpu().numpy(), slots, 1)
-            b, m = np.arange(len(rows))[:, None].repeat(keep, 1)[valid], slots[valid]
-            picked.append(Rows(tile.position_B.cpu().numpy()[b], rows[b, m], keys[b, m], vectors[b, m]))
-        return self._merge(picked)
+            position = tile.position_B.cpu().numpy()
+            keep = tile.valid_BM.cpu().numpy().copy()
+            keys = np.zeros(rows.shape, dtype=np.uint64)
+            if crowded_G[position].any():
+                keys = np.where(crowded_G[position, None], mix(rows.astype(np.uint64), seed, level), keys)
+                if limit < rows.shape[1]:
+                    bar = np.partition(np.where(keep, keys, np.iinfo(np.uint64).max), limit - 1, axis=1)[:, limit - 1]
+                    keep &= (keys <= bar[:, None]) | ~crowded_G[position, None]
+            b, m = keep.nonzero()
+            slots = torch.from_numpy(b * rows.shape[1] + m).to(self._device)
+            picked.append(Rows(position[b], rows[b, m], keys[b, m], vectors.flatten(0, 1).index_select(0, slots)))
+        return _merge(picked, self._device)
 
-    def farthest(self, centroids_GKD: Tensor, wanted_G: NDArray[np.int64]) -> Rows:
-        """The `wanted` rows of every node that lie farthest from their own centroid; key = squared distance."""
+    def farthest(self, active_A: Tensor, centroids_AKD: Tensor, wanted_A: Tensor) -> Rows:
+        """The `wanted` rows of every active node that lie farthest from their centroid; key = squared distance."""
         picked = []
-        centroids = centroids_GKD.to(self._device)
-        wanted = torch.from_numpy(wanted_G).to(self._device)
+        lane = self._lanes(active_A)
+        centroids, wanted = centroids_AKD.to(self._device), wanted_A.tolist()
         for block, tile, vectors in self._passes():
-            for b in (wanted[tile.position_B] > 0).nonzero()[:, 0].tolist():
-                position, valid = int(tile.position_B[b]), tile.valid_BM[b]
-                rows = tile.rows_BM[b][valid]
-                distances = squared_distances(vectors[b][valid], centroids[position, block.child[rows]])
-                ranks = np.lexsort((rows.cpu().numpy(), -distances.cpu().numpy()))[: int(wanted[position])]
-                best = torch.from_numpy(ranks).to(self._device)
-                picked.append(
-                    Rows(
-                        np.full(len(ranks), position),
-                        rows[best].cpu().numpy() + block.first_row,
-                        distances[best].cpu().numpy(),
-                        vectors[b][valid][best],
-                    )
-                )
-        return self._merge(picked)
+            assert tile.child_BM is not None, "distances are asked for after a pass"
+            for b, a in enumerate(lane[tile.position_B].tolist()):
+                if a < 0 or wanted[a] == 0:
+                    continue
+                valid = tile.valid_BM[b]
+                rows, mine = tile.rows_BM[b][valid].cpu().numpy() + block.first_row, vectors[b][valid]
+                distances = squared_distances(mine, centroids[a, tile.child_BM[b][valid]]).cpu().numpy()
+                best = np.lexsort((rows, -distances))[: wanted[a]]
+                found = mine[torch.from_numpy(best).to(self._device)]
+                picked.append(Rows(np.full(len(best), a), rows[best], distances[best], found))
+        return _merge(picked, self._device)
 
-    def step(self, centroids_GKD: Tensor, present_GK: Tensor, active_G: Tensor) -> Partial:
-        """Assign the rows of the active nodes to their nearest children and report what that changes."""
-        table = scorer(centroids_GKD.to(self._device), present_GK.to(self._device))
-        active = active_G.to(self._device)
-        branching = centroids_GKD.shape[1]
-        changed = torch.zeros(len(active), dtype=torch.int64, device=self._device)
-        moves: list[tuple[Tensor, Tensor, Tensor]] = []
-        for block, tile, vectors in self._passes(active):
-            child = assign(vectors, tile.norms_BM, _table(table, tile))
-            old = block.child[tile.rows_BM]
-            moved = (child != old) & tile.valid_BM & active[tile.position_B].unsqueeze(1)
-            b, m = moved.nonzero(as_tuple=True)
-            changed.index_add_(0, tile.position_B, moved.sum(1))
-            block.child[tile.rows_BM[b, m]] = child[b, m]
-            base = tile.position_B[b] * branching
-            was = old[b, m]
-            moves.append((base + child[b, m], torch.where(was < 0, -1, base + was), vectors[b, m]))
-        return self._partial(moves, changed)
+    def step(self, active_A: Tensor, centroids_AKD: Tensor, present_AK: Tensor) -> Partial:
+        """Assign the rows of the active nodes (positions in the group) and report what that changes."""
+        table = scorer(centroids_AKD.to(self._device), present_AK.to(self._device))
+        lane = self._lanes(active_A)
+        branching = centroids_AKD.shape[1]
+        delta = _Delta(len(active_A) * branching, centroids_AKD.shape[2], self._device)
+        changed = torch.zeros(len(active_A), dtype=torch.int64, device=self._device)
+        for _, tile, vectors in self._passes():
+            lanes = lane[tile.position_B]
+            picked = (lanes >= 0).nonzero()[:, 0]
+            if len(picked) == 0:
+                continue
+            whole = len(picked) == len(lanes)
+            norms, valid, old = tile.norms_BM, tile.valid_BM, tile.child_BM
+            if not whole:
+                lanes, norms, valid = lanes[picked], norms[picked], valid[picked]
+                vectors = vectors.index_select(0, picked)
+                old = old[picked] if old is not None else None
+            child = assign(vectors, norms, table.take(lanes))
+            moved = valid if old is None else (child != old) & valid
+            changed.index_add_(0, lanes, moved.sum(1))
+            slots = moved.flatten().nonzero()[:, 0]
+            base = lanes.mul(branching).unsqueeze(1)
+            rows = vectors.flatten(0, 1).index_select(0, slots)
+            delta.add(rows, (base + child).flatten()[slots], (base + old).flatten()[slots] if old is not None else None)
+            if whole or tile.child_BM is None:
+                tile.child_BM = child
+            else:
+                tile.child_BM[picked] = child
+        return delta.partial(changed)
 
-    def _partial(self, moves: list[tuple[Tensor, Tensor, Tensor]], changed: Tensor) -> Partial:
-        into = torch.cat([move[0] for move in moves]) if moves else changed[:0]
-        out = torch.cat([move[1] for move in moves]) if moves else changed[:0]
-        children, slots = torch.unique(torch.cat((into, out[out >= 0])), return_inverse=True)
-        dimension = moves[0][2].shape[1] if moves else 1
-        sums = torch.zeros(len(children), dimension, dtype=torch.float64, device=self._device)
-        ones = torch.ones_like(slots)
-        ones[len(into) :] = -1
-        counts = torch.zeros(len(children), dtype=torch.int64, device=self._device).index_add_(0, slots, ones)
-        left = len(into)
-        at = 0
-        for entered, origin, vectors in moves:
-            accumulate(vectors, slots[at : at + len(entered)], sums)
-            at += len(entered)
-            leavers = origin >= 0
-            count = int(leavers.sum())
-            accumulate(vectors[leavers], slots[left : left + count], sums, sign=-1)
-            left += count
-        return Partial(children, sums, counts, changed)
+    def _lanes(self, active_A: Tensor) -> Tensor:
+        """Index in `active` of every node of the group, -1 for the others."""
+        lanes = torch.full(self._group.shape, -1, dtype=torch.int64, device=self._device)
+        lanes[active_A.to(self._device)] = torch.arange(len(active_A), device=self._device)
+        return lanes
 
     def _vectors(self) -> Iterator[Tensor]:
         """The blocks of the source on the grid and the device; one array is kept after the first pass."""
@@ -257,34 +264,62 @@ class FitWorker:
                 self._resident = vectors
             yield vectors
 
-    def _passes(self, active_G: Tensor | None = None) -> Iterator[tuple[_Block, _Tile, Tensor]]:
-        """Every tile of the group with its vectors, less those without an active node."""
+    def _passes(self) -> Iterator[tuple[_Block, _Tile, Tensor]]:
+        """Every tile of the group with its vectors; an array's tiles are kept until the group is settled."""
         for block, vectors in zip(self._blocks, self._vectors(), strict=True):
             for tile in block.tiles:
-                if active_G is not None and not bool(active_G[tile.position_B].any()):
-                    continue
                 if tile.vectors_BMD is not None:
                     yield block, tile, tile.vectors_BMD
                     continue
-                gathered = vectors[tile.rows_BM]
+                gathered = _gathered(vectors, tile.rows_BM)
                 if self._in_memory:
                     tile.vectors_BMD = gathered
                 yield block, tile, gathered
 
-    def _merge(self, picked: list[Rows]) -> Rows:
-        if not picked:
-            empty = np.zeros(0, dtype=np.int64)
-            return Rows(empty, empty, np.zeros(0), torch.zeros(0, 1, device=self._device))
-        return Rows(
-            np.concatenate([rows.position for rows in picked]),
-            np.concatenate([rows.row for rows in picked]),
-            np.concatenate([rows.key for rows in picked]),
-            torch.cat([rows.vectors for rows in picked]),
-        )
+
+class _Delta:
+    """Sums and counts that change in one pass."""
+
+    def __init__(self, children: int, dimension: int, device: torch.device) -> None:
+        self._counts = torch.zeros(children, dtype=torch.int64, device=device)
+        self._touched = torch.zeros(children, dtype=torch.bool, device=device)
+        self._sums = torch.zeros(children, dimension, dtype=torch.float64, device=device)
+
+    def add(self, rows: Tensor, into: Tensor, out: Tensor | None) -> None:
+        """Rows that enter the children `into` and leave `out`."""
+        ones = torch.ones_like(into)
+        self._touched[into] = True
+        self._counts.index_add_(0, into, ones)
+        accumulate(rows, into, self._sums)
+        if out is not None:
+            self._touched[out] = True
+            self._counts.index_add_(0, out, ones, alpha=-1)
+            accumulate(rows, out, self._sums, sign=-1)
+
+    def partial(self, changed: Tensor) -> Partial:
+        """What to send: the touched children only."""
+        children = self._touched.nonzero()[:, 0]
+        return Partial(children, self._sums.index_select(0, children), self._counts[children], changed)
 
 
-def _table(table: Scorer, tile: _Tile) -> Scorer:
-    return table.take(tile.position_B)
+def _gathered(vectors: Tensor, rows_BM: Tensor) -> Tensor:
+    """Rows [B, M, D]; a view where they lie side by side."""
+    flat = rows_BM.flatten()
+    if len(rows_BM) == 1 and int(flat[-1]) - int(flat[0]) == len(flat) - 1:
+        return vectors[int(flat[0]) : int(flat[-1]) + 1].unsqueeze(0)
+    return vectors.index_select(0, flat).view(*rows_BM.shape, -1)
+
+
+def _merge(picked: list[Rows], device: torch.device) -> Rows:
+    if not picked:
+        empty = np.zeros(0, dtype=np.int64)
+        return Rows(empty, empty, np.zeros(0), torch.zeros(0, 1, device=device))
+    return Rows(
+        np.concatenate([rows.position for rows in picked]),
+        np.concatenate([rows.row for rows in picked]),
+        np.concatenate([rows.key for rows in picked]),
+        torch.cat([rows.vectors for rows in picked]) if len(picked) > 1 else picked[0].vectors,
+    )
 
 
 def _tiles(block: _Block, nodes: Tensor) -> Iterator[_Tile]:

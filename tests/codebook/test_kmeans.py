@@ -58,13 +58,21 @@ def test_starts_are_drawn_by_squared_distance() -> None:
     first_is_zero, then = 0, {1.0: 0, 3.0: 0}
     for seed in range(3000):
         races = -np.log(np.stack([uniforms(np.arange(3, dtype=np.uint64), seed, k) for k in range(2)]))[:, None]
-        centroids, exists = starts(points, torch.ones(1, 3, dtype=torch.bool), torch.from_numpy(races))
+        centroids, exists = starts(points, torch.ones(1, 3, dtype=torch.bool), torch.from_numpy(races), candidates=1)
         assert exists.all()
         if centroids[0, 0, 0] == 0:
             first_is_zero += 1
             then[float(centroids[0, 1, 0])] += 1
     assert first_is_zero / 3000 == pytest.approx(1 / 3, abs=0.04)
     assert then[3.0] / first_is_zero == pytest.approx(0.9, abs=0.04)
+
+
+def test_of_the_rows_drawn_the_most_useful_becomes_a_start() -> None:
+    points = torch.tensor([[[0.0], [0.0], [1.0], [3.0], [3.0], [3.0]]])
+    for seed in range(50):
+        races = -np.log(np.stack([uniforms(np.arange(6, dtype=np.uint64), seed, k) for k in range(2)]))[:, None]
+        centroids, _ = starts(points, torch.ones(1, 6, dtype=torch.bool), torch.from_numpy(races), candidates=6)
+        assert centroids[0, 1, 0] == (0.0 if centroids[0, 0, 0] == 3.0 else 3.0)
 
 
 def test_starts_take_no_padding_and_no_twins() -> None:

@@ -1,0 +1,142 @@
+"""Fit and encode against faiss (one `Kmeans` a node), and encode against the matrix products alone.
+
+    python -m tests.benchmarks.codebook [--rows 200000] [--dimension 256] [--repeats 3] [--threads 1]
+
+Every repeat runs all contenders one after the other on the same data; the table gives medians and ratios. Seconds are
+CPU time with one thread and wall time otherwise, so that a busy machine does not decide. Needs faiss-cpu.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import faiss
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.codebook.config import CodebookConfig
+from pipeline.codebook.core import Codebook
+from pipeline.codebook.hierarchy import fit
+
+BRANCHING, DEPTH = 12, 4
+
+
+def kitchen(rows: int, dimension: int) -> NDArray[np.float32]:
+    """Mixture of 600 clusters of uneven size on a shared offset, as pooled network features are."""
+    rng = np.random.default_rng(0)
+    means = np.abs(rng.normal(size=(600, dimension)))
+    weights = rng.dirichlet(np.full(600, 0.7))
+    noise = rng.normal(size=(rows, dimension)) * 0.7
+    return (means[rng.choice(600, rows, p=weights)] + noise).astype(np.float32)
+
+
+def nodes_of(leaf: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    order = np.argsort(leaf, kind="stable")
+    names, lows = np.unique(leaf[order], return_index=True)
+    yield from zip(names.tolist(), np.split(order, lows[1:]), strict=True)
+
+
+class FaissTree:
+    """Hierarchical k-means from `faiss.Kmeans`, all rows of a node used."""
+
+    def __init__(self, vectors: NDArray[np.float32], iterations: int) -> None:
+        self.levels: list[dict[int, faiss.IndexFlatL2]] = []
+        self.inertia: list[float] = []
+        node = np.zeros(len(vectors), dtype=np.int64)
+        for _ in range(DEPTH):
+            level, total, child = {}, 0.0, np.zeros_like(node)
+            for name, rows in nodes_of(node):
+                mine = vectors[rows]
+                if len(rows) > BRANCHING:
+                    kmeans = faiss.Kmeans(
+                        vectors.shape[1],
+                        BRANCHING,
+                        niter=iterations,
+                        min_points_per_centroid=1,
+                        max_points_per_centroid=1 << 30,
+                        seed=1,
+                    )
+                    kmeans.train(mine)
+                    level[name] = kmeans.index
+                else:
+                    level[name] = faiss.IndexFlatL2(vectors.shape[1])
+                    level[name].add(mine)
+                distances, nearest = level[name].search(mine, 1)
+                total += float(distances.sum())
+                child[rows] = nearest[:, 0]
+            node = node * BRANCHING + child
+            self.levels.append(level)
+            self.inertia.append(total)
+
+    def encode(self, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+        node = np.zeros(len(vectors), dtype=np.int64)
+        for level in self.levels:
+            child = np.zeros_like(node)
+            for name, rows in nodes_of(node):
+                child[rows] = level[name].search(vectors[rows], 1)[1][:, 0]
+            node = node * BRANCHING + child
+        return node
+
+
+def products(vectors: torch.Tensor, centroids: torch.Tensor) -> None:
+    """The bound: `depth` products with k centroids each, nothing else."""
+    for level in range(DEPTH):
+        torch.mm(vectors, centroids[level * BRANCHING : (level + 1) * BRANCHING].T)
+
+
+def seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
+    call()
+    return clock() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="codebook against faiss and the matrix products")
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--dimension", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--iterations", type=int, nargs="+", default=[25, 10], help="of faiss, for fits to compare with"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    faiss.omp_set_num_threads(options.threads)
+    clock = time.process_time if options.threads == 1 else time.perf_counter
+    vectors = kitchen(options.rows, options.dimension)
+    tensor = torch.from_numpy(vectors)
+    config = CodebookConfig(branching=BRANCHING, depth=DEPTH, device="cpu")
+    fitted: dict[str, Codebook] = {}
+    trees: dict[str, FaissTree] = {}
+    contenders: dict[str, Callable[[], object]] = {"fit": lambda: fitted.update(ours=fit(vectors, config))}
+    for count in options.iterations:
+        contenders[f"fit, faiss {count}"] = lambda count=count: trees.update(
+            {f"faiss {count}": FaissTree(vectors, count)}
+        )
+    contenders["encode"] = lambda: fitted["ours"].encode(vectors)
+    contenders["encode, faiss"] = lambda: next(iter(trees.values())).encode(vectors)
+    contenders["products"] = lambda: products(tensor, torch.from_numpy(fitted["ours"].centroids))
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(options.repeats):
+        for name, call in contenders.items():
+            times[name].append(seconds(call, clock))
+    median = {name: statistics.median(values) for name, values in times.items()}
+    print(
+        f"{options.rows} x {options.dimension}, k={BRANCHING}, d={DEPTH}, {options.threads} threads, {clock.__name__}"
+    )
+    for name, value in median.items():
+        print(f"  {name:<16} {value:8.3f} s   of {', '.join(f'{second:.3f}' for second in times[name])}")
+    for name, tree in trees.items():
+        print(f"  fit: {name} / ours = {median[f'fit, {name}'] / median['fit']:.2f}")
+        shares = [ours / theirs for ours, theirs in zip(fitted["ours"].level_inertia, tree.inertia, strict=True)]
+        print(f"  inertia a level: ours / {name} = {', '.join(f'{share:.4f}' for share in shares)}")
+    print(f"  encode: faiss / ours = {median['encode, faiss'] / median['encode']:.2f}")
+    print(f"  encode: products / ours = {median['products'] / median['encode']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
