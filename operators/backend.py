@@ -59,6 +59,8 @@ class JobSpec:
     """Bytes of memory that the driver itself reserves."""
     resources: dict[str, float] = field(default_factory=dict)
     """Custom resources that the driver itself reserves."""
+    limit_seconds: float | None = None
+    """Time the job may take; only KubeRay can enforce it on its own."""
 
 
 class JobBackend(Protocol):

@@ -99,9 +99,10 @@ def error_of(event: Mapping[str, Any]) -> RayJobError:
         exit_code = event.get("exit_code")
         if exit_code is None and (found := _EXIT_CODE_IN_MESSAGE.search(message)):
             exit_code = int(found[1])
-        if event.get("error_type") == "RUNTIME_ENV_SETUP_FAILURE":
+        # KubeRay passes Ray's message on, but neither its error type nor the exit code.
+        if event.get("error_type") == "RUNTIME_ENV_SETUP_FAILURE" or message.startswith("runtime_env setup failed"):
             kind = RayJobSetupError
-        elif exit_code == BAD_INPUT_EXIT_CODE:
+        elif exit_code == BAD_INPUT_EXIT_CODE or event.get("error_type") == "ValidationFailed":
             kind = RayJobBadInput
     text = f"Ray job {event['submission_id']} ended as {event['status']}: {message}"
     if event.get("error_type"):

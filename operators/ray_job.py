@@ -14,9 +14,10 @@ from airflow.sdk import BaseOperator
 
 from operators.attempts import Attempt, Origin, base_id, claim_attempt, digest_of
 from operators.backend import JobBackend, JobSpec
+from operators.endpoint import Endpoint
 from operators.errors import RayJobBadInput, RayJobResultError, RayUnavailable, error_of
-from operators.hook import Endpoint, RayHook
-from operators.jobs_api import JobsApi
+from operators.hook import RayHook
+from operators.kuberay import KubeRay
 from operators.link import RayJobLink
 from operators.result import (
     RESULT_URI_VARIABLE,
@@ -49,6 +50,8 @@ class RayJobOperator(BaseOperator):
     :param conn_id: Airflow connection: host (dashboard URL, or host with port and schema), password (the token).
     :param address: dashboard URL to use without a connection; the token then comes from RAY_AUTH_TOKEN,
         RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token (templated).
+    :param kuberay: give each job a cluster of its own (KubeRay's RayJob); the connection then leads to the Kubernetes
+        API server (host, password = bearer token, extra `ca_file`; or extra `in_cluster`).
     :param result_uri: where the job writes its result, any fsspec URL (templated); `{submission_id}` in it is filled
         in. The job finds it as RAY_JOB_RESULT_URI, and its id as RAY_JOB_SUBMISSION_ID, which the object must repeat
         under `submission_id`. Without it the task returns the id alone and no former success is reused.
@@ -88,6 +91,7 @@ class RayJobOperator(BaseOperator):
         entrypoint: str,
         conn_id: str = RayHook.default_conn_name,
         address: str | None = None,
+        kuberay: KubeRay | None = None,
         result_uri: str | None = None,
         validate: Validate | str | None = None,
         input_digest: str | None = None,
@@ -112,6 +116,7 @@ class RayJobOperator(BaseOperator):
         self.entrypoint = entrypoint
         self.conn_id = conn_id
         self.address = address
+        self.kuberay = kuberay
         self.result_uri = result_uri
         self.validate = validate
         self.input_digest = input_digest
@@ -134,10 +139,10 @@ class RayJobOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Find or start the job, then wait for it here or in the triggerer."""
-        self._endpoint = RayHook(conn_id=self.conn_id, address=self.address).endpoint()
+        self._endpoint = self._hook().endpoint()
         attempt = _run(self._claim(context))
         self._submission_id = attempt.submission_id
-        context["ti"].xcom_push(key=RayJobLink.xcom_key, value=JobsApi(self._endpoint).link(attempt.submission_id))
+        context["ti"].xcom_push(key=RayJobLink.xcom_key, value=self._backend().link(attempt.submission_id))
         self.log.info("Ray job %s: %s", attempt.submission_id, attempt.origin)
         if attempt.origin is Origin.REUSED:
             return attempt.result
@@ -159,7 +164,7 @@ class RayJobOperator(BaseOperator):
         """Turn the final event into the task's result or its exception."""
         submission_id = str(event["submission_id"])
         if event["status"] == "TIMEOUT":
-            self._endpoint = self._endpoint or RayHook(conn_id=self.conn_id, address=self.address).endpoint()
+            self._endpoint = self._endpoint or self._hook().endpoint()
             _run(self._stop(submission_id))
         if event["status"] != "SUCCEEDED":
             raise error_of(event)
@@ -174,10 +179,17 @@ class RayJobOperator(BaseOperator):
             self.log.info("Task is killed; stopping Ray job %s", self._submission_id)
             _run(self._stop(self._submission_id))
 
-    async def _connect(self) -> JobBackend:
+    def _hook(self) -> RayHook:
+        namespace = None if self.kuberay is None else self.kuberay.namespace
+        return RayHook(conn_id=self.conn_id, address=self.address, namespace=namespace)
+
+    def _backend(self) -> JobBackend:
         if self._endpoint is None:
             raise RuntimeError("the Ray endpoint is resolved in execute")
-        return JobsApi(self._endpoint)
+        return self._hook().backend_at(self._endpoint, self.kuberay)
+
+    async def _connect(self) -> JobBackend:
+        return self._backend()
 
     async def _claim(self, context: Context) -> Attempt:
         digest = self.input_digest or digest_of(self.entrypoint, self.runtime_env or {})
@@ -185,7 +197,7 @@ class RayJobOperator(BaseOperator):
         own = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
         base = base_id(self.job_key, digest) if self.job_key else base_id(*own, digest)
         labels = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": str(ti.map_index)}
-        async with await self._connect() as backend:
+        async with self._backend() as backend:
             return await claim_attempt(
                 backend,
                 base,
@@ -220,6 +232,7 @@ class RayJobOperator(BaseOperator):
             num_gpus=self.entrypoint_num_gpus,
             memory=self.entrypoint_memory,
             resources=resources,
+            limit_seconds=None if self.deadline is None else self.deadline.total_seconds(),
         )
 
     def _reusable(self, submission_id: str) -> dict[str, Any] | None:
@@ -246,6 +259,7 @@ class RayJobOperator(BaseOperator):
             submission_id=attempt.submission_id,
             conn_id=self.conn_id,
             address=self.address,
+            namespace=None if self.kuberay is None else self.kuberay.namespace,
             poll_seconds=self.poll_seconds,
             deadline_seconds=deadline_seconds,
             max_errors=self.max_errors,
@@ -255,7 +269,7 @@ class RayJobOperator(BaseOperator):
     async def _stop(self, submission_id: str) -> None:
         """Stop and wait a little for the end, so that a retry does not attach to a dying job."""
         try:
-            async with await self._connect() as backend:
+            async with self._backend() as backend:
                 await backend.stop(submission_id)
                 until = time.monotonic() + _STOP_SECONDS
                 while time.monotonic() < until:

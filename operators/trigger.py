@@ -12,7 +12,6 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from operators.backend import JobBackend
 from operators.errors import RayUnavailable
 from operators.hook import RayHook
-from operators.jobs_api import JobsApi
 from operators.watch import WatchSettings, watch
 
 __all__ = ["RayJobTrigger"]
@@ -30,6 +29,7 @@ class RayJobTrigger(BaseTrigger):
         submission_id: str,
         conn_id: str,
         address: str | None,
+        namespace: str | None,
         poll_seconds: float,
         deadline_seconds: float | None,
         max_errors: int,
@@ -39,6 +39,7 @@ class RayJobTrigger(BaseTrigger):
         self.submission_id = submission_id
         self.conn_id = conn_id
         self.address = address
+        self.namespace = namespace
         self.settings = WatchSettings(
             poll_seconds=poll_seconds,
             deadline_seconds=deadline_seconds,
@@ -54,6 +55,7 @@ class RayJobTrigger(BaseTrigger):
                 "submission_id": self.submission_id,
                 "conn_id": self.conn_id,
                 "address": self.address,
+                "namespace": self.namespace,
                 "poll_seconds": self.settings.poll_seconds,
                 "deadline_seconds": self.settings.deadline_seconds,
                 "max_errors": self.settings.max_errors,
@@ -63,7 +65,7 @@ class RayJobTrigger(BaseTrigger):
 
     async def connect(self) -> JobBackend:
         """A backend with the connection and the token of this moment."""
-        return JobsApi(await RayHook(conn_id=self.conn_id, address=self.address).aendpoint())
+        return await RayHook(conn_id=self.conn_id, address=self.address, namespace=self.namespace).abackend()
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Follow the job to its end."""

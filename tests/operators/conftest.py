@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,12 +19,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.operators.fakes import TOKEN, FakeJobsApi, serve
 
-# Airflow writes its configuration into this folder when it is imported; keep it out of the user's home.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-home-"))
+if "AIRFLOW_HOME" not in os.environ:
+    # Airflow writes its configuration into this folder when it is imported; keep it out of the user's home.
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
 @pytest.fixture
@@ -46,15 +52,8 @@ class RayHead:
 def _free_port() -> int:
     # Below the range that Ray hands out to workers (10002-19999) and below the kernel's ephemeral ports.
     for port in range(8300 + os.getpid() % 500, 9990):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                continue
-            try:
-                probe2 = socket.socket()
-                probe2.bind(("127.0.0.1", port))
-                probe2.close()
-            except OSError:
-                continue
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
             return port
     raise RuntimeError("no free port between 8300 and 9990")
 
@@ -89,15 +88,14 @@ def ray_head() -> Iterator[RayHead]:
     with open(temporary / "start.log", "wb") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     try:
-        _wait_for(f"http://127.0.0.1:{dashboard}", token, process, 60)
+        _wait_for(f"http://127.0.0.1:{dashboard}", token, process, 120)
         yield RayHead(url=f"http://127.0.0.1:{dashboard}", token=token)
     finally:
         _end(process)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    import psutil
-
     children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.send_signal(signal.SIGTERM)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import threading
 from collections.abc import Iterator
@@ -151,3 +152,78 @@ class FakeTaskInstance:
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
+
+
+@dataclass
+class FakeApiServer:
+    """The RayJob resources of a Kubernetes API server, and the service proxy to one head; nothing reconciles them."""
+
+    url: str = ""
+    objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    patches: list[dict[str, Any]] = field(default_factory=list)
+    proxy_headers: list[str | None] = field(default_factory=list)
+    proxy_status: int = 200
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        sent = request.headers.get("Authorization", "")
+        if sent != f"Bearer {TOKEN}":
+            return web.json_response(_failure(403 if sent else 401, "Forbidden"), status=403 if sent else 401)
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    async def create(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        name, namespace = body["metadata"]["name"], request.match_info["namespace"]
+        unknown = set(body["spec"]) - RAY_JOB_FIELDS
+        if body["apiVersion"] != "ray.io/v1" or body["kind"] != "RayJob" or unknown or not DNS_1035.fullmatch(name):
+            return web.json_response(_failure(422, f"RayJob {name!r} is invalid: {unknown}"), status=422)
+        if (namespace, name) in self.objects:
+            return web.json_response(_failure(409, f'rayjobs.ray.io "{name}" already exists'), status=409)
+        body["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        self.objects[namespace, name] = body
+        return web.json_response(body, status=201)
+
+    async def read(self, request: web.Request) -> web.Response:
+        found = self.objects.get((request.match_info["namespace"], request.match_info["name"]))
+        if found is None:
+            return web.json_response(_failure(404, "not found"), status=404)
+        return web.json_response(found)
+
+    async def patch(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/merge-patch+json":
+            return web.json_response(_failure(415, f"unsupported media type {request.content_type}"), status=415)
+        found = self.objects.get((request.match_info["namespace"], request.match_info["name"]))
+        if found is None:
+            return web.json_response(_failure(404, "not found"), status=404)
+        patch = await request.json()
+        self.patches.append(patch)
+        for part, values in patch.items():
+            found.setdefault(part, {}).update(values)
+        return web.json_response(found)
+
+    async def proxy(self, request: web.Request) -> web.Response:
+        self.proxy_headers.append(request.headers.get("X-Ray-Authorization"))
+        return web.json_response({"logs": f"log of {request.match_info['id']}\n"}, status=self.proxy_status)
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self.guard])
+        jobs = "/apis/ray.io/v1/namespaces/{namespace}/rayjobs"
+        app.router.add_post(jobs, self.create)
+        app.router.add_get(jobs + "/{name}", self.read)
+        app.router.add_patch(jobs + "/{name}", self.patch)
+        app.router.add_get("/api/v1/namespaces/{namespace}/services/head-svc:8265/proxy/api/jobs/{id}/logs", self.proxy)
+        return app
+
+
+DNS_1035 = re.compile(r"[a-z]([-a-z0-9]{0,45}[a-z0-9])?")  # and at most 47 characters, as KubeRay demands
+RAY_JOB_FIELDS = {
+    "activeDeadlineSeconds", "backoffLimit", "clusterSelector", "deletionStrategy", "entrypoint",
+    "entrypointNumCpus", "entrypointNumGpus", "entrypointResources", "jobId", "managedBy", "metadata",
+    "rayClusterSpec", "runtimeEnvYAML", "shutdownAfterJobFinishes", "submissionMode", "submitterConfig",
+    "submitterPodTemplate", "suspend", "ttlSecondsAfterFinished",
+}  # fmt: skip
+
+
+def _failure(code: int, message: str) -> dict[str, Any]:
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}

@@ -11,8 +11,8 @@ import pytest
 
 from operators.attempts import MAX_ATTEMPTS, Attempt, Origin, base_id, claim_attempt, digest_of
 from operators.backend import JobSpec
+from operators.endpoint import Endpoint
 from operators.errors import RayJobBadInput, RayJobError, RayJobResultError, RayUnavailable
-from operators.hook import Endpoint
 from operators.jobs_api import JobsApi
 from operators.result import read_result
 from tests.operators.fakes import TOKEN, FakeJob, FakeJobsApi

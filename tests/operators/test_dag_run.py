@@ -56,12 +56,16 @@ def test_a_deferred_task_ends_with_the_result_of_its_job(ray_head: RayHead, tmp_
         "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
-        "AIRFLOW_CONN_RAY_DEFAULT": json.dumps({"conn_type": "ray", "host": ray_head.url, "password": ray_head.token}),
         "PYTHONPATH": str(repository),
         "RESULTS": str(tmp_path),
         "OUTCOME": str(tmp_path / "outcome.json"),
     }
-    for command in (["-m", "airflow", "db", "migrate"], [str(file)]):
+    connection = json.dumps({"conn_type": "ray", "host": ray_head.url, "password": ray_head.token})
+    for command in (
+        ["-m", "airflow", "db", "migrate"],
+        ["-m", "airflow", "connections", "add", "ray_default", "--conn-json", connection],
+        [str(file)],
+    ):
         done = subprocess.run(
             [sys.executable, *command], env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=180
         )

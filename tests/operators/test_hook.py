@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from operators.endpoint import Endpoint, local_token
 from operators.errors import RayJobBadInput
-from operators.hook import Endpoint, RayHook, local_token
+from operators.hook import RayHook
+from operators.jobs_api import JobsApi
+from operators.kuberay import KubeRayJobs
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,6 @@ def test_a_connection_gives_address_and_token(
     monkeypatch.setenv("AIRFLOW_CONN_RAY_DEFAULT", connection)
     found = RayHook().endpoint()
     assert (found.url, found.token) == (url, token)
-    assert asyncio.run(RayHook().aendpoint()) == found
 
 
 def test_a_connection_without_a_host_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +67,7 @@ def test_an_address_takes_the_token_as_ray_does(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "file"))
     assert local_token() == "from-file"
     monkeypatch.setenv("RAY_AUTH_TOKEN", "from-environment")
-    assert asyncio.run(RayHook(address="http://h:1").aendpoint()).token == "from-environment"
+    assert RayHook(address="http://h:1").endpoint().token == "from-environment"
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     assert local_token() is None
 
@@ -73,6 +75,11 @@ def test_an_address_takes_the_token_as_ray_does(monkeypatch: pytest.MonkeyPatch,
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(RayJobBadInput, match="ray://head:10001"):
         RayHook(address="ray://head:10001").endpoint()
+
+
+def test_a_namespace_means_kuberay() -> None:
+    assert isinstance(asyncio.run(RayHook(address="http://h:1").abackend()), JobsApi)
+    assert isinstance(asyncio.run(RayHook(address="http://h:1", namespace="ray").abackend()), KubeRayJobs)
 
 
 def test_the_token_is_not_in_the_repr() -> None:

@@ -17,8 +17,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TriggerEvent
 
 from operators.backend import JobSpec, JobStatus
+from operators.endpoint import Endpoint
 from operators.errors import RayJobBadInput, RayJobFailed, RayJobTimeout, RayUnavailable, SubmissionExists
-from operators.hook import Endpoint
 from operators.jobs_api import JobsApi
 from operators.ray_job import RayJobOperator
 from tests.operators.conftest import RayHead

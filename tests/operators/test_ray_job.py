@@ -32,7 +32,8 @@ from tests.operators.fakes import TOKEN, FakeJob, FakeJobsApi, FakeTaskInstance
 
 
 def operator(**kwargs: Any) -> RayJobOperator:
-    return RayJobOperator(task_id="task", **({"entrypoint": "run me", "poll_seconds": 0.05} | kwargs))
+    settings: dict[str, Any] = {"entrypoint": "run me", "poll_seconds": 0.05} | kwargs
+    return RayJobOperator(task_id="task", **settings)
 
 
 def context(run_id: str = "run") -> tuple[Context, FakeTaskInstance]:
@@ -58,7 +59,7 @@ def finishing(fake: FakeJobsApi) -> Iterator[FakeJobsApi]:
                         Path(uri).write_text(json.dumps({"submission_id": submission_id, "rows": 7}))
                     job.status = "SUCCEEDED"
 
-    thread = threading.Thread(target=finish)
+    thread = threading.Thread(target=finish, daemon=True)
     thread.start()
     yield fake
     ended.set()
@@ -203,8 +204,9 @@ def test_a_kill_while_waiting_in_the_worker_stops_the_job(fake: FakeJobsApi) -> 
     try:
         with pytest.raises(RayJobStopped):
             execute(found)
-    finally:
         timer.join()
+    finally:
+        timer.cancel()
         signal.signal(signal.SIGTERM, former)
     assert fake.stopped == list(fake.jobs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -13,7 +13,6 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 from airflow.serialization.decoders import smart_decode_trigger_kwargs
 from airflow.serialization.encoders import encode_trigger
-from airflow.triggers.base import TriggerEvent
 
 from operators.trigger import RayJobTrigger
 from tests.operators.fakes import TOKEN, FakeJob, FakeJobsApi, FakeTaskInstance
@@ -24,6 +23,7 @@ def trigger(**changes: Any) -> RayJobTrigger:
         "submission_id": "base-a1",
         "conn_id": "ray_default",
         "address": None,
+        "namespace": None,
         "poll_seconds": 0.02,
         "deadline_seconds": None,
         "max_errors": 3,
@@ -33,7 +33,7 @@ def trigger(**changes: Any) -> RayJobTrigger:
 
 
 async def event_of(found: RayJobTrigger) -> dict[str, Any]:
-    event = await anext(cast(AsyncIterator[TriggerEvent], found.run()))
+    event = await anext(found.run())
     return cast(dict[str, Any], event.payload)
 
 
@@ -43,11 +43,12 @@ async def after(seconds: float, fake: FakeJobsApi, status: str) -> None:
 
 
 def test_every_argument_survives_the_database_and_the_token_never_gets_there(fake: FakeJobsApi) -> None:
-    before = trigger(address="http://head:8265", deadline_seconds=1.5e9, poll_seconds=7.0)
+    before = trigger(address="http://head:8265", namespace="ray", deadline_seconds=1.5e9, poll_seconds=7.0)
     class_path, arguments = before.serialize()
+    decode: Callable[[Any], Any] = smart_decode_trigger_kwargs
     stored = encode_trigger({"classpath": class_path, "kwargs": arguments})
     assert TOKEN not in json.dumps(stored) and TOKEN not in repr(before)
-    rebuilt = RayJobTrigger(**{k: smart_decode_trigger_kwargs(v) for k, v in stored["kwargs"].items()})
+    rebuilt = RayJobTrigger(**{k: decode(v) for k, v in stored["kwargs"].items()})
     assert class_path == "operators.trigger.RayJobTrigger"
     assert rebuilt.serialize() == before.serialize()
     assert rebuilt.settings == before.settings
@@ -58,8 +59,10 @@ def test_the_event_tells_how_the_job_ended(fake: FakeJobsApi, status: str) -> No
     fake.jobs["base-a1"] = FakeJob("RUNNING", message="words", error_type="E", exit_code=3, logs="one\ntwo\n")
 
     async def work() -> dict[str, Any]:
-        event, _ = await asyncio.gather(event_of(trigger()), after(0.1, fake, status))
-        return event
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(event_of(trigger()))
+            group.create_task(after(0.1, fake, status))
+        return waiting.result()
 
     event = asyncio.run(work())
     assert event == {
@@ -90,8 +93,9 @@ def test_errors_count_only_in_a_row(fake: FakeJobsApi) -> None:
         waiting = asyncio.create_task(event_of(trigger(max_errors=3)))
         for _ in range(3):
             fake.failing_answers = 2
-            while fake.failing_answers:
-                await asyncio.sleep(0.005)
+            async with asyncio.timeout(10):
+                while fake.failing_answers:
+                    await asyncio.sleep(0.005)
             await asyncio.sleep(0.06)
         fake.jobs["base-a1"].status = "SUCCEEDED"
         return await waiting
@@ -127,8 +131,10 @@ def test_a_rotated_token_is_read_again(fake: FakeJobsApi, monkeypatch: pytest.Mo
         monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
 
     async def work() -> dict[str, Any]:
-        event, _ = await asyncio.gather(event_of(trigger(address=fake.url, max_errors=100)), rotate())
-        return event
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(event_of(trigger(address=fake.url, max_errors=100)))
+            group.create_task(rotate())
+        return waiting.result()
 
     assert asyncio.run(work())["status"] == "SUCCEEDED"
 
