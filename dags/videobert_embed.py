@@ -1,0 +1,39 @@
+"""New features of a batch: tokens -> embed with the promoted model. Driven by the asset, partition by partition."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG, Param, PartitionedAssetTimetable, task
+from videobert_common import BATCH, DEFAULT_ARGS, EMBEDDINGS, FEATURES, root, stage_job
+
+with DAG(
+    dag_id="videobert_embed",
+    schedule=PartitionedAssetTimetable(assets=FEATURES),
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=2,
+    default_args=DEFAULT_ARGS,
+    params={"batch": Param("", type="string", description="Batch key when the run has no partition (dag.test()).")},
+    tags=["videobert"],
+    doc_md="""
+### videobert_embed
+Follows `videobert_ingest` batch by batch: quantises the new features with the codebook of the promoted model and writes
+the embeddings. Before a first model is promoted there is nothing to embed with: the run skips, and the training DAG
+embeds every batch before it promotes.
+""",
+) as dag:
+
+    @task.short_circuit(retries=1)
+    def model_is_promoted() -> bool:
+        """Whether readers have a model; the rest is skipped when they have none."""
+        from pipeline.runtime.pointer import read_pointer
+        from pipeline.runtime.storage import Store
+
+        return read_pointer(Store(root())) is not None
+
+    tokens = stage_job("tokens", batch=BATCH, flags="--model current", deadline=timedelta(hours=6))
+    embed = stage_job(
+        "embed", batch=BATCH, flags="--model current", deadline=timedelta(hours=12), outlets=[EMBEDDINGS]
+    )
+    model_is_promoted() >> tokens >> embed

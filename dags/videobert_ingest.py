@@ -1,0 +1,38 @@
+"""Daily batches of videos: ingest -> shard -> features. Backfillable by partition."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG, CronPartitionTimetable, Param
+from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, stage_job
+
+from pipeline.stages import INGEST_STAGES
+
+_DEADLINES = {"ingest": timedelta(hours=6), "shard": timedelta(hours=6), "features": timedelta(hours=24)}
+
+with DAG(
+    dag_id="videobert_ingest",
+    schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format="%Y-%m-%d", run_immediately=False),
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=2,
+    default_args=DEFAULT_ARGS,
+    params={"batch": Param("", type="string", description="Batch key when the run has no partition (dag.test()).")},
+    tags=["videobert"],
+    doc_md="""
+### videobert_ingest
+One run a batch of videos; the partition key is the batch. `ingest` lists and probes the videos below the source prefix,
+`shard` packs them into WebDataset tars, `features` turns clips into vectors.
+
+**Backfill:** `airflow backfill create --dag-id videobert_ingest --from-date 2026-01-01 --to-date 2026-01-03`.
+Batches that are complete are found so in seconds. Videos that cannot be used end in the dead letters
+(`videobert dead-letters`) and fail nothing.
+""",
+) as dag:
+    tasks = [
+        stage_job(stage, batch=BATCH, deadline=_DEADLINES[stage], outlets=[FEATURES] if stage == "features" else [])
+        for stage in INGEST_STAGES
+    ]
+    for before, after in zip(tasks, tasks[1:], strict=False):
+        before >> after
