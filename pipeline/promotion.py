@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from pipeline.embed.run import embed_spec
 from pipeline.errors import InputError
@@ -11,7 +12,7 @@ from pipeline.runtime.manifest import Manifest, load_manifest, specs_of
 from pipeline.runtime.pointer import Pointer, read_pointer, write_pointer
 from pipeline.runtime.storage import Store
 
-__all__ = ["find_report", "promote"]
+__all__ = ["find_report", "promote", "read_metrics"]
 
 
 def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = False) -> str:
@@ -57,8 +58,8 @@ def _check_embeddings(store: Store, model: Manifest, spec: str) -> None:
         )
 
 
-def read_metrics(store: Store, report: Manifest) -> dict[str, object]:
+def read_metrics(store: Store, report: Manifest) -> dict[str, Any]:
     """The figures of an evaluation."""
     path = next(output.path for output in report.outputs if output.path.endswith("metrics.json"))
-    metrics: dict[str, object] = json.loads(store.read(path))
+    metrics: dict[str, Any] = json.loads(store.read(path))
     return metrics

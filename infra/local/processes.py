@@ -1,0 +1,82 @@
+"""Child processes of the local stack: started in their own groups, watched, and ended without touching any other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from pipeline.errors import PipelineError
+
+__all__ = ["Service", "ServiceError", "free_port", "wait_until"]
+
+
+class ServiceError(PipelineError):
+    """A local service did not start or died; the message holds the end of its log."""
+
+
+class Service:
+    """One process with its descendants, its output in a log file."""
+
+    def __init__(self, name: str, command: Sequence[str], *, env: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self._log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as sink:
+            self._process = subprocess.Popen(
+                command, env=dict(env), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+            )
+        self._handle = psutil.Process(self._process.pid)
+
+    def check(self) -> None:
+        """Raise ServiceError when it has ended."""
+        code = self._process.poll()
+        if code is not None:
+            tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
+            raise ServiceError(f"{self.name} ended with exit code {code}; the end of {self._log}:\n{tail}")
+
+    def stop(self, *, number: int = signal.SIGTERM, patience_seconds: float = 15.0) -> None:
+        """Ask the process to end, then make it and whatever it started."""
+        try:
+            family = [self._handle, *self._handle.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            family = []
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        _, alive = psutil.wait_procs(family, timeout=patience_seconds)
+        for process in alive:
+            # psutil compares the start time too: a number that was given to a stranger is left alone.
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self._process.wait()
+
+
+def free_port(*, start: int = 20_000) -> int:
+    """A free loopback port, outside the range that Ray hands to its workers (10002-19999) and the kernel's own."""
+    for port in range(start + os.getpid() % 2_000, 32_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ServiceError("no free port between 20000 and 32000 on 127.0.0.1; end some servers")
+
+
+def wait_until(ready: Callable[[], bool], *, services: Sequence[Service], seconds: float, what: str) -> None:
+    """Poll until `ready`; a service that dies meanwhile, or time running out, is a ServiceError."""
+    until = time.monotonic() + seconds
+    while not ready():
+        for service in services:
+            service.check()
+        if time.monotonic() > until:
+            raise ServiceError(f"{what} was not ready within {seconds:.0f} s; see the logs of the local stack")
+        time.sleep(0.5)

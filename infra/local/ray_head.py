@@ -1,0 +1,74 @@
+"""A local Ray head: loopback only, token required, small."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.local.processes import Service, free_port, wait_until
+
+__all__ = ["RayHead", "inherited_env"]
+
+_OBJECT_STORE_BYTES = 150 * 1024 * 1024
+
+
+class RayHead:
+    """`ray start --head` as a child of this process."""
+
+    def __init__(self, *, env: Mapping[str, str], log: Path, num_cpus: int = 2) -> None:
+        self._token = secrets.token_hex(32)
+        self._port = free_port(start=28_000)
+        # Short: Ray's socket paths may have 107 bytes.
+        self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+        own = {k: v for k, v in env.items() if k != "RAY_ADDRESS"}
+        own |= self.client_env | {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "RAY_DEDUP_LOGS": "0"}
+        command = [
+            str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats",
+            "--node-ip-address=127.0.0.1", "--port=0", "--dashboard-host=127.0.0.1", f"--dashboard-port={self._port}",
+            f"--num-cpus={num_cpus}", f"--object-store-memory={_OBJECT_STORE_BYTES}", f"--temp-dir={self._folder}",
+        ]  # fmt: skip
+        self.service = Service("Ray head", command, env=own, log=log)
+
+    @property
+    def url(self) -> str:
+        """Dashboard and Jobs API."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def client_env(self) -> dict[str, str]:
+        """What a client of the Jobs API needs in its environment."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self._token, "RAY_ADDRESS_URL": self.url}
+
+    def wait(self) -> None:
+        """Until the Jobs API answers."""
+        wait_until(self._answers, services=[self.service], seconds=120, what="the Ray head")
+
+    def get(self, path: str) -> bytes:
+        """The body of a GET of the dashboard."""
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self._token}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return bytes(answer.read())
+
+    def stop(self) -> None:
+        """End it and remove its folder."""
+        self.service.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        try:
+            self.get("/api/jobs/")
+        except (urllib.error.URLError, OSError):
+            return False
+        return True
+
+
+def inherited_env() -> dict[str, str]:
+    """This environment with the virtual environment's programs first on the path."""
+    return dict(os.environ) | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}

@@ -1,0 +1,70 @@
+"""The table at the end of the demo, read from the manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.promotion import find_report, read_metrics
+from pipeline.query.embeddings import embedding_manifests
+from pipeline.runtime.manifest import Manifest, load_manifest
+from pipeline.runtime.pointer import read_pointer
+from pipeline.runtime.storage import Store
+from pipeline.stages import STAGE_NAMES
+
+__all__ = ["print_summary"]
+
+
+def print_summary(store: Store, seconds: Mapping[str, float]) -> None:
+    """Videos, clips, tokens, segments and dead letters a batch; seconds a stage; the figures of the model."""
+    pointer = read_pointer(store)
+    assert pointer is not None  # the training run ended in a promotion
+    rows = [_row(store, manifest) for manifest in embedding_manifests(store, pointer.embed_spec)]
+    rows.append({"batch": "all", **{name: sum(int(row[name]) for row in rows) for name in list(rows[0])[1:]}})
+    print()
+    print("".join(f"{name:>14}" for name in rows[0]))
+    for row in rows:
+        print("".join(f"{value:>14,}" if isinstance(value, int) else f"{value:>14}" for value in row.values()))
+    print()
+    print("seconds a stage, start to end, all batches: ", end="")
+    print(", ".join(f"{name} {seconds[name]:.0f}" for name in (*STAGE_NAMES, "promote") if name in seconds))
+    report = find_report(store, pointer.model_spec)
+    if report:
+        _print_metrics(store, report)
+        print(f"report: {store.url(f'reports/{report.spec}/report.html')}")
+    print(f"embeddings: {store.url(f'embeddings/model={pointer.embed_spec}')}")
+
+
+def _row(store: Store, embedded: Manifest) -> dict[str, str | int]:
+    """One batch, followed back through its manifests."""
+    manifests = {"embed": embedded}
+    current = embedded
+    for name in ("tokens", "features", "shard", "ingest"):
+        spec = next(source.spec for source in current.sources if source.stage == name)
+        found = load_manifest(store, name, spec, embedded.batch)
+        assert found is not None  # a commit's sources are committed
+        manifests[name] = current = found
+    return {
+        "batch": embedded.batch,
+        "videos": manifests["embed"].counts.get("videos", 0),
+        "clips": manifests["features"].counts.get("clips", 0),
+        "visual tokens": manifests["tokens"].counts.get("clips", 0),
+        "word tokens": manifests["tokens"].counts.get("words", 0),
+        "segments": manifests["embed"].counts.get("segments", 0),
+        "dead letters": sum(manifest.counts["rejects"] for manifest in manifests.values()),
+    }
+
+
+def _print_metrics(store: Store, report: Manifest) -> None:
+    metrics = read_metrics(store, report)
+    for kind, words in sorted(metrics.get("zero_shot", {}).items()):
+        if kind in ("verb", "noun"):
+            print(
+                f"zero-shot {kind} top-1 {words['top1']:.3f}, language prior {words['top1_prior']:.3f}, "
+                f"{words['top1_gain_in_standard_errors']:.1f} standard errors above it"
+            )
+    retrieval = metrics.get("retrieval")
+    if retrieval:
+        print(
+            f"text-to-video R@10 {retrieval['recall_at_10']:.3f} among {retrieval['candidates']:.0f}, "
+            f"chance {retrieval['recall_at_10_chance']:.3f}"
+        )
