@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-import numpy as np
-from numpy.typing import NDArray
-
-__all__ = ["END_TOLERANCE", "TickClock", "clip_count", "frame_of_each_tick", "overlaps", "spread_ticks", "ticks_before"]
+__all__ = ["END_TOLERANCE", "TickClock", "clip_count", "overlaps", "spread_ticks", "ticks_before"]
 
 END_TOLERANCE = Fraction(2, 1000)
 """Containers that count in milliseconds round both the last time stamp and its duration: 36 frames at 24 fps may end at
@@ -51,16 +48,3 @@ class TickClock:
         ticks = range(self._next, max(self._next, ticks_before(seconds, self._rate)))
         self._next = ticks.stop
         return ticks
-
-
-def frame_of_each_tick(
-    times: Sequence[Fraction], end: Fraction, *, rate: Fraction, clip_length: Fraction
-) -> NDArray[np.int64]:
-    """Index of the frame that each tick shows, shape [clips, ticks a clip], for increasing presentation times."""
-    clips, ticks_per_clip = clip_count(end, clip_length), int(rate * clip_length)
-    shown = np.zeros(clips * ticks_per_clip, np.int64)
-    clock = TickClock(rate)
-    for frame, until in enumerate([*times[1:], clips * clip_length]):
-        ticks = clock.until(until)
-        shown[ticks.start : ticks.stop] = frame
-    return shown.reshape(clips, ticks_per_clip)

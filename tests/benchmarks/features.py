@@ -3,7 +3,7 @@
 `decode` is PyAV alone on one thread, every frame and nothing else; `encode` is the encoder alone on clips that are
 already in memory; `stage` is `encode_video`. The three alternate within each round, and each ratio is taken within a
 round, so that a busy machine harms them alike. CPU time counts all threads of the process.
-Aims (DESIGN.md): CPU ratio stage / (decode + encode) <= 1.15; wall stage / max(decode, encode) <= 1.1 with two idle cores.
+Aims (DESIGN.md): CPU stage / (decode + encode) <= 1.15; wall stage / max(decode, encode) <= 1.1 on two idle cores.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from pipeline.features.clips import (
     END_TOLERANCE,
     TickClock,
     clip_count,
-    frame_of_each_tick,
     overlaps,
     spread_ticks,
     ticks_before,
 )
+from tests.features.videos import frame_of_each_tick
 
 RATE, LENGTH = Fraction(20), Fraction(3, 2)
 
@@ -24,7 +24,7 @@ starts = st.integers(0, 200_000)
 
 def brute_force(times: list[Fraction], end: Fraction) -> list[list[int]]:
     """Tick by tick, frame by frame, straight from the definition."""
-    clips = []
+    clips: list[list[int]] = []
     while (len(clips) + 1) * LENGTH <= end + END_TOLERANCE:
         ticks = [len(clips) * LENGTH + k / RATE for k in range(30)]
         clips.append([max((i for i, time in enumerate(times) if time <= tick), default=0) for tick in ticks])

@@ -2,6 +2,7 @@ import dataclasses
 import subprocess
 import sys
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from pipeline.features.config import FeaturesConfig
 
 def test_the_defaults_are_the_clips_of_the_paper() -> None:
     config = FeaturesConfig()
-    assert (config.rate, config.clip_length, config.ticks_per_clip) == (20, Fraction(3, 2), 30)
+    assert (config.rate, config.clip_length, config.ticks_per_clip) == (Fraction(20), Fraction(3, 2), 30)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ def test_the_defaults_are_the_clips_of_the_paper() -> None:
         ("max_seconds", float("inf")),        ("autocast", "int8"), ("device", "tpu"), ("device", "cuda:x"),
     ],
 )  # fmt: skip
-def test_a_value_that_cannot_work_is_named(field: str, value: object) -> None:
+def test_a_value_that_cannot_work_is_named(field: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"{field}="):
         dataclasses.replace(FeaturesConfig(), **{field: value})
 

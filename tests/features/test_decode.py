@@ -2,10 +2,12 @@ import socket
 import threading
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.subtitle import SubtitleSet
 
 from pipeline.errors import InputError, VideoError
@@ -31,19 +33,21 @@ def write_subtitled(path: Path, codec: str, cues: list[tuple[int, int, str]], la
     with av.open(str(video)) as source, av.open(str(path), "w") as sink:
         picture = sink.add_stream_from_template(source.streams.video[0])
         text = sink.add_stream(codec)
+        writer = text.codec_context
+        assert isinstance(writer, SubtitleCodecContext)
         text.metadata["language"] = language
-        text.codec_context.subtitle_header = ASS_HEADER
-        text.time_base = text.codec_context.time_base = Fraction(1, 1000)
+        writer.subtitle_header = ASS_HEADER
+        text.time_base = writer.time_base = Fraction(1, 1000)
         packets = [p for p in source.demux(video=0) if p.dts is not None]
         for packet in packets:
             packet.stream = picture
         for start, end, words in cues:
             line = f"0,0,Default,,0,0,0,,{words}".replace("\n", "\\N").encode()
-            packet = text.codec_context.encode_subtitle(SubtitleSet.create(line, 0, end - start, start * 1000))
-            packet.stream, packet.time_base = text, Fraction(1, 1000)
-            packet.pts = packet.dts = start
-            packet.duration = end - start
-            packets.append(packet)
+            caption: Any = writer.encode_subtitle(SubtitleSet.create(line, 0, end - start, start * 1000))
+            caption.stream, caption.time_base = text, Fraction(1, 1000)
+            caption.pts = caption.dts = start
+            caption.duration = end - start
+            packets.append(caption)
         for packet in packets:
             sink.mux(packet)
     return path

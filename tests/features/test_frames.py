@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import VideoError
 from pipeline.features import frames as module
-from pipeline.features.clips import frame_of_each_tick, spread_ticks
+from pipeline.features.clips import spread_ticks
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.frames import ClipDecoder, ClipFrames, ClipRequest
-from tests.features.videos import level_of, moving_square, numbered_frame, write_video
+from tests.features.videos import frame_of_each_tick, level_of, moving_square, numbered_frame, write_video
 
 CONFIG = FeaturesConfig()
 REQUEST = ClipRequest(frame_ticks=spread_ticks(4, 30), size=32, gray_size=16)

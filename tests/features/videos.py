@@ -9,11 +9,15 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-__all__ = ["level_of", "moving_square", "numbered_frame", "write_video"]
+from pipeline.features.clips import TickClock, clip_count
+
+__all__ = ["frame_of_each_tick", "level_of", "moving_square", "numbered_frame", "write_video"]
 
 _LEVELS = 4
 
@@ -53,6 +57,7 @@ def write_video(
     """Encode RGB frames [H, W, 3]; `times` overrides the constant rate with presentation times in seconds."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(fps), options=options or {})
+        assert isinstance(stream, VideoStream)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixel_format
         stream.gop_size = keyframe_every
@@ -66,14 +71,14 @@ def write_video(
             if audio
             else None
         )
-        packets: list[Packet] = []
+        packets: list[Packet[VideoStream] | Packet[AudioStream]] = []
         for number, image in enumerate(frames):
             frame = VideoFrame.from_ndarray(image, format="rgb24")
             if times is not None:
                 frame.pts, frame.time_base = round(times[number] / clock), clock
             packets += stream.encode(frame)
         packets += stream.encode(None)
-        if sound is not None:
+        if isinstance(sound, AudioStream):
             samples = np.zeros((1, int(48_000 * len(frames) / fps)), np.float32)
             silence = AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
             silence.sample_rate = 48_000
@@ -81,3 +86,16 @@ def write_video(
         for packet in packets:
             container.mux(packet)
     return path
+
+
+def frame_of_each_tick(
+    times: Sequence[Fraction], end: Fraction, *, rate: Fraction, clip_length: Fraction
+) -> NDArray[np.int64]:
+    """Index of the frame that each tick shows, shape [clips, ticks a clip], for increasing presentation times."""
+    clips, ticks_per_clip = clip_count(end, clip_length), int(rate * clip_length)
+    shown = np.zeros(clips * ticks_per_clip, np.int64)
+    clock = TickClock(rate)
+    for frame, until in enumerate([*times[1:], clips * clip_length]):
+        ticks = clock.until(until)
+        shown[ticks.start : ticks.stop] = frame
+    return shown.reshape(clips, ticks_per_clip)

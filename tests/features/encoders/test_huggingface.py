@@ -75,7 +75,7 @@ def test_models_of_each_kind_give_a_vector_a_clip(tmp_path: Path, make: Callable
 def test_pixels_are_scaled_as_the_preprocessor_says(tmp_path: Path) -> None:
     encoder = load_encoder(FeaturesConfig(encoder=f"hf:{save(tmp_path / 'm', vit)}", device="cpu"))
     clips = random_clips(encoder.request, 1)
-    model = transformers.ViTModel.from_pretrained(tmp_path / "m").eval()
+    model: Any = transformers.ViTModel.from_pretrained(tmp_path / "m")  # in evaluation mode
     pixels = torch.from_numpy((clips[0].rgb / 255 - np.array(MEAN)) / np.array(STD)).float().permute(0, 3, 1, 2)
     with torch.inference_mode():
         expected = model(pixel_values=pixels).pooler_output.mean(0).numpy()
@@ -85,7 +85,7 @@ def test_pixels_are_scaled_as_the_preprocessor_says(tmp_path: Path) -> None:
 def test_a_pooler_that_was_never_trained_is_not_used(tmp_path: Path) -> None:
     encoder = load_encoder(FeaturesConfig(encoder=f"hf:{save(tmp_path / 'm', vit_classifier)}", device="cpu"))
     clips = random_clips(encoder.request, 1)
-    model = transformers.ViTForImageClassification.from_pretrained(tmp_path / "m").eval()
+    model: Any = transformers.ViTForImageClassification.from_pretrained(tmp_path / "m")  # in evaluation mode
     pixels = torch.from_numpy((clips[0].rgb / 255 - np.array(MEAN)) / np.array(STD)).float().permute(0, 3, 1, 2)
     with torch.inference_mode():
         expected = model(pixel_values=pixels, output_hidden_states=True).hidden_states[-1]

@@ -1,0 +1,15 @@
+import importlib.util
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.encoders import encoder_identity, load_encoder
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is not None, reason="torchvision is installed")
+def test_without_torchvision_the_cure_is_named() -> None:
+    config = FeaturesConfig(encoder="torchvision:s3d")
+    for load in (load_encoder, encoder_identity):
+        with pytest.raises(InputError, match="needs torchvision; install"):
+            load(config)
