@@ -158,8 +158,12 @@ class PretrainData:
         seen: Span | None = None
         if rng.random() < config.negative_fraction:
             seen = self.index.misaligned(span, negatives=config.negatives, rng=rng)
+            if seen is None:  # the span holds all there is
+                span = self.index.segment(entry)
+                seen = self.index.misaligned(span, negatives=config.negatives, rng=rng)
         aligned = seen is None
-        visual_N = subsample(self.index.visual_ids(seen or span), rates=config.subsample_rates, rng=rng)
+        visual_N = self.index.visual_ids(seen or span)[: self.index.clips(span)]
+        visual_N = subsample(visual_N, rates=config.subsample_rates, rng=rng)
         text_N, fitted_N = self._fit(self.index.text_ids(span), visual_N)
         if not config.joint_cloze:
             ids_L, types_L = layout(text_N, fitted_N, vocabulary=self._vocabulary)

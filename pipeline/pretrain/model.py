@@ -140,11 +140,11 @@ class VideoBert(nn.Module):
 
     def text_vectors(self, hidden_TD: Tensor, tokens: Tokens, rows_B: Tensor) -> Tensor:
         """Unit vectors of text-only sequences in the retrieval space, [B, R]."""
-        return F.normalize(self.retrieval_text(sequence_means(hidden_TD, tokens)[rows_B]).float(), dim=-1)
+        return F.normalize(at_least_float32(self.retrieval_text(sequence_means(hidden_TD, tokens)[rows_B])), dim=-1)
 
     def video_vectors(self, hidden_TD: Tensor, tokens: Tokens, rows_B: Tensor) -> Tensor:
         """Unit vectors of video-only sequences in the retrieval space, [B, R]."""
-        return F.normalize(self.retrieval_video(sequence_means(hidden_TD, tokens)[rows_B]).float(), dim=-1)
+        return F.normalize(at_least_float32(self.retrieval_video(sequence_means(hidden_TD, tokens)[rows_B])), dim=-1)
 
     def temperature(self) -> Tensor:
         """The learned temperature of InfoNCE, kept within 0.01 .. 1."""
@@ -152,11 +152,17 @@ class VideoBert(nn.Module):
 
 
 def sequence_means(hidden_TD: Tensor, tokens: Tokens) -> Tensor:
-    """Mean final state of every sequence, [B, D], float32."""
+    """Mean final state of every sequence, [B, D], float32 or better."""
+    full_TD = at_least_float32(hidden_TD)
     lengths_B = tokens.packing.edges.diff()
     rows_T = torch.repeat_interleave(torch.arange(len(lengths_B), device=lengths_B.device), lengths_B)
-    sums_BD = torch.zeros(len(lengths_B), hidden_TD.shape[1], device=hidden_TD.device)
-    return sums_BD.index_add(0, rows_T, hidden_TD.float()) / lengths_B.unsqueeze(1)
+    sums_BD = full_TD.new_zeros(len(lengths_B), full_TD.shape[1])
+    return sums_BD.index_add(0, rows_T, full_TD) / lengths_B.unsqueeze(1)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision widened, everything else as it is."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def project_centroids(centroids_NF: NDArray[np.floating], *, width: int, norm: float, seed: int) -> NDArray[np.float32]:
@@ -191,7 +197,8 @@ def _bert_config(config: PretrainConfig, vocabulary: Vocabulary) -> BertConfig:
         intermediate_size=shape.intermediate,
         max_position_embeddings=shape.max_length,
         hidden_dropout_prob=shape.dropout,
-        attention_probs_dropout_prob=shape.dropout,
+        attention_probs_dropout_prob=shape.attention_dropout,
+        initializer_range=shape.initializer_range,
         pad_token_id=vocabulary.pad,
     )
 

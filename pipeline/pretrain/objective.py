@@ -10,7 +10,7 @@ from pipeline.pretrain.batch import Batch
 from pipeline.pretrain.config import LossWeights
 from pipeline.pretrain.data import Part
 from pipeline.pretrain.distributed import gather_rows
-from pipeline.pretrain.model import VideoBert
+from pipeline.pretrain.model import VideoBert, at_least_float32
 
 __all__ = ["PARTS", "counts", "loss_sums", "loss_weights"]
 
@@ -33,16 +33,18 @@ def counts(batch: Batch) -> Tensor:
 def loss_sums(model: VideoBert, batch: Batch, *, weights: LossWeights) -> Tensor:
     """Sum of every loss over the batch, unweighted, [6] in the order of PARTS."""
     hidden_TD = model(batch.tokens)
-    zero = hidden_TD.new_zeros((), dtype=torch.float32)
+    zero = at_least_float32(hidden_TD.new_zeros(()))
     cloze = zero.expand(len(Part))
     if len(batch.masked_M):
         logits_MV = model.cloze_logits(hidden_TD[batch.masked_M])
-        losses_M = F.cross_entropy(logits_MV.float(), batch.targets_M, reduction="none")
+        losses_M = F.cross_entropy(at_least_float32(logits_MV), batch.targets_M, reduction="none")
         cloze = zero.new_zeros(len(Part)).index_add(0, batch.parts_M, losses_M)
     alignment = zero
     if len(batch.pairs_P):
         logits_P = model.alignment_logits(hidden_TD[batch.tokens.packing.first_B[batch.pairs_P]])
-        alignment = F.binary_cross_entropy_with_logits(logits_P.float(), batch.aligned_P, reduction="sum")
+        alignment = F.binary_cross_entropy_with_logits(
+            at_least_float32(logits_P), batch.aligned_P.to(zero.dtype), reduction="sum"
+        )
     retrieval = info_nce(model, batch, hidden_TD) if weights.retrieval else zero
     return torch.cat([cloze, torch.stack([alignment, retrieval])])
 
@@ -64,7 +66,7 @@ def info_nce(model: VideoBert, batch: Batch, hidden_TD: Tensor) -> Tensor:
     twins_RS = batch.sentences_R.unsqueeze(1) == sentences_S.unsqueeze(0)
     twins_RS[torch.arange(len(target_R)), target_R] = False
     scale = model.temperature().reciprocal()
-    total = hidden_TD.new_zeros((), dtype=torch.float32)
+    total = at_least_float32(hidden_TD.new_zeros(()))
     for query_RD, key_SD in ((text_RD, video_SD), (video_RD, text_SD)):
         logits_RS = (query_RD @ key_SD.T * scale).masked_fill(twins_RS, float("-inf"))
         total = total + 0.5 * F.cross_entropy(logits_RS, target_R, reduction="sum")

@@ -6,7 +6,7 @@ span; the video of a misaligned pair shares no segment with the text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -19,7 +19,10 @@ from pipeline.tokens.records import TokenizedVideo
 __all__ = ["SegmentIndex", "Span", "subsample"]
 
 CANDIDATES = 8
-"""Misaligned spans looked at; the one nearest in length is taken, so that length does not give the label away."""
+"""Misaligned spans looked at in one draw."""
+
+DRAWS = 8
+"""Draws from other videos until one is long enough."""
 
 
 class Span(NamedTuple):
@@ -80,20 +83,27 @@ class SegmentIndex:
     def misaligned(
         self, span: Span, *, negatives: Literal["same", "other", "mixed"], rng: np.random.Generator
     ) -> Span | None:
-        """A captioned span without a segment of `span`; the other kind where one kind does not exist, or None."""
+        """A captioned span without a segment of `span`, or None where the corpus has no other.
+
+        It has as many clips as `span` or more where possible, so that the caller can cut it to the same length:
+        otherwise lengths would give the label away. A kind that cannot be had gives way to the other.
+        """
         same = negatives == "same" or (negatives == "mixed" and rng.random() < 0.5)
         finders = (self._same_video, self._other_video) if same else (self._other_video, self._same_video)
+        wanted, longest = self.clips(span), None
         for find in finders:
-            candidates = find(span, rng)
-            if candidates:
-                clips = self.clips(span)
-                return min(candidates, key=lambda candidate: abs(self.clips(candidate) - clips))
-        return None
+            for candidates in find(span, rng):
+                enough = [candidate for candidate in candidates if self.clips(candidate) >= wanted]
+                if enough:
+                    return min(enough, key=self.clips)
+                longest = longest or max(candidates, key=self.clips)
+            if longest and negatives != "mixed":
+                break
+        return longest
 
-    def _same_video(self, span: Span, rng: np.random.Generator) -> list[Span]:
+    def _same_video(self, span: Span, rng: np.random.Generator) -> Iterator[list[Span]]:
         begin, end = self._text_range[span.video]
-        wanted = span.last - span.first
-        for size in range(wanted, 0, -1):
+        for size in range(span.last - span.first, 0, -1):
             found = [
                 Span(span.video, text.segment, text.segment + size)
                 for text in self._texts[begin:end]
@@ -101,19 +111,15 @@ class SegmentIndex:
                 and (text.segment + size <= span.first or text.segment >= span.last)
             ]
             if found:
-                return [found[i] for i in rng.permutation(len(found))[:CANDIDATES]]
-        return []
+                yield [found[i] for i in rng.permutation(len(found))[:CANDIDATES]]
 
-    def _other_video(self, span: Span, rng: np.random.Generator) -> list[Span]:
+    def _other_video(self, span: Span, rng: np.random.Generator) -> Iterator[list[Span]]:
         begin, end = self._text_range[span.video]
         others = len(self._texts) - (end - begin)
-        if others == 0:
-            return []
-        drawn = rng.integers(others, size=CANDIDATES)
         extra = span.last - span.first - 1
-        spans = [self.around(int(i) if i < begin else int(i) + end - begin, extra=extra, rng=rng) for i in drawn]
-        full = [candidate for candidate in spans if candidate.last - candidate.first == extra + 1]
-        return full or spans
+        for _ in range(DRAWS if others else 0):
+            drawn = rng.integers(others, size=CANDIDATES)
+            yield [self.around(int(i) if i < begin else int(i) + end - begin, extra=extra, rng=rng) for i in drawn]
 
     def clips(self, span: Span) -> int:
         """Visual tokens of a span."""
