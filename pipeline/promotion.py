@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.embed.run import embed_spec
+from pipeline.embed.spec import embed_spec
 from pipeline.errors import InputError
 from pipeline.recipes import Recipe
 from pipeline.runtime.manifest import Manifest, load_manifest, specs_of

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from pipeline.embed.config import EmbedConfig
+from pipeline.embed.spec import embed_spec
 from pipeline.embed.worker import EmbedWorker
 from pipeline.errors import InputError
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest
 from pipeline.runtime.shards import ShardCommit, ShardTask, run_shards
-from pipeline.runtime.spec import digest, output_config, stage_spec
+from pipeline.runtime.spec import digest, output_config
 from pipeline.stages import get_stage
 
-__all__ = ["embed_spec", "run"]
+__all__ = ["run"]
 
 _STAGE = get_stage("embed")
-
-
-def embed_spec(config: EmbedConfig, model: Manifest) -> str:
-    """`<model spec>.<4 digits of the embed config>`: the folder names the model, and pooling can vary beside it."""
-    own = stage_spec(_STAGE, config, upstream=[model.spec])
-    return f"{model.spec}.{own[-4:]}"
 
 
 def run(config: EmbedConfig, inputs: Inputs, executor: Executor) -> Manifest:

@@ -47,17 +47,20 @@ class FeaturesWorker:
         schema = features_schema(self._encoder.dimension)
         tables: list[pa.Table] = [schema.empty_table()]
         rejects: list[Reject] = []
+        damaged = 0
         with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
             for metadata, path in self._videos(task.payload, Path(folder)):
                 video_id = metadata["video_id"]
                 try:
-                    tables.append(_rows(video_id, encode_video(path, self._encoder, self._config), schema))
+                    video = encode_video(path, self._encoder, self._config)
+                    tables.append(_rows(video_id, video, schema, clip_seconds=self._config.clip_seconds))
+                    damaged += sum(round(1000 * (end - start)) for start, end in video.damaged_seconds)
                 except VideoError as error:
                     rejects.append(
                         Reject(video_id=video_id, uri=metadata["uri"], reason=error.reason, message=str(error))
                     )
         table = pa.concat_tables(tables)
-        counts = {"videos": len(tables) - 1, "clips": table.num_rows}
+        counts = {"videos": len(tables) - 1, "clips": table.num_rows, "damaged_milliseconds": damaged}
         return finish(self._store, task, data=table_bytes(table), counts=counts, rejects=rejects)
 
     def _videos(self, tar_path: str, folder: Path) -> Any:
@@ -76,12 +79,14 @@ class FeaturesWorker:
                 path.unlink()
 
 
-def _rows(video_id: str, video: VideoFeatures, schema: pa.Schema) -> pa.Table:
+def _rows(video_id: str, video: VideoFeatures, schema: pa.Schema, *, clip_seconds: float) -> pa.Table:
     count, dimension = video.features.shape
+    # Clips that meet damage are left out, so the number of a clip is its place in time, not in the table.
+    clip_N = np.rint(video.start_seconds / clip_seconds).astype(np.int32)
     flat = pa.array(np.ascontiguousarray(video.features, dtype=np.float32).reshape(-1))
     columns = [
         pa.array([video_id] * count, pa.string()),
-        pa.array(np.arange(count, dtype=np.int32)),
+        pa.array(clip_N),
         pa.array(video.start_seconds, pa.float64()),
         pa.array(video.end_seconds, pa.float64()),
         pa.FixedSizeListArray.from_arrays(flat, dimension),
