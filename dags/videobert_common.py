@@ -1,9 +1,9 @@
 """What the three DAGs share: settings from the environment, assets, and one function that makes a stage a Ray job.
 
-    VIDEOBERT_ROOT      where everything is written, for example s3://bucket/videobert
-    VIDEOBERT_RECIPE    named configuration (`demo`, `paper`)
-    VIDEOBERT_OPTIONS   more flags for every job, for example `--ingest.source s3://bucket/videos/{batch}`
-    RAY_ADDRESS_URL     dashboard of the cluster; empty: the Airflow connection `ray_default`
+VIDEOBERT_ROOT      where everything is written, for example s3://bucket/videobert
+VIDEOBERT_RECIPE    named configuration (`demo`, `paper`)
+VIDEOBERT_OPTIONS   more flags for every job, for example `--ingest.source s3://bucket/videos/{batch}`
+RAY_ADDRESS_URL     dashboard of the cluster; empty: the Airflow connection `ray_default`
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def stage_job(stage: str, *, batch: str = "", flags: str = "", deadline: timedel
     return task
 
 
-def ray_job(task_id: str, command: str, *, deadline: timedelta, result: bool = False, **kwargs: object) -> RayJobOperator:
+def ray_job(
+    task_id: str, command: str, *, deadline: timedelta, result: bool = False, **kwargs: object
+) -> RayJobOperator:
     """A command of `videobert` as one Ray job."""
     recipe = shlex.quote(os.environ.get("VIDEOBERT_RECIPE", "demo"))
     options = os.environ.get("VIDEOBERT_OPTIONS", "") if result else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable, task
 from videobert_common import BATCH, DEFAULT_ARGS, EMBEDDINGS, FEATURES, root, stage_job
@@ -10,7 +10,6 @@ from videobert_common import BATCH, DEFAULT_ARGS, EMBEDDINGS, FEATURES, root, st
 with DAG(
     dag_id="videobert_embed",
     schedule=PartitionedAssetTimetable(assets=FEATURES),
-    start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=2,
     default_args=DEFAULT_ARGS,
@@ -33,7 +32,5 @@ embeds every batch before it promotes.
         return read_pointer(Store(root())) is not None
 
     tokens = stage_job("tokens", batch=BATCH, flags="--model current", deadline=timedelta(hours=6))
-    embed = stage_job(
-        "embed", batch=BATCH, flags="--model current", deadline=timedelta(hours=12), outlets=[EMBEDDINGS]
-    )
+    embed = stage_job("embed", batch=BATCH, flags="--model current", deadline=timedelta(hours=12), outlets=[EMBEDDINGS])
     model_is_promoted() >> tokens >> embed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param
 from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, stage_job
@@ -14,7 +14,6 @@ _DEADLINES = {"ingest": timedelta(hours=6), "shard": timedelta(hours=6), "featur
 with DAG(
     dag_id="videobert_ingest",
     schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format="%Y-%m-%d", run_immediately=False),
-    start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=2,
     default_args=DEFAULT_ARGS,

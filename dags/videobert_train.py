@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 from videobert_common import DEFAULT_ARGS, EMBEDDINGS, MODEL, ray_job, stage_job
@@ -14,12 +14,13 @@ _BATCHES = "{{ params.batches }}"
 with DAG(
     dag_id="videobert_train",
     schedule=CronTriggerTimetable("0 3 * * 0", timezone="UTC", run_immediately=False),
-    start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     params={
-        "batches": Param("", type="string", description="Batch keys to train on, separated by commas; empty: all there are.")
+        "batches": Param(
+            "", type="string", description="Batch keys to train on, separated by commas; empty: all there are."
+        )
     },
     tags=["videobert"],
     doc_md="""

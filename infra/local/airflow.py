@@ -72,16 +72,16 @@ class Airflow:
         return _USER
 
     def start(self) -> None:
-        """Create the database and start the four processes; returns when the DAGs can be called."""
+        """Create the database and start the four processes."""
         self.run("db", "migrate")
         for name, arguments in _COMPONENTS.items():
             self._services.append(
                 Service(name, [_program(), *arguments], env=self._env, log=self._logs / f"{name}.log")
             )
-        wait_until(self._logs_in, services=self._services, seconds=120, what="the Airflow API server")
 
     def wait_for_dags(self, names: list[str]) -> None:
-        """Until the DAG processor has parsed them; an import error is a ServiceError."""
+        """Until the API server answers and the DAGs are parsed; an import error is a ServiceError."""
+        wait_until(self._logs_in, services=self._services, seconds=120, what="the Airflow API server")
 
         def parsed() -> bool:
             errors = self.call("GET", "/importErrors")["import_errors"]

@@ -1,7 +1,7 @@
 """`make demo`: the main job on this machine, through a real Airflow scheduler and a real Ray, ending in a search.
 
-    corpus -> backfill of three batches (ingest, shard, features) -> training (codebook, tokens, pretrain, evaluate,
-    embed, promote) -> a table, three searches
+corpus -> backfill of three batches (ingest, shard, features) -> training (codebook, tokens, pretrain, evaluate,
+embed, promote) -> a table, three searches
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make demo", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="make demo", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--root", default="demo", help="where everything is written: a folder or s3://bucket/prefix")
     parser.add_argument("--s3-server", action="store_true", help="start a packaged S3 server and write to it")
     parser.add_argument("--videos-per-batch", type=int, default=30, help="kitchen videos a batch (default 30)")
@@ -70,20 +72,22 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     store = Store(root)
     store.check_root()
     _say(f"root {store.root}")
-    _cli("corpus", "--out", store.url("incoming"), "--videos-per-batch", str(options.videos_per_batch))
     ray = RayHead(env=inherited_env(), log=state / "logs/ray.log")
     stack.callback(ray.stop)
     settings = {
         "VIDEOBERT_ROOT": store.root, "VIDEOBERT_RECIPE": "demo", "VIDEOBERT_POLL_SECONDS": "1",
         "VIDEOBERT_RETRY_SECONDS": "5", "VIDEOBERT_OPTIONS": "--executor.workers 1 --executor.cpus-per-worker 0.5",
     }  # fmt: skip
-    airflow = Airflow(home=state / "airflow", dags=_REPOSITORY / "dags", env=inherited_env() | ray.client_env | settings)
+    airflow = Airflow(
+        home=state / "airflow", dags=_REPOSITORY / "dags", env=inherited_env() | ray.client_env | settings
+    )
     stack.callback(airflow.stop)
-    _say("starting Airflow and Ray")
+    _say("starting Ray and Airflow; meanwhile the videos are made")
     airflow.start()
+    _cli("corpus", "--out", store.url("incoming"), "--videos-per-batch", str(options.videos_per_batch))
     ray.wait()
-    _say(f"Airflow {airflow.url} (user {airflow.user}, password in {state / 'airflow/passwords.json'}), Ray {ray.url}")
     airflow.wait_for_dags(_DAGS)
+    _say(f"Airflow {airflow.url} (user {airflow.user}, password in {state / 'airflow/passwords.json'}), Ray {ray.url}")
     for dag in _DAGS:
         airflow.call("PATCH", f"/dags/{dag}", {"is_paused": False})
     watch = Watch(airflow, ray, say=_say)
@@ -94,7 +98,9 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     _say(f"backfilling {len(_BATCHES)} batches: ingest, shard, features")
     watch.until_done("videobert_ingest", runs=len(_BATCHES))
     _say("training: codebook, tokens, pretrain, evaluate, embed, promote")
-    airflow.call("POST", "/dags/videobert_train/dagRuns", {"logical_date": None, "conf": {"batches": ",".join(_BATCHES)}})
+    airflow.call(
+        "POST", "/dags/videobert_train/dagRuns", {"logical_date": None, "conf": {"batches": ",".join(_BATCHES)}}
+    )
     watch.until_done("videobert_train", runs=1)
     print_summary(store, watch.task_seconds())
     for text in _SEARCHES:

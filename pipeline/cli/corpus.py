@@ -24,6 +24,14 @@ class CorpusCommand:
         from pipeline.corpus.demo import write_demo_corpus
 
         corpus = write_demo_corpus(
-            self.out, seed=self.seed, videos_per_batch=self.videos_per_batch, processes=self.processes, progress=print
+            self.out,
+            seed=self.seed,
+            videos_per_batch=self.videos_per_batch,
+            processes=self.processes,
+            progress=lambda line: print(line, flush=True),
         )
-        print(corpus)
+        done = f"{corpus.written} written" if corpus.written else "nothing to write"
+        print(
+            f"corpus: {corpus.kitchen.videos} kitchen videos ({corpus.kitchen.seconds / 60:.0f} minutes), "
+            f"{corpus.real_clips} real clips, {corpus.broken_files} broken files in {corpus.videos}; {done}"
+        )

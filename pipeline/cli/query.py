@@ -39,7 +39,9 @@ class SearchCommand:
 
     def execute(self) -> None:
         if bool(self.text) == bool(self.like):
-            raise InputError("give either a text or --like ROW_ID, such as: videobert search 'stir the egg' --root demo")
+            raise InputError(
+                "give either a text or --like ROW_ID, such as: videobert search 'stir the egg' --root demo"
+            )
         store = Store(self.root)
         spec = resolve_embed_spec(store, self.model)
         rows = open_embeddings(store, spec, [key for key in self.batch.split(",") if key])
