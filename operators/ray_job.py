@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import threading
 import time
 from collections.abc import Coroutine, Sequence
@@ -208,7 +207,7 @@ class RayJobOperator(BaseOperator):
 
     def _spec(self, submission_id: str, labels: dict[str, str]) -> JobSpec:
         self._submission_id = submission_id  # before the submission: a kill in between must find it
-        runtime_env = copy.deepcopy(self.runtime_env or {})
+        runtime_env = dict(self.runtime_env or {})
         for field in ("working_dir", "py_modules"):
             for path in [runtime_env.get(field)] if field == "working_dir" else runtime_env.get(field) or []:
                 if path and "://" not in str(path):

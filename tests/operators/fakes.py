@@ -40,6 +40,7 @@ class FakeJobsApi:
     delay_seconds: float = 0.0
     hide_once: set[str] = field(default_factory=set)
     lose_submit_answer: bool = False
+    used_id_status: int = 500
     refuse_with: str | None = None
 
     @web.middleware
@@ -65,7 +66,7 @@ class FakeJobsApi:
             return web.Response(status=400, text=self.refuse_with)
         if submission_id in self.jobs:
             text = f"Traceback ...\nValueError: Job with submission_id {submission_id} already exists. Please use ..."
-            return web.Response(status=500, text=text)
+            return web.Response(status=self.used_id_status, text=text)
         self.jobs[submission_id] = FakeJob(self.new_job_status, request=body)
         if self.lose_submit_answer:
             self.lose_submit_answer = False

@@ -197,7 +197,7 @@ def test_a_success_without_its_result_fails(fake: FakeJobsApi, tmp_path: Path) -
 
 def test_a_kill_while_waiting_in_the_worker_stops_the_job(fake: FakeJobsApi) -> None:
     """As the task runner does it: the handler of SIGTERM calls on_kill and returns into the interrupted code."""
-    found = operator(deferrable=False, poll_seconds=0.1)
+    found = operator(deferrable=False, poll_seconds=0.1, deadline=timedelta(seconds=15))
     former = signal.signal(signal.SIGTERM, lambda *_: found.on_kill())
     timer = threading.Timer(0.5, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM))
     timer.start()

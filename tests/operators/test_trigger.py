@@ -33,7 +33,8 @@ def trigger(**changes: Any) -> RayJobTrigger:
 
 
 async def event_of(found: RayJobTrigger) -> dict[str, Any]:
-    event = await anext(found.run())
+    async with asyncio.timeout(20):
+        event = await anext(found.run())
     return cast(dict[str, Any], event.payload)
 
 
