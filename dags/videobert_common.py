@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Asset
 
 from operators.ray_job import RayJobOperator
 from pipeline.stages import get_stage
 
-__all__ = ["BATCH", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "MODEL", "ray_job", "root", "stage_job"]
+__all__ = ["BATCH", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "MODEL", "last_batch", "ray_job", "root", "stage_job"]
 
 FEATURES = Asset(name="videobert_features", uri="x-videobert://features")
 MODEL = Asset(name="videobert_model", uri="x-videobert://model")
@@ -36,6 +36,12 @@ DEFAULT_ARGS = {
 def root() -> str:
     """Root of the pipeline."""
     return os.environ.get("VIDEOBERT_ROOT", "")
+
+
+def last_batch() -> datetime | None:
+    """Day of the last batch that the daily schedule runs; backfills may reach it too."""
+    day = os.environ.get("VIDEOBERT_LAST_BATCH", "")
+    return datetime.fromisoformat(day).replace(tzinfo=UTC) if day else None
 
 
 def stage_job(stage: str, *, batch: str = "", flags: str = "", deadline: timedelta, **kwargs: object) -> RayJobOperator:

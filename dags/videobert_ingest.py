@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param
-from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, stage_job
+from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, last_batch, stage_job
 
 from pipeline.stages import INGEST_STAGES
 
@@ -13,7 +13,9 @@ _DEADLINES = {"ingest": timedelta(hours=6), "shard": timedelta(hours=6), "featur
 
 with DAG(
     dag_id="videobert_ingest",
-    schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format="%Y-%m-%d", run_immediately=False),
+    # At midnight the day that ended is the batch that is whole.
+    schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format="%Y-%m-%d", run_offset=-1),
+    end_date=last_batch(),
     catchup=False,
     max_active_runs=2,
     default_args=DEFAULT_ARGS,

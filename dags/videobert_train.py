@@ -13,7 +13,7 @@ _BATCHES = "{{ params.batches }}"
 
 with DAG(
     dag_id="videobert_train",
-    schedule=CronTriggerTimetable("0 3 * * 0", timezone="UTC", run_immediately=False),
+    schedule=CronTriggerTimetable("0 3 * * 0", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

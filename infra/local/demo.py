@@ -75,7 +75,8 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     ray = RayHead(env=inherited_env(), log=state / "logs/ray.log")
     stack.callback(ray.stop)
     settings = {
-        "VIDEOBERT_ROOT": store.root, "VIDEOBERT_RECIPE": "demo", "VIDEOBERT_POLL_SECONDS": "1",
+        "VIDEOBERT_ROOT": store.root, "VIDEOBERT_RECIPE": "demo", "VIDEOBERT_LAST_BATCH": _BATCHES[-1],
+        "VIDEOBERT_POLL_SECONDS": "1",
         "VIDEOBERT_RETRY_SECONDS": "5", "VIDEOBERT_OPTIONS": "--executor.workers 1 --executor.cpus-per-worker 0.5",
     }  # fmt: skip
     airflow = Airflow(

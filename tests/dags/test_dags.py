@@ -1,0 +1,104 @@
+"""The DAG files: they parse, quickly and lightly, and say what the design says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("av", "duckdb", "numpy", "onnxruntime", "pyarrow", "ray", "s3fs", "torch", "transformers")
+
+_SCRIPT = """
+import json, sys, time
+import airflow.sdk, aiohttp, fsspec  # Airflow itself is not ours to time
+from airflow.dag_processing.dagbag import DagBag
+sys.path.insert(0, {folder!r})  # as every Airflow process does
+heavy_before = [m for m in {heavy!r} if m in sys.modules]
+started = time.perf_counter()
+bag = DagBag({folder!r})
+seconds = time.perf_counter() - started
+dags = {{
+    dag.dag_id: {{
+        "edges": sorted([t.task_id, d] for t in dag.tasks for d in t.downstream_task_ids),
+        "entrypoints": {{t.task_id: t.entrypoint for t in dag.tasks if hasattr(t, "entrypoint")}},
+        "retries": {{t.task_id: t.retries for t in dag.tasks}},
+        "outlets": {{t.task_id: [o.name for o in t.outlets] for t in dag.tasks}},
+        "timetable": type(dag.timetable).__name__,
+        "docs": bool(dag.doc_md), "owner": dag.default_args["owner"], "catchup": dag.catchup,
+        "deadlines": {{t.task_id: t.deadline is not None for t in dag.tasks if hasattr(t, "entrypoint")}},
+        "start_date": dag.start_date and dag.start_date.isoformat(),
+    }}
+    for dag in bag.dags.values()
+}}
+heavy = [m for m in {heavy!r} if m in sys.modules and m not in heavy_before]
+print(json.dumps({{"errors": bag.import_errors, "dags": dags, "seconds": seconds, "heavy": heavy}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The DAG folder as a fresh process parses it."""
+    env = dict(os.environ) | {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "VIDEOBERT_ROOT": "s3://bucket/root", "VIDEOBERT_RECIPE": "demo",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    }  # fmt: skip
+    code = _SCRIPT.format(heavy=HEAVY, folder=str(ROOT / "dags"))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def test_no_import_error(parsed: dict[str, Any]) -> None:
+    assert parsed["errors"] == {}
+    assert sorted(parsed["dags"]) == ["videobert_embed", "videobert_ingest", "videobert_train"]
+
+
+def test_parsing_is_light(parsed: dict[str, Any]) -> None:
+    assert parsed["heavy"] == []
+
+
+def test_edges_follow_the_stages(parsed: dict[str, Any]) -> None:
+    assert parsed["dags"]["videobert_ingest"]["edges"] == [["ingest", "shard"], ["shard", "features"]]
+    assert parsed["dags"]["videobert_embed"]["edges"] == [["model_is_promoted", "tokens"], ["tokens", "embed"]]
+    assert parsed["dags"]["videobert_train"]["edges"] == [
+        ["codebook", "tokens"], ["embed", "promote"], ["evaluate", "promote"], ["pretrain", "embed"],
+        ["pretrain", "evaluate"], ["tokens", "pretrain"],
+    ]  # fmt: skip
+
+
+def test_batches_are_partitions_and_assets_carry_them_on(parsed: dict[str, Any]) -> None:
+    ingest, embed = parsed["dags"]["videobert_ingest"], parsed["dags"]["videobert_embed"]
+    assert ingest["timetable"] == "CronPartitionTimetable"
+    assert embed["timetable"] == "PartitionedAssetTimetable"
+    assert ingest["outlets"]["features"] == ["videobert_features"]
+    assert "{{ dag_run.partition_key or params.batch }}" in ingest["entrypoints"]["features"]
+
+
+def test_every_stage_is_one_command_of_the_cli(parsed: dict[str, Any]) -> None:
+    for dag in parsed["dags"].values():
+        for task, entrypoint in dag["entrypoints"].items():
+            verb = f"stage {task} " if task != "promote" else "promote "
+            assert entrypoint.startswith(f"python -m pipeline {verb}")
+            assert "--root s3://bucket/root" in entrypoint
+
+
+def test_on_call_finds_owner_docs_deadlines_and_retries(parsed: dict[str, Any]) -> None:
+    for dag in parsed["dags"].values():
+        assert dag["docs"] and dag["owner"] and not dag["catchup"]
+        assert all(dag["deadlines"].values())
+        assert all(retries >= 1 for retries in dag["retries"].values())
+
+
+def test_unpausing_starts_no_run_of_its_own(parsed: dict[str, Any]) -> None:
+    """With a start date, Airflow would at once run the last day's partition, for which no videos may lie there yet."""
+    assert {dag["start_date"] for dag in parsed["dags"].values()} == {None}

@@ -1,0 +1,76 @@
+"""Who may import whom (the layers of the design), proved in fresh processes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.stages import STAGE_NAMES
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("airflow", "av", "matplotlib", "numpy", "onnxruntime", "pyarrow", "ray", "tokenizers", "torch", "transformers")
+LIGHT = ["pipeline", "pipeline.errors", "pipeline.stages", "pipeline.recipes"]
+
+
+def loaded_by(statement: str, watched: tuple[str, ...]) -> list[str]:
+    """Which of the watched modules a fresh interpreter holds after a statement."""
+    code = f"{statement}\nimport sys\nprint(*(m for m in {watched!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def imports_of(path: Path) -> set[str]:
+    """First parts of every module that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("module", [*LIGHT, *(f"pipeline.{name}.config" for name in STAGE_NAMES)])
+def test_configuration_is_light(module: str) -> None:
+    assert loaded_by(f"import {module}", HEAVY) == []
+
+
+def test_query_client_needs_neither_torch_nor_ray_nor_airflow() -> None:
+    statement = "import pipeline.cli, pipeline.query.search, pipeline.query.sql, pipeline.query.lineage"
+    assert loaded_by(statement, ("airflow", "av", "ray", "tokenizers", "torch", "transformers")) == []
+
+
+@pytest.mark.parametrize("folder", ["pretrain", "codebook"])
+def test_model_core_needs_no_cluster_and_no_decoder(folder: str) -> None:
+    modules = [path.stem for path in (ROOT / "pipeline" / folder).glob("*.py") if path.stem not in ("__init__", "run")]
+    core = [m for m in modules if m not in ("artifact", "job", "steps")]  # those three speak to the store
+    statement = "\n".join(f"import pipeline.{folder}.{module}" for module in core)
+    assert loaded_by(statement, ("airflow", "av", "pyarrow", "ray", "webdataset")) == []
+
+
+def test_pipeline_never_imports_airflow_or_operators() -> None:
+    offenders = [
+        p for p in (ROOT / "pipeline").rglob("*.py") if imports_of(p) & {"airflow", "operators", "dags", "infra"}
+    ]
+    assert offenders == []
+
+
+def test_only_the_ray_executor_imports_ray() -> None:
+    offenders = {p.relative_to(ROOT).as_posix() for p in (ROOT / "pipeline").rglob("*.py") if "ray" in imports_of(p)}
+    assert offenders == {"pipeline/runtime/ray_executor.py"}
+
+
+def test_operators_know_nothing_of_the_pipeline() -> None:
+    forbidden = {"pipeline", "ray", "torch", "numpy", "pyarrow"}
+    offenders = [p for p in (ROOT / "operators").rglob("*.py") if imports_of(p) & forbidden]
+    assert offenders == []
+
+
+def test_corpus_stages_and_batch_stages_have_the_same_shape() -> None:
+    for name in STAGE_NAMES:
+        folder = ROOT / "pipeline" / name
+        assert {"config.py", "run.py"} <= {path.name for path in folder.glob("*.py")}, name
