@@ -23,11 +23,15 @@ def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = Fals
     """
     model = load_manifest(store, "pretrain", model_spec, "")
     if model is None:
-        raise InputError(f"model {model_spec!r} is not committed below {store.root}; `videobert status` lists the models")
+        raise InputError(
+            f"model {model_spec!r} is not committed below {store.root}; `videobert status` lists the models"
+        )
     report = find_report(store, model_spec)
     if not force:
         if report is None:
-            raise InputError(f"model {model_spec} has no evaluation; run `videobert stage evaluate --model {model_spec}`")
+            raise InputError(
+                f"model {model_spec} has no evaluation; run `videobert stage evaluate --model {model_spec}`"
+            )
         gates = report.facts["gates"]
         missed = [f"{g['gate']}: {g['found']:.2f} of {g['needed']:.2f}" for g in gates if not g["holds"]]
         if missed:

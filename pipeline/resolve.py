@@ -76,7 +76,9 @@ class Resolver:
             tokens_spec = _tokens_spec(self.model)
         else:
             tokens_spec = stage_spec(
-                get_stage("tokens"), self._recipe.tokens, upstream=[self.codebook.facts["feature_spec"], self.codebook.spec]
+                get_stage("tokens"),
+                self._recipe.tokens,
+                upstream=[self.codebook.facts["feature_spec"], self.codebook.spec],
             )
         keys = self.codebook.facts["batches"]
         upstream["tokens"] = tuple(self._batch_manifest("tokens", tokens_spec, key) for key in keys)
@@ -110,7 +112,8 @@ class Resolver:
             pointer = read_pointer(self._store)
             if pointer is None:
                 raise InputError(
-                    f"no model is promoted below {self._store.root}; train one (`videobert run`), or name one with --model"
+                    f"no model is promoted below {self._store.root}; "
+                    "train one (`videobert run`), or name one with --model"
                 )
             wanted = pointer.model_spec
         wanted = wanted or corpus_spec(stage, self._recipe.pretrain, self.corpus_inputs(stage))
@@ -129,8 +132,9 @@ class Resolver:
         manifest = load_manifest(self._store, stage.name, spec, "")
         if manifest is None:
             raise InputError(
-                f"{stage.name} {spec} is not committed below {self._store.root}; run `videobert stage {stage.name}` with "
-                "this recipe first, or name one that is there (`videobert status`)"
+                f"{stage.name} {spec} is not committed below {self._store.root}; "
+                f"run `videobert stage {stage.name}` with this recipe first, or name one that is there "
+                "(`videobert status`)"
             )
         return manifest
 

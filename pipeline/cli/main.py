@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import tyro
 
@@ -18,7 +19,14 @@ from pipeline.errors import InputError, PipelineError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = {
+
+class Command(Protocol):
+    """What every command is."""
+
+    def execute(self) -> None: ...
+
+
+COMMANDS: dict[str, type[Command]] = {
     "run": RunCommand,
     "stage": StageCommand,
     "status": StatusCommand,
@@ -50,13 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _command(arguments: list[str]) -> RunCommand | StageCommand | StatusCommand:
+def _command(arguments: list[str]) -> Command:
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         raise InputError(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}")
     command = COMMANDS[name]
-    default = command.with_recipe(rest) if issubclass(command, RunCommand | StageCommand) else None
-    return tyro.cli(command, args=rest, default=default, prog=f"videobert {name}", config=(tyro.conf.AvoidSubcommands,))
+    default: Any = command.with_recipe(rest) if issubclass(command, RunCommand | StageCommand) else None
+    parsed: Command = tyro.cli(
+        command, args=rest, default=default, prog=f"videobert {name}", config=(tyro.conf.AvoidSubcommands,)
+    )
+    return parsed
 
 
 def _overview() -> str:

@@ -38,7 +38,9 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
     features = inputs.upstream["features"]
     specs = sorted({manifest.spec for manifest in features})
     if len(specs) != 1:
-        raise InputError(f"a codebook is fitted on one kind of features, these batches hold {', '.join(specs) or 'none'}")
+        raise InputError(
+            f"a codebook is fitted on one kind of features, these batches hold {', '.join(specs) or 'none'}"
+        )
     spec = corpus_spec(_STAGE, config, inputs)
     if done := committed(inputs.store, _STAGE, spec):
         return done
@@ -67,11 +69,12 @@ def _training_vectors(inputs: Inputs, config: CodebookConfig) -> NDArray[np.floa
     seen: set[str] = set()
     for output in (output for manifest in inputs.upstream["features"] for output in manifest.outputs):
         table = read_table(inputs.store, output.path, columns=["video_id", "clip", "feature"])
-        ids = table["video_id"].to_pylist()
+        ids = [str(video_id) for video_id in table["video_id"].to_pylist()]
         new = {video_id for video_id in ids if not is_held_out(video_id, config.heldout_fraction)} - seen
         table = table.filter(pa.array([video_id in new for video_id in ids], pa.bool_()))
         if table.num_rows:
-            sample.add(vectors_of(table), table["video_id"].to_pylist(), table["clip"].to_numpy().astype(np.int64))
+            kept = [video_id for video_id in ids if video_id in new]
+            sample.add(vectors_of(table), kept, table["clip"].to_numpy().astype(np.int64))
         seen |= new
     return sample.vectors()
 

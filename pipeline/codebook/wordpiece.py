@@ -43,12 +43,14 @@ def find_tokenizer(location: str) -> dict[str, str]:
             tokenizer = Tokenizer.from_pretrained(location)
     except Exception as error:  # the Rust side raises bare Exception for every kind of failure
         raise InputError(
-            f"tokenizer {location!r} cannot be loaded: {error}; give a directory with tokenizer.json or a Hugging Face id"
+            f"tokenizer {location!r} cannot be loaded: {error}; "
+            "give a directory with tokenizer.json or a Hugging Face id"
         ) from error
     missing = [token for token in SPECIAL_TOKENS if tokenizer.token_to_id(token) is None]
     if missing or not isinstance(tokenizer.model, WordPiece):
         raise InputError(
-            f"tokenizer {location!r} is no BERT WordPiece (lacks {missing or 'a WordPiece model'}); take one of BERT's family"
+            f"tokenizer {location!r} is no BERT WordPiece (lacks {missing or 'a WordPiece model'}); "
+            "take one of BERT's family"
         )
     return _files(tokenizer.to_str(), tokenizer.get_vocab(with_added_tokens=True))
 

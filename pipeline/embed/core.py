@@ -19,33 +19,32 @@ def embeddings_schema(embedding: int, feature: int) -> pa.Schema:
 
     No column is called `batch` or `model`: hive readers make those from the path.
     """
-    return pa.schema(
-        [
-            ("row_id", pa.string()),  # VIDEO_ID:SEGMENT, or VIDEO_ID for the whole video
-            ("level", pa.string()),  # segment or video
-            ("video_id", pa.string()),
-            ("segment", pa.int32()),  # -1 for the whole video
-            ("start_seconds", pa.float64()),
-            ("end_seconds", pa.float64()),
-            ("text", pa.string()),
-            ("title", pa.string()),
-            ("source_uri", pa.string()),
-            ("batch_key", pa.string()),
-            ("shard", pa.int32()),
-            ("encoder_spec", pa.string()),
-            ("codebook_spec", pa.string()),
-            ("model_spec", pa.string()),
-            ("embedding", pa.list_(pa.float32(), embedding)),
-            ("feature", pa.list_(pa.float32(), feature)),
-        ],
-        metadata={"videobert_schema": SCHEMA_VERSION},
-    )
+    columns: list[tuple[str, pa.DataType]] = [
+        ("row_id", pa.string()),  # VIDEO_ID:SEGMENT, or VIDEO_ID for the whole video
+        ("level", pa.string()),  # segment or video
+        ("video_id", pa.string()),
+        ("segment", pa.int32()),  # -1 for the whole video
+        ("start_seconds", pa.float64()),
+        ("end_seconds", pa.float64()),
+        ("text", pa.string()),
+        ("title", pa.string()),
+        ("source_uri", pa.string()),
+        ("batch_key", pa.string()),
+        ("shard", pa.int32()),
+        ("encoder_spec", pa.string()),
+        ("codebook_spec", pa.string()),
+        ("model_spec", pa.string()),
+        ("embedding", pa.list_(pa.float32(), embedding)),
+        ("feature", pa.list_(pa.float32(), feature)),
+    ]
+    return pa.schema(columns, metadata={"videobert_schema": SCHEMA_VERSION})
 
 
 def unit_mean(vectors_SR: NDArray[np.float32]) -> NDArray[np.float32]:
     """The unit vector of a video: the mean of its segments' vectors, normalised; float32 [R]."""
     mean = vectors_SR.astype(np.float64).mean(axis=0)
-    return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+    unit_R: NDArray[np.float32] = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+    return unit_R
 
 
 def embedding_table(
@@ -58,7 +57,7 @@ def embedding_table(
     """Rows with their vectors; `lineage` holds what all rows of a shard share."""
     schema = embeddings_schema(embeddings_BR.shape[1], features_BF.shape[1])
     plain = [field.name for field in schema if field.name not in ("embedding", "feature")]
-    columns: list[pa.Array] = [
+    columns: list[pa.Array[Any]] = [
         pa.array([lineage[name] if name in lineage else row[name] for row in rows], schema.field(name).type)
         for name in plain
     ]

@@ -32,8 +32,6 @@ def run(config: EmbedConfig, inputs: Inputs, executor: Executor) -> Manifest:
         sources=inputs.sources, expected_videos=tokens.counts.get("videos", 0),
         facts={"model_spec": model.spec, "codebook_spec": model.facts["codebook_spec"]},
     )  # fmt: skip
-    tasks = [
-        ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in tokens.outputs
-    ]
+    tasks = [ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in tokens.outputs]
     arguments = (config, inputs.store, model, inputs.batch)
     return run_shards(commit, tasks, worker=EmbedWorker, arguments=arguments, executor=executor)

@@ -24,7 +24,7 @@ class EvaluateConfig:
     """Zero-shot classification and retrieval on the held-out videos."""
 
     labels: str = ""
-    """JSON lines with video_id, start_seconds, end_seconds, verb, noun: any URL, `{root}` is filled in; empty for none."""
+    """URL of JSON lines of video_id, start_seconds, end_seconds, verb, noun; `{root}` is filled in; empty: none."""
     prompt: str = "now let me show you how to [MASK] the [MASK]"
     """Zero-shot prompt of the paper: a verb, then a noun."""
     verbs: int = 45

@@ -109,4 +109,5 @@ def _hits(scores_BC: NDArray[np.float32], truth_B: NDArray[np.int64], k: int) ->
     own_B1 = scores_BC[np.arange(len(truth_B)), truth_B][:, None]
     above_B = (scores_BC > own_B1).sum(1)
     tied_B = (scores_BC == own_B1).sum(1)
-    return np.clip((k - above_B) / tied_B, 0.0, 1.0)
+    hits_B: NDArray[np.float64] = np.clip((k - above_B) / tied_B, 0.0, 1.0)
+    return hits_B

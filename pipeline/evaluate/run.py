@@ -56,7 +56,9 @@ def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
     fraction = codebook.facts["heldout_fraction"]
     videos = [s for s in read_samples(inputs.store, inputs.upstream["tokens"]) if is_held_out(s["video_id"], fraction)]
     if not videos:
-        raise InputError(f"no video is held out (heldout_fraction {fraction}); add videos or raise codebook.heldout_fraction")
+        raise InputError(
+            f"no video is held out (heldout_fraction {fraction}); add videos or raise codebook.heldout_fraction"
+        )
     metrics: dict[str, Any] = {
         "model": pretrain.spec, "heldout_videos": len(videos), "codebook": codebook.facts["health"],
         "retrieval": _retrieval(model, videos, config),
@@ -83,11 +85,17 @@ def _read_labels(config: EvaluateConfig, root: str) -> tuple[bytes, str]:
     try:
         return bytes(filesystem.cat_file(path)), url
     except FileNotFoundError as error:
-        raise InputError(f"evaluate.labels {url} is not there; correct the URL, or leave it empty for no labels") from error
+        raise InputError(
+            f"evaluate.labels {url} is not there; correct the URL, or leave it empty for no labels"
+        ) from error
 
 
 def _zero_shot(
-    model: VideoBert, tokenizer: Tokenizer, videos: Sequence[dict[str, Any]], labels: list[Label], config: EvaluateConfig
+    model: VideoBert,
+    tokenizer: Tokenizer,
+    videos: Sequence[dict[str, Any]],
+    labels: list[Label],
+    config: EvaluateConfig,
 ) -> dict[str, Any]:
     """Verb and noun at the two masks of the prompt (section 4.3), for every labelled span of a held-out video."""
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)

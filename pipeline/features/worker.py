@@ -27,12 +27,11 @@ _COPY_BYTES = 1 << 20
 
 def features_schema(dimension: int) -> pa.Schema:
     """One row a clip; `feature` is float32 [dimension]."""
-    return pa.schema(
-        [
-            ("video_id", pa.string()), ("clip", pa.int32()), ("start_seconds", pa.float64()),
-            ("end_seconds", pa.float64()), ("feature", pa.list_(pa.float32(), dimension)),
-        ]
-    )  # fmt: skip
+    columns: list[tuple[str, pa.DataType]] = [
+        ("video_id", pa.string()), ("clip", pa.int32()), ("start_seconds", pa.float64()),
+        ("end_seconds", pa.float64()), ("feature", pa.list_(pa.float32(), dimension)),
+    ]  # fmt: skip
+    return pa.schema(columns)
 
 
 class FeaturesWorker:
@@ -84,7 +83,7 @@ def _rows(video_id: str, video: VideoFeatures, schema: pa.Schema, *, clip_second
     # Clips that meet damage are left out, so the number of a clip is its place in time, not in the table.
     clip_N = np.rint(video.start_seconds / clip_seconds).astype(np.int32)
     flat = pa.array(np.ascontiguousarray(video.features, dtype=np.float32).reshape(-1))
-    columns = [
+    columns: list[pa.Array[Any]] = [
         pa.array([video_id] * count, pa.string()),
         pa.array(clip_N),
         pa.array(video.start_seconds, pa.float64()),

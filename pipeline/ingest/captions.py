@@ -1,4 +1,4 @@
-"""Captions beside a video: WebVTT, SubRip and JSON sidecars to timed cues. Captions are hostile text: parsed, never run."""
+"""Captions beside a video: WebVTT, SubRip and JSON sidecars to timed cues. They are hostile text: parsed, never run."""
 
 from __future__ import annotations
 

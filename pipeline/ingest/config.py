@@ -29,9 +29,13 @@ class IngestConfig:
 
     def __post_init__(self) -> None:
         if not self.source:
-            raise InputError("ingest.source is empty; give the prefix of the videos, such as s3://bucket/videos/{batch}")
+            raise InputError(
+                "ingest.source is empty; give the prefix of the videos, such as s3://bucket/videos/{batch}"
+            )
         if self.files_per_part < 1:
             raise InputError(f"ingest.files_per_part is {self.files_per_part}; it must be at least 1")
         for extension in self.extensions:
             if not extension.startswith(".") or extension != extension.lower():
-                raise InputError(f"ingest.extensions holds {extension!r}; write it with a dot in lower case, like '.mp4'")
+                raise InputError(
+                    f"ingest.extensions holds {extension!r}; write it with a dot in lower case, like '.mp4'"
+                )

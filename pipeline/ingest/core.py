@@ -13,19 +13,16 @@ from pipeline.runtime.spec import digest
 
 __all__ = ["CATALOG_SCHEMA", "CUE_TYPE", "PartPayload", "SourceFile", "find_videos"]
 
-CUE_TYPE = pa.list_(
-    pa.struct([("start_seconds", pa.float64()), ("end_seconds", pa.float64()), ("text", pa.string())])
-)
+CUE_TYPE = pa.list_(pa.struct([("start_seconds", pa.float64()), ("end_seconds", pa.float64()), ("text", pa.string())]))
 
-CATALOG_SCHEMA = pa.schema(
-    [
-        ("video_id", pa.string()), ("uri", pa.string()), ("size_bytes", pa.int64()), ("source_digest", pa.string()),
-        ("container", pa.string()), ("codec", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
-        ("rotation", pa.int32()), ("fps", pa.float64()), ("duration_seconds", pa.float64()), ("has_audio", pa.bool_()),
-        ("title", pa.string()), ("caption_source", pa.string()), ("caption_language", pa.string()),
-        ("caption_note", pa.string()), ("cues", CUE_TYPE),
-    ]
-)  # fmt: skip
+_CATALOG_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("video_id", pa.string()), ("uri", pa.string()), ("size_bytes", pa.int64()), ("source_digest", pa.string()),
+    ("container", pa.string()), ("codec", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
+    ("rotation", pa.int32()), ("fps", pa.float64()), ("duration_seconds", pa.float64()), ("has_audio", pa.bool_()),
+    ("title", pa.string()), ("caption_source", pa.string()), ("caption_language", pa.string()),
+    ("caption_note", pa.string()), ("cues", CUE_TYPE),
+]  # fmt: skip
+CATALOG_SCHEMA = pa.schema(_CATALOG_COLUMNS)
 
 _SIDECAR_ORDER = (".vtt", ".srt", ".json")
 
@@ -98,7 +95,7 @@ def _stem(uri: str) -> str:
 
 
 def _owner(sidecar: str, stems: set[str]) -> str:
-    """The longest stem that fits: `a.b.vtt` is the caption of `a.b.mp4`, and of `a.mp4` only when there is no `a.b.mp4`."""
+    """The longest stem that fits: `a.b.vtt` belongs to `a.b.mp4`, and to `a.mp4` only when there is no `a.b.mp4`."""
     parts = sidecar.split(".")[:-1]
     # At most one more part, such as a language or `info`, stands between the stem and the ending.
     return next((stem for stem in (".".join(parts), ".".join(parts[:-1])) if stem in stems), "")

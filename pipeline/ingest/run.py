@@ -34,7 +34,9 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
     source = config.source.replace("{root}", inputs.store.root).replace("{batch}", inputs.batch)
     files = {file.uri: file for file in find_videos(_listing(source, inputs.batch), config.extensions)}
     if not files:
-        raise InputError(f"batch {inputs.batch!r} has no videos below {source}; looked for {', '.join(config.extensions)}")
+        raise InputError(
+            f"batch {inputs.batch!r} has no videos below {source}; looked for {', '.join(config.extensions)}"
+        )
     spec = stage_spec(_STAGE, config, upstream=())
     former = load_manifest(inputs.store, _STAGE.name, spec, inputs.batch)
     if former and former.facts["source"] != source:
@@ -80,7 +82,9 @@ def _listing(source: str, batch: str) -> dict[str, tuple[int, str]]:
     except FileNotFoundError:
         found = {}
     except Exception as error:  # whatever the client raises for a wrong bucket, key or endpoint
-        raise InputError(f"source {source!r} cannot be listed: {type(error).__name__}: {error}; check URL and credentials") from error
+        raise InputError(
+            f"source {source!r} cannot be listed: {type(error).__name__}: {error}; check URL and credentials"
+        ) from error
     if not found:
         parent = source.rstrip("/").rsplit("/", 1)[0]
         beside = _folders(parent)

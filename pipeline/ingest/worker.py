@@ -21,6 +21,7 @@ from pipeline.runtime.storage import Store, fetch, open_filesystem
 
 __all__ = ["IngestWorker"]
 
+
 class IngestWorker:
     """Turns a group of source files into rows of the catalog and rejects."""
 

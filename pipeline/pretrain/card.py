@@ -20,7 +20,8 @@ A BERT over WordPiece and visual tokens (Sun et al., ICCV 2019, arXiv 1904.01766
 - Data: batches {", ".join(facts["batches"])}; {clips:,} clips in {segments:,} segments, of which
   {facts["heldout_fraction"]:.0%} of the videos were held out.
 - Visual tokens: codebook `{facts["codebook_spec"]}` on features `{facts["feature_spec"]}`.
-- Weights: `{step_folder}/model.safetensors`; `transformers.AutoModel.from_pretrained("{step_folder}")` loads the encoder.
-  `heads.safetensors` holds the alignment and retrieval heads, `videobert.json` the layout of the ids.
+- Weights: `{step_folder}/model.safetensors`; the encoder loads with
+  `transformers.AutoModel.from_pretrained("{step_folder}")`. `heads.safetensors` holds the alignment and retrieval
+  heads, `videobert.json` the layout of the ids.
 - Figures: the evaluation report of this spec, under `reports/`.
 """.encode()

@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 
 from pipeline.codebook.artifact import TOKENIZER_FILES, load_codebook, output_named
-from pipeline.pretrain.steps import find_checkpoint, restore, write_checkpoint
 from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.state import TrainState
+from pipeline.pretrain.steps import find_checkpoint, restore, write_checkpoint
 from pipeline.pretrain.train import train
 from pipeline.pretrain.vocabulary import Vocabulary
 from pipeline.runtime.manifest import Manifest
@@ -44,7 +44,7 @@ class TrainJob:
         model, state = self._model()
         videos = training_videos(self.store, self.tokens, self.codebook)
         extra = {name: self.store.read(output_named(self.codebook, name).path) for name in TOKENIZER_FILES}
-        started, logged, total = time.monotonic(), 0.0, 0
+        started, logged = time.monotonic(), 0.0
 
         def on_step(record: dict[str, float]) -> None:
             nonlocal logged

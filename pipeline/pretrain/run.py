@@ -6,9 +6,9 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.pretrain.card import model_card
-from pipeline.pretrain.steps import Checkpoint, find_checkpoint
 from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.job import TrainJob
+from pipeline.pretrain.steps import Checkpoint, find_checkpoint
 from pipeline.runtime.corpus import commit_files, committed
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs

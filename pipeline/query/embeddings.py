@@ -36,7 +36,9 @@ def embedding_manifests(store: Store, spec: str, batches: Sequence[str] = ()) ->
     there = batches_of(store, "embed", spec)
     unknown = sorted(set(batches) - set(there))
     if unknown:
-        raise InputError(f"batch {', '.join(unknown)} has no embeddings of {spec}; there are {', '.join(there) or 'none'}")
+        raise InputError(
+            f"batch {', '.join(unknown)} has no embeddings of {spec}; there are {', '.join(there) or 'none'}"
+        )
     for batch in batches or there:
         if manifest := load_manifest(store, "embed", spec, batch):
             yield manifest

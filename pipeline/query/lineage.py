@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import InputError
@@ -35,7 +37,7 @@ def trace(store: Store, embed_spec: str, row_id: str) -> Iterator[tuple[str, str
     yield "source", row["source_uri"]
 
 
-def _find(store: Store, spec: str, row_id: str) -> tuple[Manifest, Output, dict[str, object]]:
+def _find(store: Store, spec: str, row_id: str) -> tuple[Manifest, Output, dict[str, Any]]:
     columns = [
         "row_id", "video_id", "start_seconds", "end_seconds", "text", "source_uri", "shard", "codebook_spec",
         "model_spec",
@@ -43,10 +45,12 @@ def _find(store: Store, spec: str, row_id: str) -> tuple[Manifest, Output, dict[
     for manifest in embedding_manifests(store, spec):
         for output in manifest.outputs:
             table = read_table(store, output.path, columns=columns)
-            rows = table.filter(pc.equal(table["row_id"], row_id)).to_pylist()
+            rows = table.filter(pc.equal(table["row_id"], pa.scalar(row_id))).to_pylist()
             if rows:
                 return manifest, output, rows[0]
-    raise InputError(f"there is no row {row_id!r} in {spec}; row ids are VIDEO_ID:SEGMENT, or VIDEO_ID for a whole video")
+    raise InputError(
+        f"there is no row {row_id!r} in {spec}; row ids are VIDEO_ID:SEGMENT, or VIDEO_ID for a whole video"
+    )
 
 
 def _source(store: Store, manifest: Manifest, stage: str, batch: str) -> Manifest:

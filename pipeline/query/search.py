@@ -60,4 +60,5 @@ def vector_of_row(rows: ds.Dataset, row_id: str) -> NDArray[np.float32]:
     table = rows.to_table(columns=["embedding"], filter=pc.field("row_id") == row_id)
     if not table.num_rows:
         raise InputError(f"there is no row {row_id!r}; row ids are VIDEO_ID:SEGMENT, or VIDEO_ID for a whole video")
-    return vectors_of(table, "embedding")[0]
+    vector_R: NDArray[np.float32] = vectors_of(table, "embedding")[0]
+    return vector_R

@@ -34,4 +34,3 @@ def run_sql(store: Store, embed_spec: str | None, query: str) -> duckdb.DuckDBPy
         return connection.sql(query)
     except duckdb.Error as error:
         raise InputError(f"DuckDB refuses this query: {error}; the tables are {', '.join(TABLES)}") from error
-

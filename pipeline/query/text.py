@@ -25,7 +25,9 @@ def encode_query(store: Store, model_spec: str, text: str) -> NDArray[np.float32
         ) from error
     manifest = load_manifest(store, "pretrain", model_spec, "")
     if manifest is None:
-        raise InputError(f"model {model_spec!r} is not committed below {store.root}; `videobert status` lists the models")
+        raise InputError(
+            f"model {model_spec!r} is not committed below {store.root}; `videobert status` lists the models"
+        )
     ids = load_tokenizer(store, manifest).encode(text, add_special_tokens=False).ids
     if not ids:
         raise InputError(f"the query {text!r} holds no words; describe what to find, such as 'stir the egg'")

@@ -40,9 +40,7 @@ def commit_files(
         path = f"{folder}/{name}"
         inputs.store.write(path, data)
         outputs.append(
-            Output(
-                shard=len(outputs), input_digest="", path=path, sha256=sha256(data), size_bytes=len(data), counts={}
-            )
+            Output(shard=len(outputs), input_digest="", path=path, sha256=sha256(data), size_bytes=len(data), counts={})
         )
     manifest = Manifest(
         stage=stage.name, spec=spec, batch="", config=config, sources=inputs.sources, outputs=tuple(outputs),

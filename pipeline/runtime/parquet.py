@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +21,13 @@ def table_bytes(table: pa.Table) -> bytes:
     """The whole file. zstd, statistics on; no dictionary for vectors, whose values hardly repeat."""
     vectors = {f.name for f in table.schema if pa.types.is_fixed_size_list(f.type) or pa.types.is_list(f.type)}
     sink = io.BytesIO()
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        row_group_size=ROW_GROUP_ROWS,
-        use_dictionary=[name for name in table.column_names if name not in vectors],
-        version="2.6",
-    )
+    options: dict[str, Any] = {  # pyarrow's own types know `use_dictionary` only as bool
+        "compression": "zstd",
+        "row_group_size": ROW_GROUP_ROWS,
+        "use_dictionary": [name for name in table.column_names if name not in vectors],
+        "version": "2.6",
+    }
+    pq.write_table(table, sink, **options)
     return sink.getvalue()
 
 
@@ -39,6 +39,6 @@ def read_table(store: Store, path: str, columns: list[str] | None = None) -> pa.
 
 def vectors_of(table: pa.Table, column: str = "feature") -> NDArray[np.float32]:
     """A column of fixed-size float32 lists as an array [N, D]."""
-    values = table[column].combine_chunks()
+    values: Any = table[column].combine_chunks()
     dimension = values.type.list_size
     return np.asarray(values.flatten().to_numpy(zero_copy_only=False), dtype=np.float32).reshape(-1, dimension)

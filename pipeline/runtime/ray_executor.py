@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from ray.util import ActorPool
 __all__ = ["ActorOptions", "RayExecutor"]
 
 Result = TypeVar("Result")
+
+_LOCAL_OBJECT_STORE_BYTES = 200 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +44,18 @@ class RayExecutor:
         self._train_workers = train_workers
         self._options = options or ActorOptions()
         if not ray.is_initialized():
-            ray.init(log_to_driver=True, configure_logging=False)
+            # A job finds its cluster in RAY_ADDRESS; without one, a small cluster of our own is started and ends with us.
+            local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _LOCAL_OBJECT_STORE_BYTES}
+            ray.init(**({} if os.environ.get("RAY_ADDRESS") else local), configure_logging=False)
 
     def map(
         self, worker: Callable[..., Callable[[Any], Result]], arguments: tuple[Any, ...], tasks: Sequence[Any]
     ) -> Iterator[Result]:
         if not tasks:
             return
-        actor = ray.remote(worker).options(**self._actor_options())  # type: ignore[call-overload]
-        actors = [actor.remote(*arguments) for _ in range(min(len(tasks), self._workers or self._slots()))]
-        pool = ActorPool(actors)
+        actor: Any = ray.remote(worker).options(**self._actor_options())
+        actors: list[Any] = [actor.remote(*arguments) for _ in range(min(len(tasks), self._workers or self._slots()))]
+        pool: Any = ActorPool(actors)
         try:
             yield from pool.map_unordered(lambda a, task: a.__call__.remote(task), tasks)
         except RayTaskError as error:
@@ -84,7 +89,7 @@ class RayExecutor:
         return wanted
 
     def _slots(self) -> int:
-        total = ray.cluster_resources()
+        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         slots = total.get("CPU", 1.0) / self._options.num_cpus if self._options.num_cpus else 1.0
         if self._options.num_gpus:
             slots = min(slots, total.get("GPU", 0.0) / self._options.num_gpus)

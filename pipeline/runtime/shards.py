@@ -37,13 +37,12 @@ __all__ = ["ShardCommit", "ShardTask", "load_plan", "run_shards", "save_plan"]
 _PLAN = "_plan.json"
 _RECEIPTS = "_receipts"
 
-_DEAD_LETTER_SCHEMA = pa.schema(
-    [
-        ("video_id", pa.string()), ("uri", pa.string()), ("batch", pa.string()), ("stage", pa.string()),
-        ("spec", pa.string()), ("shard", pa.int32()), ("reason", pa.string()), ("message", pa.string()),
-        ("attempts", pa.int32()),
-    ]
-)  # fmt: skip
+_DEAD_LETTER_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("video_id", pa.string()), ("uri", pa.string()), ("batch", pa.string()), ("stage", pa.string()),
+    ("spec", pa.string()), ("shard", pa.int32()), ("reason", pa.string()), ("message", pa.string()),
+    ("attempts", pa.int32()),
+]  # fmt: skip
+_DEAD_LETTER_SCHEMA = pa.schema(_DEAD_LETTER_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +79,7 @@ class ShardCommit:
 def finish(store: Store, task: ShardTask, *, data: bytes, counts: dict[str, int], rejects: Sequence[Reject]) -> Output:
     """Called by a worker: write the shard, then its receipt."""
     store.write(task.path, data)
-    return write_receipt(
-        store, task, digest=sha256(data), size_bytes=len(data), counts=counts, rejects=rejects
-    )
+    return write_receipt(store, task, digest=sha256(data), size_bytes=len(data), counts=counts, rejects=rejects)
 
 
 def write_receipt(

@@ -52,7 +52,8 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         filesystem, path = url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
         raise InputError(
-            f"cannot open {url!r}: {error}; use a path, file://, s3://, or install the fsspec filesystem of that protocol"
+            f"cannot open {url!r}: {error}; "
+            "use a path, file://, s3://, or install the fsspec filesystem of that protocol"
         ) from error
     return filesystem, path
 
@@ -95,7 +96,9 @@ class Store:
             if self._local:
                 os.makedirs(self._base, exist_ok=True)
             elif not self._fs.exists(self._base.split("/")[0]):
-                raise InputError(f"the bucket of root {self.root!r} does not exist or may not be listed; create it first")
+                raise InputError(
+                    f"the bucket of root {self.root!r} does not exist or may not be listed; create it first"
+                )
             probe = f"_write-check-{uuid.uuid4().hex}"
             self.write(probe, b"")
             self.delete([probe])
@@ -168,7 +171,7 @@ class Store:
         skip = len(self._base) + 1
         return {path[skip:]: int(info["size"]) for path, info in sorted(found.items())}
 
-    def folders(self, folder: str) -> list[str]:
+    def folders(self, folder: str) -> Sequence[str]:
         """Names of the direct sub-folders of `folder`, sorted."""
         try:
             entries = self._fs.ls(self._full(folder), detail=True)

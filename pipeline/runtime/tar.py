@@ -17,7 +17,7 @@ class TarWriter:
     """Writes members in the order given, with nothing of clock, user or machine in the headers."""
 
     def __init__(self, sink: IO[bytes]) -> None:
-        self._tar = tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT)
+        self._tar = tarfile.TarFile(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT)
 
     def add(self, name: str, data: bytes) -> None:
         self._add(name, len(data), io.BytesIO(data))

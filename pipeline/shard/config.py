@@ -18,4 +18,6 @@ class ShardConfig:
 
     def __post_init__(self) -> None:
         if self.shard_bytes < 1:
-            raise InputError(f"shard.shard_bytes is {self.shard_bytes}; give a positive number of bytes, such as 268435456")
+            raise InputError(
+                f"shard.shard_bytes is {self.shard_bytes}; give a positive number of bytes, such as 268435456"
+            )

@@ -30,7 +30,7 @@ def unique_videos(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def member_name(row: dict[str, Any]) -> str:
     """`<video_id>.mp4`: the key of the sample is the content, the ending that of the source."""
     suffix = PurePosixPath(row["uri"]).suffix.lower()
-    return row["video_id"] + (suffix if _SAFE_SUFFIX.fullmatch(suffix) else ".video")
+    return f"{row['video_id']}{suffix if _SAFE_SUFFIX.fullmatch(suffix) else '.video'}"
 
 
 def metadata_bytes(row: dict[str, Any]) -> bytes:

@@ -33,9 +33,11 @@ class ShardWorker:
                     try:
                         _fetch_exactly(row, video_path)
                     except VideoError as error:
-                        rejects.append(Reject(video_id=row["video_id"], uri=row["uri"], reason=error.reason, message=str(error)))
+                        rejects.append(
+                            Reject(video_id=row["video_id"], uri=row["uri"], reason=error.reason, message=str(error))
+                        )
                         continue
-                    # WebDataset groups neighbours of one key; the metadata comes first, so a stream reads it before the bytes.
+                    # WebDataset groups neighbours of one key; a stream reads the metadata before the bytes.
                     tar.add(f"{row['video_id']}.json", metadata_bytes(row))
                     tar.add_file(member_name(row), video_path)
                     packed += 1
@@ -51,5 +53,7 @@ def _fetch_exactly(row: dict[str, Any], target: Path) -> None:
     found = fetch(row["uri"], target)
     if found != row["video_id"]:
         raise VideoError(
-            "changed", f"{row['uri']} has other bytes ({found[:12]}) than when it was ingested ({row['video_id'][:12]}); run ingest again"
+            "changed",
+            f"{row['uri']} has other bytes ({found[:12]}) than when it was ingested ({row['video_id'][:12]}); "
+            "run ingest again",
         )

@@ -12,7 +12,7 @@ __all__ = ["Segment", "TokenizedVideo"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of one video: a sentence and the clips it spans, or 16 clips without text (section 3.2 of the paper)."""
+    """A stretch of one video: a sentence and the clips it spans, or 16 clips without text (paper, section 3.2)."""
 
     start_seconds: float
     end_seconds: float

@@ -38,8 +38,11 @@ def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
     rows = unique_videos(row for table in tables for row in table.to_pylist())
     tasks = []
     for output in features.outputs:
-        ids = read_table(inputs.store, output.path, columns=["video_id"])["video_id"].unique().to_pylist()
+        table = read_table(inputs.store, output.path, columns=["video_id"])
+        ids = [str(video_id) for video_id in table["video_id"].unique().to_pylist()]
         videos = [rows[video_id] for video_id in ids]
         known = digest([spec, output.sha256, videos])
-        tasks.append(ShardTask(shard=output.shard, input_digest=known, payload={"features": output.path, "videos": videos}))
+        tasks.append(
+            ShardTask(shard=output.shard, input_digest=known, payload={"features": output.path, "videos": videos})
+        )
     return run_shards(commit, tasks, worker=TokensWorker, arguments=(config, inputs.store, codebook), executor=executor)
