@@ -1,0 +1,74 @@
+"""The same bytes wherever it runs and wherever it is written: local = Ray = S3."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.ray_head import inherited_env
+from infra.local.s3 import S3Server
+from pipeline.runtime.storage import Store
+from tests.e2e.conftest import Run, objects
+
+_SCRIPT = """
+import logging, sys
+from pathlib import Path
+from tests.e2e.conftest import run_all, small_recipe
+from pipeline.runtime.storage import Store
+logging.getLogger("videobert").setLevel(logging.INFO)
+corpus, root, kind = sys.argv[1:]
+if kind == "ray":
+    from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
+    executor = RayExecutor(workers=2, options=ActorOptions(num_cpus=0.5))
+else:
+    from pipeline.runtime.executor import LocalExecutor
+    executor = LocalExecutor()
+if __name__ == "__main__":
+    run_all(small_recipe(Path(corpus)), Store(root), executor)
+"""
+
+
+def run_elsewhere(corpus: Path, root: str, kind: str, env: dict[str, str], cwd: Path) -> None:
+    """The whole pipeline in a process of its own: Ray and S3 clients leave threads and settings behind."""
+    script = cwd / "elsewhere.py"
+    script.write_text(_SCRIPT)
+    repository = str(Path(__file__).resolve().parents[2])
+    env = env | {"PYTHONPATH": repository}
+    done = subprocess.run(
+        [sys.executable, str(script), str(corpus), root, kind], env=env, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[S3Server]:
+    """A real S3 server with a bucket, on loopback."""
+    server = S3Server(folder=tmp_path / "s3", env=inherited_env(), log=tmp_path / "s3.log")
+    try:
+        server.wait("bucket")
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_ray_writes_the_bytes_of_a_local_run(run: Run, corpus: Path, tmp_path: Path) -> None:
+    env = {k: v for k, v in inherited_env().items() if k != "RAY_ADDRESS"} | {"RAY_USAGE_STATS_ENABLED": "0"}
+    run_elsewhere(corpus, str(tmp_path / "root"), "ray", env, tmp_path)
+    assert objects(tmp_path / "root") == objects(run.root)
+
+
+@pytest.mark.slow
+def test_s3_holds_the_bytes_of_a_local_run(
+    run: Run, corpus: Path, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_elsewhere(corpus, "s3://bucket/root", "local", inherited_env() | s3.client_env, tmp_path)
+    for name, value in s3.client_env.items():
+        monkeypatch.setenv(name, value)
+    store = Store("s3://bucket/root")
+    assert {path: store.read(path) for path in store.list("")} == objects(run.root)
