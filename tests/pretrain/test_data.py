@@ -1,13 +1,14 @@
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from tests.pretrain.material import CLS, FIRST_WORD, MASK, SEP, numbered, random_videos, vocabulary
 
 from pipeline.errors import InputError
 from pipeline.pretrain.batch import collate
 from pipeline.pretrain.config import Mixture, PretrainConfig
 from pipeline.pretrain.data import Example, Part, PretrainData
+from tests.pretrain.material import CLS, FIRST_WORD, MASK, SEP, numbered, random_videos, vocabulary
 
 WORDS = vocabulary(60, 40)
 
@@ -167,5 +168,5 @@ def test_packed_tokens_are_the_examples_without_padding() -> None:
     truth_T = batch.tokens.ids_T.clone()
     truth_T[batch.masked_M] = batch.targets_M
     edges = batch.tokens.packing.edges.tolist()
-    rows = [truth_T[a:b].numpy().tobytes() for a, b in zip(edges, edges[1:], strict=False)]
+    rows = [truth_T[a:b].numpy().tobytes() for a, b in pairwise(edges)]
     assert Counter(rows) == Counter(restored(e).tobytes() for e in examples)

@@ -2,9 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from tests.pretrain.material import FIRST_WORD, MASK, vocabulary
 
 from pipeline.pretrain.masking import mask_tokens, text_replacements
+from tests.pretrain.material import FIRST_WORD, MASK, vocabulary
 
 WORDS = vocabulary(50, 40)
 TEXT_POOL = text_replacements(WORDS)
