@@ -25,7 +25,7 @@ class CodebookConfig:
     """Levels of the hierarchy (d of the paper); branching ** depth leaves."""
     iterations: int = 25
     """Lloyd iterations of a node at most."""
-    tolerance: float = 0.05
+    tolerance: float = 0.1
     """A node stops once an iteration moves no more than this share of its rows; 0 runs to the fixed point."""
     restarts: int = 1
     """Seedings tried for every node; the one of least inertia is kept."""

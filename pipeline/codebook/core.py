@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pipeline.codebook.encode import Encoder
+from pipeline.codebook.exact import check_values
 from pipeline.errors import InputError
 
 __all__ = ["Codebook"]
@@ -102,8 +103,7 @@ class Codebook:
             )
         if vectors.dtype != np.float32:
             raise InputError(f"features are {vectors.dtype}; the codebook takes float32")
-        if len(vectors) and not np.isfinite(max(vectors.max(), -vectors.min())):
-            raise InputError("the features hold NaN or infinity; reject those clips in the feature stage")
+        check_values(vectors)
         return vectors
 
     def to_bytes(self) -> bytes:

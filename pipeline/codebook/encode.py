@@ -5,17 +5,21 @@ N rows, D dimension, K children of a node.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.kmeans import Scorer, assign, scorer
+from pipeline.codebook.kmeans import assign, norms, scorer, tensor
 
 __all__ = ["Encoder"]
 
 _GREEDY_ROWS = 1 << 16
-_TILE_ROWS = 2048
+_PIECE_ROWS = 8192
+_FILL = 0.5
+"""Least size of a node, as a share of the largest one it is padded to."""
 _FLAT_ELEMENTS = 1 << 23
 """Scores of a flat tile: 32 MiB of float32."""
 
@@ -48,11 +52,15 @@ class Encoder:
         """int32 [N]: descend to the nearest child, level by level."""
         leaves = np.empty(len(vectors), dtype=np.int32)
         for low in range(0, len(vectors), _GREEDY_ROWS):
-            rows = self._rows(vectors[low : low + _GREEDY_ROWS])
-            norms = torch.linalg.vector_norm(rows, dim=1).mul_(1.001)
-            node = torch.zeros(len(rows), dtype=torch.int64, device=self._device)
-            for table in self._levels:
-                node = node * self._branching + self._children(rows, norms, node, table)
+            rows = tensor(vectors[low : low + _GREEDY_ROWS], device=self._device)
+            lengths = norms(rows)
+            parts = zip(torch.split(rows, _PIECE_ROWS), torch.split(lengths, _PIECE_ROWS), strict=True)
+            node = torch.cat([assign(x.unsqueeze(0), n.unsqueeze(0), self._levels[0])[0] for x, n in parts])
+            # The rows of one child of the root go down together: they and its subtree's centroids stay in cache.
+            runs = torch.split(torch.argsort(node, stable=True), torch.bincount(node).tolist())
+            for run in runs:
+                for piece in torch.tensor_split(run, -(-len(run) // _PIECE_ROWS)) if len(run) else ():
+                    node[piece] = self._descend(rows.index_select(0, piece), lengths[piece], node[piece[:1]])
             leaves[low : low + len(rows)] = node.int().cpu().numpy()
         return leaves
 
@@ -64,33 +72,39 @@ class Encoder:
         table = scorer(kept, torch.ones(kept.shape[:2], dtype=torch.bool, device=self._device))
         step = max(1, _FLAT_ELEMENTS // max(1, len(names)))
         for low in range(0, len(vectors), step):
-            rows = self._rows(vectors[low : low + step])
-            norms = torch.linalg.vector_norm(rows, dim=1).mul_(1.001)
-            nearest = assign(rows.unsqueeze(0), norms.unsqueeze(0), table)[0]
+            rows = tensor(vectors[low : low + step], device=self._device)
+            nearest = assign(rows.unsqueeze(0), norms(rows).unsqueeze(0), table)[0]
             leaves[low : low + len(rows)] = names[nearest].int().cpu().numpy()
         return leaves
 
-    def _rows(self, vectors: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(vectors)).to(self._device)
+    def _descend(self, rows_ND: Tensor, norms_N: Tensor, top: Tensor) -> Tensor:
+        """Leaves int64 [N] of rows that are all in the child `top` [1] of the root."""
+        if len(self._levels) == 1:
+            return top.expand(len(rows_ND))
+        child = assign(rows_ND.unsqueeze(0), norms_N.unsqueeze(0), self._levels[1], top)[0]
+        node: Tensor = top * self._branching + child
+        for table in self._levels[2:]:
+            for nodes, index in _grouped(node):
+                vectors = rows_ND.index_select(0, index.flatten()).view(*index.shape, rows_ND.shape[1])
+                child[index] = assign(vectors, norms_N[index], table, nodes)
+            node = node * self._branching + child
+        return node
 
-    def _children(self, rows_ND: Tensor, norms_N: Tensor, node_N: Tensor, table: Scorer) -> Tensor:
-        """Nearest child int64 [N] of each row's own node: rows are grouped by node, nodes of like size together."""
-        child = torch.empty_like(node_N)
-        order = torch.argsort(node_N)
-        nodes, sizes = torch.unique_consecutive(node_N[order], return_counts=True)
-        lows = sizes.cumsum(0) - sizes
-        rank = torch.argsort(sizes, descending=True)
-        lengths = sizes[rank].tolist()
-        at = 0
-        while at < len(lengths):
-            longest = lengths[at]
-            count = max(1, _TILE_ROWS // longest)
-            picked = rank[at : at + count]
-            for offset in range(0, longest, _TILE_ROWS):
-                offsets = torch.arange(offset, min(longest, offset + _TILE_ROWS), device=self._device)
-                # A padded slot repeats the last row of its node, so that writing it back is harmless.
-                slots = lows[picked].unsqueeze(1) + torch.minimum(offsets, sizes[picked].unsqueeze(1) - 1)
-                index = order[slots]
-                child[index] = assign(rows_ND[index], norms_N[index], table.take(nodes[picked]))
-            at += count
-        return child
+
+def _grouped(node_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Tiles (nodes [B], rows [B, M]) over all rows; nodes of like size are padded with repeats of their last row."""
+    order = torch.argsort(node_N, stable=True)
+    nodes, sizes = torch.unique_consecutive(node_N[order], return_counts=True)
+    lows = sizes.cumsum(0) - sizes
+    rank = torch.argsort(sizes, descending=True)
+    lengths = sizes[rank].tolist()
+    at = 0
+    while at < len(lengths):
+        # Pad up to double: measured, more products cost as much as the padding they save.
+        end = at + 1
+        while end < len(lengths) and lengths[end] >= _FILL * lengths[at]:
+            end += 1
+        picked = rank[at:end]
+        offsets = torch.arange(lengths[at], device=node_N.device)
+        yield nodes[picked], order[lows[picked].unsqueeze(1) + torch.minimum(offsets, sizes[picked].unsqueeze(1) - 1)]
+        at = end

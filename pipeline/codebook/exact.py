@@ -1,7 +1,7 @@
 """Arithmetic whose result does not depend on order, chunks, threads or device.
 
-Vectors are snapped to a grid of 2**-24 of the largest magnitude. Their float64 sums are then exact for up to 2**29
-rows, so any order of summation gives the same bits; what cannot be exact is summed in one fixed tree of
+Sums are taken of vectors snapped to a grid of 2**-24 of the largest magnitude. They are then exact in float64 for up to
+2**29 rows, so any order of summation gives the same bits; what cannot be exact is summed in one fixed tree of
 elementwise additions, which every device rounds alike.
 """
 
@@ -14,12 +14,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["grid_step", "mix", "snap", "squared_norms", "tree_sum", "uniforms"]
+from pipeline.errors import InputError
 
+__all__ = ["LARGEST_VALUE", "check_values", "grid_step", "mix", "snap", "squared_norms", "tree_sum", "uniforms"]
+
+LARGEST_VALUE = 1e16
+"""Beyond it squared distances could leave float32."""
 _GRID_BITS = 24
 _SMALLEST_EXPONENT = -126
 _TREE_CHUNK = 1 << 18
 """Elements worked on at a time: 2 MiB of float64 stay in cache."""
+
+
+def check_values(vectors: NDArray[np.float32]) -> float:
+    """Largest magnitude of the vectors; InputError when one is NaN, infinite or beyond `LARGEST_VALUE`."""
+    largest = max(float(vectors.max()), -float(vectors.min())) if vectors.size else 0.0
+    if not largest <= LARGEST_VALUE:
+        raise InputError(
+            f"the features hold {'NaN or infinity' if not math.isfinite(largest) else largest}, which no codebook takes;"
+            " reject those clips in the features stage"
+        )
+    return largest
 
 
 def grid_step(largest: float) -> float:
@@ -42,10 +57,11 @@ def tree_sum(values: Tensor) -> Tensor:
     return values[..., 0]
 
 
-def squared_norms(vectors: Tensor) -> Tensor:
-    """float64 [N]: |x|**2 of float32 [N, D], in the fixed order of `tree_sum`."""
+def squared_norms(vectors: Tensor, *, step: float | None = None) -> Tensor:
+    """float64 [N]: |x|**2 of float32 [N, D], snapped if a grid is given, in the fixed order of `tree_sum`."""
     rows = max(1, _TREE_CHUNK // vectors.shape[1])
-    parts = [tree_sum(part.double().square_()) for part in torch.split(vectors, rows)]
+    blocks = torch.split(vectors, rows)
+    parts = [tree_sum((part if step is None else snap(part, step=step)).double().square_()) for part in blocks]
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64, device=vectors.device)
 
 

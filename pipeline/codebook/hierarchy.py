@@ -26,7 +26,7 @@ __all__ = ["Team", "fit", "fit_team", "local_team"]
 Team = Callable[..., list[Any]]
 """`team(method, *arguments)` calls that method of every `FitWorker` and returns the answers, in any order."""
 
-_GROUP_ROWS = 8192
+_GROUP_ROWS = 4096
 _GROUP_ELEMENTS = 1 << 28
 _START_ELEMENTS = 1 << 20
 
@@ -204,8 +204,8 @@ class _Group:
     def _inertia(self, centroids: Tensor) -> Tensor:
         """Summed squared distance [G] of the rows to the centroids of their children, from the sums alone."""
         points = centroids.double()
-        spread = tree_sum(points * (self.counts.unsqueeze(-1) * points - 2.0 * self.sums))
-        return (self.squares + tree_sum(spread)).clamp_min(0.0)
+        spread = (points * self.counts.unsqueeze(-1)).sub_(self.sums, alpha=2.0).mul_(points)
+        return (self.squares + tree_sum(tree_sum(spread))).clamp_min(0.0)
 
     def _starts(self, sample: Rows, restart: int) -> tuple[Tensor, Tensor]:
         """k-means++ on the sampled rows of every node: centroids [G, K, D] and which exist [G, K]."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.exact import tree_sum
+from pipeline.codebook.exact import snap, squared_norms, tree_sum
 
 __all__ = [
     "Scorer",
@@ -22,14 +24,18 @@ __all__ = [
     "assign",
     "assign_and_accumulate",
     "means",
+    "norms",
     "scorer",
     "squared_distances",
     "starts",
+    "tensor",
 ]
 
 _UNIT = 2.0**-24
 _CERTAINTY = 8.0
 """Rounding errors of D products add up to at most 8 sqrt(D) units but for a chance of 1e-13 (Higham & Mary 2019)."""
+_UNDERFLOW = 1e-34
+"""Products below float32's normal range lose digits; what they can add up to is left to float64 as well."""
 _PAIR_ELEMENTS = 1 << 18
 _TWIN = 1e-12
 """Two rows closer than this share of their squared norms count as one when starts are drawn."""
@@ -48,12 +54,16 @@ class Scorer:
     reach_G: Tensor
     """The error of a score is below slack * (|x| + reach)."""
 
-    def take(self, nodes: Tensor) -> Scorer:
-        """The scorer of some nodes of the group, without a copy when these are all of them in order."""
-        if len(nodes) == len(self.slack_G) and bool((nodes[1:] > nodes[:-1]).all()):
-            return self
-        parts = (self.centroids_GKD, self.edges_GKD, self.bias_GK, self.slack_G, self.reach_G)
-        return Scorer(*(part[nodes] for part in parts))
+
+def tensor(block: NDArray[np.float32], *, device: torch.device) -> Tensor:
+    """float32 [N, D] on the device, without a copy where torch can share the memory."""
+    return torch.from_numpy(np.require(block, requirements=["C", "W"])).to(device)
+
+
+def norms(rows_ND: Tensor) -> Tensor:
+    """|x| float32 [N], rounded up, as `assign` takes it."""
+    lengths: Tensor = torch.linalg.vector_norm(rows_ND, dim=1)
+    return lengths.mul_(1.001)
 
 
 def scorer(centroids_GKD: Tensor, present_GK: Tensor) -> Scorer:
@@ -73,28 +83,36 @@ def scorer(centroids_GKD: Tensor, present_GK: Tensor) -> Scorer:
     return Scorer(centroids_GKD, edges, bias, units * longest, reach)
 
 
-def assign(vectors_BMD: Tensor, norms_BM: Tensor, table: Scorer) -> Tensor:
-    """Nearest child int64 [B, M] of every row of node b among the children of node b. `norms` are |x|."""
+def assign(vectors_BMD: Tensor, norms_BM: Tensor, table: Scorer, nodes_B: Tensor | None = None) -> Tensor:
+    """Nearest child int64 [B, M] of every row among the children of its node. `norms` are |x|, not rounded down.
+
+    Rows b belong to node `nodes[b]` of the table, which need not be given when that is b.
+    """
+    edges, bias, slack, reach = table.edges_GKD, table.bias_GK, table.slack_G, table.reach_G
+    if nodes_B is not None and not (len(nodes_B) == len(slack) and bool((nodes_B[1:] > nodes_B[:-1]).all())):
+        # index_select copies whole rows; plain indexing took six times as long.
+        edges, bias, slack, reach = (part.index_select(0, nodes_B) for part in (edges, bias, slack, reach))
     # Centroids on the left: scores [B, K, M] come out twice as fast as [B, M, K], and minima run along contiguous rows.
-    scores = torch.baddbmm(table.bias_GK.unsqueeze(-1), table.edges_GKD, vectors_BMD.transpose(1, 2), alpha=-1.0)
+    scores = torch.baddbmm(bias.unsqueeze(-1), edges, vectors_BMD.transpose(1, 2), alpha=-1.0)
     best, child = scores.min(1)
-    limit = (norms_BM + table.reach_G.unsqueeze(1)).mul_(2.0 * table.slack_G.unsqueeze(1)).add_(best)
+    limit = (norms_BM + reach.unsqueeze(1)).mul_(2.0 * slack.unsqueeze(1)).add_(_UNDERFLOW).add_(best)
     scores.scatter_(1, child.unsqueeze(1), float("inf"))
     b, m = (scores.amin(1) <= limit).nonzero(as_tuple=True)
     if len(b):
         close = scores[b, :, m] <= limit[b, m].unsqueeze(1)
         close[torch.arange(len(b), device=close.device), child[b, m]] = True
-        child[b, m] = _decide(vectors_BMD, table.centroids_GKD, b, m, close)
+        rows = vectors_BMD.flatten(0, 1).index_select(0, b * vectors_BMD.shape[1] + m)
+        child[b, m] = _decide(rows, table.centroids_GKD, b if nodes_B is None else nodes_B[b], close)
     return child
 
 
-def _decide(vectors_BMD: Tensor, centroids_GKD: Tensor, b: Tensor, m: Tensor, close_RK: Tensor) -> Tensor:
-    """Nearest of the close children of the rows (b, m), by float64 distances in a fixed order."""
+def _decide(rows_RD: Tensor, centroids_GKD: Tensor, nodes_R: Tensor, close_RK: Tensor) -> Tensor:
+    """Nearest of the close children of each row's node, by float64 distances in a fixed order."""
     row, child = close_RK.nonzero(as_tuple=True)
     distances = torch.full(close_RK.shape, float("inf"), dtype=torch.float64, device=close_RK.device)
-    step = max(1, _PAIR_ELEMENTS // vectors_BMD.shape[-1])
+    step = max(1, _PAIR_ELEMENTS // rows_RD.shape[1])
     for r, c in zip(torch.split(row, step), torch.split(child, step), strict=True):
-        distances[r, c] = squared_distances(vectors_BMD[b[r], m[r]], centroids_GKD[b[r], c])
+        distances[r, c] = squared_distances(rows_RD[r], centroids_GKD[nodes_R[r], c])
     return distances.argmin(-1)
 
 
@@ -103,24 +121,23 @@ def squared_distances(rows_RD: Tensor, centroids_RD: Tensor) -> Tensor:
     return tree_sum((rows_RD.double() - centroids_RD.double()).square_())
 
 
-def accumulate(rows_RD: Tensor, slots_R: Tensor, sums_SD: Tensor, *, sign: int = 1) -> None:
-    """Add (or take away) rows to their slots of float64 [S, D]; exact for rows on the grid."""
-    step = max(1, _PAIR_ELEMENTS // rows_RD.shape[1])
-    for rows, slots in zip(torch.split(rows_RD, step), torch.split(slots_R, step), strict=True):
-        sums_SD.index_add_(0, slots, rows.double(), alpha=sign)
+def accumulate(rows_RD: Tensor, slots_R: Tensor, sums_SD: Tensor, *, step: float, sign: int = 1) -> None:
+    """Add (or take away) rows, snapped to the grid of `step`, to their slots of float64 [S, D]; exact."""
+    part = max(1, _PAIR_ELEMENTS // rows_RD.shape[1])
+    for rows, slots in zip(torch.split(rows_RD, part), torch.split(slots_R, part), strict=True):
+        sums_SD.index_add_(0, slots, snap(rows, step=step).double(), alpha=sign)
 
 
-def assign_and_accumulate(block_ND: Tensor, centroids_KD: Tensor) -> tuple[Tensor, Tensor, float]:
+def assign_and_accumulate(block_ND: Tensor, centroids_KD: Tensor, *, step: float) -> tuple[Tensor, Tensor, float]:
     """One Lloyd pass over a block: sums float64 [K, D], counts int64 [K], inertia to these centroids.
 
-    Sums of blocks on one grid add up to the same bits in any order; inertias are floats of a fixed order per row.
+    Sums of blocks on one grid (`step`) add up to the same bits in any order; inertias to nearly the same float.
     """
     present = torch.ones(1, len(centroids_KD), dtype=torch.bool, device=block_ND.device)
     table = scorer(centroids_KD.unsqueeze(0), present)
-    norms = torch.linalg.vector_norm(block_ND, dim=1).mul_(1.001)
-    child = assign(block_ND.unsqueeze(0), norms.unsqueeze(0), table)[0]
+    child = assign(block_ND.unsqueeze(0), norms(block_ND).unsqueeze(0), table)[0]
     sums = torch.zeros(centroids_KD.shape, dtype=torch.float64, device=block_ND.device)
-    accumulate(block_ND, child, sums)
+    accumulate(block_ND, child, sums, step=step)
     inertia = tree_sum(squared_distances(block_ND, centroids_KD[child]))
     return sums, torch.bincount(child, minlength=len(centroids_KD)), float(inertia)
 
@@ -140,8 +157,9 @@ def starts(vectors_BMD: Tensor, valid_BM: Tensor, races_KBM: Tensor, *, candidat
     first `candidates` to come in, the one that lowers the sum of d most is taken (greedy k-means++).
     """
     rows = vectors_BMD.double()
-    products = torch.bmm(rows, rows.transpose(1, 2))
-    squares = products.diagonal(dim1=1, dim2=2).unsqueeze(1)
+    few = rows.shape[1] <= candidates * len(races_KBM)
+    gram = torch.bmm(rows, rows.transpose(1, 2)) if few else None
+    squares = squared_norms(vectors_BMD.flatten(0, 1)).view(len(rows), 1, -1)
     nearest = valid_BM.double()
     lane = torch.arange(len(rows), device=rows.device)
     winners: list[Tensor] = []
@@ -150,8 +168,10 @@ def starts(vectors_BMD: Tensor, valid_BM: Tensor, races_KBM: Tensor, *, candidat
         speed, drawn = (nearest / race).topk(min(candidates, race.shape[1]) if winners else 1, dim=1)
         exists.append(speed[:, 0] > 0)
         scale = squares + squares[:, 0].gather(1, drawn).unsqueeze(-1)
-        distance = scale - 2.0 * products[lane.unsqueeze(1), drawn]
-        distance = torch.where(distance > _TWIN * scale, distance, 0.0) * valid_BM.unsqueeze(1)
+        at = (lane.unsqueeze(1), drawn)
+        products = gram[at] if gram is not None else torch.bmm(rows[at], rows.transpose(1, 2))
+        distance = torch.sub(scale, products, alpha=2.0)
+        distance.mul_((distance > scale.mul_(_TWIN)) & valid_BM.unsqueeze(1))
         if winners:
             distance = torch.minimum(distance, nearest.unsqueeze(1))
         # float32 hides the last bits of the sums, so that equally good candidates tie and the first drawn is taken.

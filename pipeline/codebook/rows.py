@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.exact import mix, snap, squared_norms
-from pipeline.codebook.kmeans import accumulate, assign, scorer, squared_distances
+from pipeline.codebook.exact import check_values, mix, squared_norms
+from pipeline.codebook.kmeans import accumulate, assign, norms, scorer, squared_distances, tensor
 from pipeline.errors import InputError
 
 __all__ = ["Extent", "FitWorker", "Partial", "Rows"]
@@ -113,20 +113,16 @@ class FitWorker:
                     f"blocks of {dimension} and {block.shape[1]} dimensions; fit one feature spec at a time"
                 )
             dimension = block.shape[1]
-            peak = max(float(block.max()), -float(block.min())) if len(block) else 0.0
-            if not np.isfinite(peak):
-                raise InputError("the vectors hold NaN or infinity; reject those clips in the feature stage")
-            rows, largest = rows + len(block), max(largest, peak)
+            rows, largest = rows + len(block), max(largest, check_values(block))
         return Extent(rows, dimension, largest)
 
     def start(self, step: float) -> float:
-        """Snap to the grid and put every row into the root; returns the largest |x|**2."""
+        """Put every row into the root and fix the grid of the sums; returns the largest |x|**2."""
         self._step, self._blocks, row, largest = step, [], self._first_row, 0.0
         for vectors in self._vectors():
-            squares = squared_norms(vectors)
+            squares = squared_norms(vectors, step=step)
             zeros = torch.zeros(len(vectors), dtype=torch.int64, device=self._device)
-            norms = squares.sqrt().float().mul_(1.0 + 2.0**-20)
-            self._blocks.append(_Block(row, squares, norms, zeros, torch.full_like(zeros, -1)))
+            self._blocks.append(_Block(row, squares, norms(vectors), zeros, torch.full_like(zeros, -1)))
             row += len(vectors)
             largest = max(largest, float(squares.max())) if len(squares) else largest
         return largest
@@ -221,7 +217,7 @@ class FitWorker:
         table = scorer(centroids_AKD.to(self._device), present_AK.to(self._device))
         lane = self._lanes(active_A)
         branching = centroids_AKD.shape[1]
-        delta = _Delta(len(active_A) * branching, centroids_AKD.shape[2], self._device)
+        delta = _Delta(len(active_A) * branching, centroids_AKD.shape[2], self._step, self._device)
         changed = torch.zeros(len(active_A), dtype=torch.int64, device=self._device)
         for _, tile, vectors in self._passes():
             lanes = lane[tile.position_B]
@@ -229,12 +225,12 @@ class FitWorker:
             if len(picked) == 0:
                 continue
             whole = len(picked) == len(lanes)
-            norms, valid, old = tile.norms_BM, tile.valid_BM, tile.child_BM
+            lengths, valid, old = tile.norms_BM, tile.valid_BM, tile.child_BM
             if not whole:
-                lanes, norms, valid = lanes[picked], norms[picked], valid[picked]
+                lanes, lengths, valid = lanes[picked], lengths[picked], valid[picked]
                 vectors = vectors.index_select(0, picked)
                 old = old[picked] if old is not None else None
-            child = assign(vectors, norms, table.take(lanes))
+            child = assign(vectors, lengths, table, lanes)
             moved = valid if old is None else (child != old) & valid
             changed.index_add_(0, lanes, moved.sum(1))
             slots = moved.flatten().nonzero()[:, 0]
@@ -254,12 +250,12 @@ class FitWorker:
         return lanes
 
     def _vectors(self) -> Iterator[Tensor]:
-        """The blocks of the source on the grid and the device; one array is kept after the first pass."""
+        """The blocks of the source on the device; one array stays there after the first pass."""
         if self._resident is not None:
             yield self._resident
             return
         for block in self._source:
-            vectors = snap(torch.from_numpy(np.ascontiguousarray(block)).to(self._device), step=self._step)
+            vectors = tensor(block, device=self._device)
             if self._in_memory:
                 self._resident = vectors
             yield vectors
@@ -280,7 +276,8 @@ class FitWorker:
 class _Delta:
     """Sums and counts that change in one pass."""
 
-    def __init__(self, children: int, dimension: int, device: torch.device) -> None:
+    def __init__(self, children: int, dimension: int, step: float, device: torch.device) -> None:
+        self._step = step
         self._counts = torch.zeros(children, dtype=torch.int64, device=device)
         self._touched = torch.zeros(children, dtype=torch.bool, device=device)
         self._sums = torch.zeros(children, dimension, dtype=torch.float64, device=device)
@@ -290,16 +287,17 @@ class _Delta:
         ones = torch.ones_like(into)
         self._touched[into] = True
         self._counts.index_add_(0, into, ones)
-        accumulate(rows, into, self._sums)
+        accumulate(rows, into, self._sums, step=self._step)
         if out is not None:
             self._touched[out] = True
             self._counts.index_add_(0, out, ones, alpha=-1)
-            accumulate(rows, out, self._sums, sign=-1)
+            accumulate(rows, out, self._sums, step=self._step, sign=-1)
 
     def partial(self, changed: Tensor) -> Partial:
         """What to send: the touched children only."""
         children = self._touched.nonzero()[:, 0]
-        return Partial(children, self._sums.index_select(0, children), self._counts[children], changed)
+        sums = self._sums if len(children) == len(self._sums) else self._sums.index_select(0, children)
+        return Partial(children, sums, self._counts[children], changed)
 
 
 def _gathered(vectors: Tensor, rows_BM: Tensor) -> Tensor:

@@ -10,17 +10,19 @@ from sklearn.cluster import KMeans
 from pipeline.codebook.exact import grid_step, mix, snap, squared_norms, tree_sum, uniforms
 from pipeline.codebook.kmeans import assign_and_accumulate, means, starts
 
+STEP = grid_step(6.0)
+
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_lloyd_from_one_start_is_scikit_learn() -> None:
-    vectors = snap(normal(3000, 12), step=grid_step(6.0))
+    vectors = normal(3000, 12)
     centroids = vectors[:12].clone()
     start = centroids.numpy().copy()
     for _ in range(200):
-        sums, counts, inertia = assign_and_accumulate(vectors, centroids)
+        sums, counts, inertia = assign_and_accumulate(vectors, centroids, step=STEP)
         centroids = means(sums.unsqueeze(0), counts.unsqueeze(0), centroids.unsqueeze(0))[0]
     reference = KMeans(12, init=start, n_init=1, max_iter=200, tol=0.0, algorithm="lloyd").fit(vectors.numpy())
     assert inertia == pytest.approx(reference.inertia_, rel=1e-6)
@@ -28,10 +30,10 @@ def test_lloyd_from_one_start_is_scikit_learn() -> None:
 
 
 def test_sums_of_blocks_add_up_to_the_same_bits_in_any_order() -> None:
-    vectors = snap(normal(999, 33), step=grid_step(6.0))
+    vectors = normal(999, 33)
     centroids = vectors[:5].clone()
-    whole, counts, _ = assign_and_accumulate(vectors, centroids)
-    parts = [assign_and_accumulate(block, centroids) for block in torch.split(vectors, 37)]
+    whole, counts, _ = assign_and_accumulate(vectors, centroids, step=STEP)
+    parts = [assign_and_accumulate(block, centroids, step=STEP) for block in torch.split(vectors, 37)]
     for ordered in (parts, parts[::-1]):
         total = torch.zeros_like(whole)
         for sums, _, _ in ordered:
@@ -47,9 +49,9 @@ def test_a_tie_goes_to_the_first_centroid_and_a_hair_decides() -> None:
     far = row.clone()
     far[0, 0] += 2**-12 + 2**-26
     for order in ((near, far), (far, near)):
-        _, counts, _ = assign_and_accumulate(row, torch.cat(order) + 0.0)
+        _, counts, _ = assign_and_accumulate(row, torch.cat(order), step=STEP)
         assert counts.argmax() == [torch.equal(c, near) for c in order].index(True)
-    _, counts, _ = assign_and_accumulate(row, torch.cat((far, near, near)))
+    _, counts, _ = assign_and_accumulate(row, torch.cat((far, near, near)), step=STEP)
     assert counts.tolist() == [0, 1, 0]
 
 
