@@ -15,8 +15,8 @@ from pipeline.runtime.storage import Store, sha256
 from pipeline.stages import Stage, get_stage
 
 __all__ = [
-    "Manifest", "Output", "Reject", "Source", "batches_of", "folder_of", "library_versions", "load_manifest",
-    "manifest_path", "save_manifest", "specs_of",
+    "Manifest", "Output", "Reject", "Source", "batches_of", "check_balance", "folder_of", "library_versions",
+    "load_manifest", "manifest_path", "save_manifest", "specs_of",
 ]  # fmt: skip
 
 _NAME = "_manifest.json"
@@ -135,16 +135,18 @@ def load_manifest(store: Store, stage_name: str, spec: str, batch: str) -> Manif
     return manifest if spec in (manifest.spec, "") else None
 
 
-def save_manifest(store: Store, manifest: Manifest, *, expected_videos: int | None = None) -> None:
-    """Commit. With `expected_videos`, refuse counts that do not balance: every video is a row or a dead letter."""
-    if expected_videos is not None:
-        counts = manifest.counts
-        found = counts.get("videos", 0) + counts["rejects"]
-        if found != expected_videos:
-            raise BalanceError(
-                f"{manifest.stage} of batch {manifest.batch!r} does not balance: {expected_videos} videos went in, "
-                f"{counts.get('videos', 0)} came out and {counts['rejects']} were rejected; nothing was committed"
-            )
+def check_balance(manifest: Manifest, expected_videos: int) -> None:
+    """Raise BalanceError unless every video that went in is a row or a dead letter."""
+    counts = manifest.counts
+    if counts.get("videos", 0) + counts["rejects"] != expected_videos:
+        raise BalanceError(
+            f"{manifest.stage} of batch {manifest.batch!r} does not balance: {expected_videos} videos went in, "
+            f"{counts.get('videos', 0)} came out and {counts['rejects']} were rejected; nothing was committed"
+        )
+
+
+def save_manifest(store: Store, manifest: Manifest) -> None:
+    """Commit."""
     path = manifest_path(get_stage(manifest.stage), manifest.spec, manifest.batch)
     store.write(path, manifest.to_bytes())
 

@@ -41,6 +41,7 @@ class Progress:
         self._logged = now
         elapsed = max(now - self._started, 1e-9)
         speed = (self._done - self._resumed) / elapsed
-        parts = [f"{value:,} {name} ({value / elapsed:,.1f}/s)" for name, value in self._counts.items() if value]
-        left = clock_text((self._total - self._done) / speed) if speed else "?"
-        _LOG.info("%s: %d/%d %s, %s, %s left", self._title, self._done, self._total, self._unit, ", ".join(parts), left)
+        parts = [f"{self._done}/{self._total} {self._unit}"]
+        parts += [f"{value:,} {name} ({value / elapsed:,.1f}/s)" for name, value in self._counts.items() if value]
+        parts.append(f"{clock_text((self._total - self._done) / speed)} left")
+        _LOG.info("%s: %s", self._title, ", ".join(parts))

@@ -44,7 +44,7 @@ class RayExecutor:
         self._train_workers = train_workers
         self._options = options or ActorOptions()
         if not ray.is_initialized():
-            # A job finds its cluster in RAY_ADDRESS; without one, a small cluster of our own is started and ends with us.
+            # A job finds its cluster in RAY_ADDRESS; without one, a small cluster of our own starts and ends with us.
             local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _LOCAL_OBJECT_STORE_BYTES}
             ray.init(**({} if os.environ.get("RAY_ADDRESS") else local), configure_logging=False)
 

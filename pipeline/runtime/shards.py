@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,9 @@ from pipeline.runtime.manifest import (
     Output,
     Reject,
     Source,
+    check_balance,
     folder_of,
     library_versions,
-    load_manifest,
     manifest_path,
     save_manifest,
 )
@@ -68,7 +68,7 @@ class ShardCommit:
     batch: str
     config: dict[str, Any]
     sources: tuple[Source, ...]
-    expected_videos: int | None
+    expected_videos: int
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -103,12 +103,14 @@ def run_shards(
     executor: Executor,
 ) -> Manifest:
     """Do the shards that are not done, then commit the manifest over all of them."""
-    former = load_manifest(commit.store, commit.stage, commit.spec, commit.batch)
-    known = {output.shard: output for output in (former.outputs if former else ())}
+    standing = _standing(commit)
+    former = standing if standing and standing.spec == commit.spec else None
     present = commit.store.list(commit.folder)
-    done = _done(commit, known, tasks, present)
-    missing = [_with_paths(commit, task, known) for task in tasks if task.shard not in done]
+    done = _done(commit, former.outputs if former else (), tasks, present)
+    taken = {output.path: output.input_digest for output in (standing.outputs if standing else ())}
+    missing = [_with_paths(commit, task, taken) for task in tasks if task.shard not in done]
     if former and not missing and len(done) == len(former.outputs) and former.sources == commit.sources:
+        _sweep(commit, former, present)  # what a run that was killed after its commit left
         return former
     progress = Progress(f"{commit.stage} {commit.batch}", total=len(tasks), done=len(done), unit="shards")
     for output in executor.map(worker, arguments, missing):
@@ -118,9 +120,12 @@ def run_shards(
         stage=commit.stage, spec=commit.spec, batch=commit.batch, config=commit.config, sources=commit.sources,
         outputs=tuple(done[number] for number in sorted(done)), facts=commit.facts, versions=library_versions(),
     )  # fmt: skip
+    check_balance(manifest, commit.expected_videos)
     _write_dead_letters(commit.store, manifest)
-    save_manifest(commit.store, manifest, expected_videos=commit.expected_videos)
-    _sweep(commit, manifest)
+    if standing and standing.spec != manifest.spec:
+        commit.store.delete([_dead_letters_path(standing)])
+    save_manifest(commit.store, manifest)
+    _sweep(commit, manifest, commit.store.list(commit.folder))
     return manifest
 
 
@@ -137,34 +142,44 @@ def save_plan(store: Store, folder: str, plan: Iterable[Sequence[str]]) -> None:
         store.write(f"{folder}/{_PLAN}", data)
 
 
+def _standing(commit: ShardCommit) -> Manifest | None:
+    """The manifest that stands in the folder; the catalog's folder is shared by all specs of ingest."""
+    data = commit.store.read_or_none(manifest_path(get_stage(commit.stage), commit.spec, commit.batch))
+    return Manifest.from_bytes(data) if data is not None else None
+
+
 def _done(
-    commit: ShardCommit, known: dict[int, Output], tasks: Sequence[ShardTask], present: dict[str, int]
+    commit: ShardCommit, committed: Sequence[Output], tasks: Sequence[ShardTask], present: dict[str, int]
 ) -> dict[int, Output]:
-    receipts = dict(known)
+    found = []
     for path in present:
         if path.startswith(f"{commit.folder}/{_RECEIPTS}/"):
             raw = json.loads(commit.store.read(path))
             raw["rejects"] = tuple(Reject(**reject) for reject in raw["rejects"])
-            receipts[raw["shard"]] = Output(**raw)
+            found.append(Output(**raw))
     wanted = {task.shard: task.input_digest for task in tasks}
     return {
-        shard: output
-        for shard, output in receipts.items()
-        if wanted.get(shard) == output.input_digest and present.get(output.path) == output.size_bytes
+        output.shard: output
+        for output in (*found, *committed)  # what is committed goes before what a killed run left
+        if wanted.get(output.shard) == output.input_digest and present.get(output.path) == output.size_bytes
     }
 
 
-def _with_paths(commit: ShardCommit, task: ShardTask, known: dict[int, Output]) -> ShardTask:
+def _with_paths(commit: ShardCommit, task: ShardTask, taken: Mapping[str, str]) -> ShardTask:
     suffix = get_stage(commit.stage).suffix
     path = f"{commit.folder}/{task.shard:05d}.{suffix}"
-    if task.shard in known and known[task.shard].input_digest != task.input_digest:
+    if taken.get(path, task.input_digest) != task.input_digest:
         # The committed file stays until the new manifest stands.
         path = f"{commit.folder}/{task.shard:05d}-{task.input_digest[:8]}.{suffix}"
     return dataclasses.replace(task, path=path, receipt=f"{commit.folder}/{_RECEIPTS}/{task.shard:05d}.json")
 
 
+def _dead_letters_path(manifest: Manifest) -> str:
+    return f"dead_letters/batch={manifest.batch}/{manifest.spec}.parquet"
+
+
 def _write_dead_letters(store: Store, manifest: Manifest) -> None:
-    path = f"dead_letters/batch={manifest.batch}/{manifest.spec}.parquet"
+    path = _dead_letters_path(manifest)
     rows = [
         {
             **dataclasses.asdict(reject), "batch": manifest.batch, "stage": manifest.stage, "spec": manifest.spec,
@@ -179,8 +194,8 @@ def _write_dead_letters(store: Store, manifest: Manifest) -> None:
         store.delete([path])
 
 
-def _sweep(commit: ShardCommit, manifest: Manifest) -> None:
+def _sweep(commit: ShardCommit, manifest: Manifest, present: Iterable[str]) -> None:
     """Remove receipts, files of a former commit and temporaries of killed writers."""
     keep = {output.path for output in manifest.outputs}
     keep |= {f"{commit.folder}/{_PLAN}", manifest_path(get_stage(commit.stage), commit.spec, commit.batch)}
-    commit.store.delete(path for path in commit.store.list(commit.folder) if path not in keep)
+    commit.store.delete(path for path in present if path not in keep)

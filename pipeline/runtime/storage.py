@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 import fsspec
 import pyarrow.dataset as ds
-from fsspec.core import url_to_fs
+from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import InputError, VideoError
@@ -40,7 +40,10 @@ def file_sha256(path: Path) -> str:
 
 
 def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The filesystem of an URL and the path on it. Raises InputError for a protocol nobody provides."""
+    """The filesystem of an URL and the path on it. Raises InputError for a protocol nobody provides.
+
+    fsspec's chains (`simplecache::s3://…`) are not read: `::` may stand in the name of a video.
+    """
     options: dict[str, Any] = {}
     if url.startswith(("s3://", "s3a://")):
         # Listings are never cached: another process may have committed a moment ago.
@@ -49,17 +52,18 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
             "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 4}},
         }
     try:
-        filesystem, path = url_to_fs(url, **options)
+        kind = fsspec.get_filesystem_class(split_protocol(url)[0] or "file")
+        filesystem = kind(**kind._get_kwargs_from_urls(url), **options)
     except (ValueError, ImportError) as error:
         raise InputError(
             f"cannot open {url!r}: {error}; "
             "use a path, file://, s3://, or install the fsspec filesystem of that protocol"
         ) from error
-    return filesystem, path
+    return filesystem, kind._strip_protocol(url)
 
 
 def fetch(url: str, target: Path) -> str:
-    """Copy a source video here and return its sha256. Raises VideoError when it is gone."""
+    """Copy a source video here and return its sha256. Raises VideoError when it is gone or may not be read."""
     filesystem, path = open_filesystem(url)
     digest = hashlib.sha256()
     try:
@@ -69,6 +73,8 @@ def fetch(url: str, target: Path) -> str:
                 sink.write(block)
     except FileNotFoundError as error:
         raise VideoError("vanished", f"{url} is not there any more") from error
+    except PermissionError as error:
+        raise VideoError("forbidden", f"{url} may not be read: {error}") from error
     return digest.hexdigest()
 
 

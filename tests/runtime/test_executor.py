@@ -1,0 +1,58 @@
+"""The local executor: one load a worker, every result once, the worker's own errors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import VideoError
+from pipeline.runtime.executor import LocalExecutor
+
+
+class Doubler:
+    """Notes each load and each call in a folder, doubles numbers, refuses 13."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / f"load-{os.getpid()}").touch()
+
+    def __call__(self, task: int) -> int:
+        with (self._folder / f"call-{task}").open("x"):  # a second call of one task fails here
+            if task == 13:
+                raise VideoError("unlucky", "no thirteen")
+        return 2 * task
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_every_task_is_done_once_by_workers_loaded_once(tmp_path: Path, processes: int) -> None:
+    found = sorted(LocalExecutor(processes).map(Doubler, (tmp_path,), range(6)))
+    assert found == [0, 2, 4, 6, 8, 10]
+    assert len(list(tmp_path.glob("call-*"))) == 6
+    loads = [int(path.name.removeprefix("load-")) for path in tmp_path.glob("load-*")]
+    assert 1 <= len(loads) <= processes and (os.getpid() in loads) == (processes == 1)
+
+
+def test_no_task_loads_nothing(tmp_path: Path) -> None:
+    assert list(LocalExecutor(2).map(Doubler, (tmp_path,), [])) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_workers_error_is_raised_here(tmp_path: Path, processes: int) -> None:
+    with pytest.raises(VideoError, match="no thirteen") as caught:
+        list(LocalExecutor(processes).map(Doubler, (tmp_path,), [1, 13]))
+    assert caught.value.reason == "unlucky"
+
+
+def test_results_come_while_others_wait(tmp_path: Path) -> None:
+    results = LocalExecutor().map(Doubler, (tmp_path,), [1, 2, 13])
+    assert next(results) == 2
+    assert not (tmp_path / "call-2").exists()
+
+
+def test_training_runs_here_as_the_only_rank() -> None:
+    ranks: list[tuple[int, int]] = []
+    LocalExecutor().train(lambda rank, world: ranks.append((rank, world)))
+    assert ranks == [(0, 1)]
