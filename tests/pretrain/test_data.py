@@ -1,5 +1,7 @@
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +10,16 @@ from pipeline.errors import InputError
 from pipeline.pretrain.batch import collate
 from pipeline.pretrain.config import Mixture, PretrainConfig
 from pipeline.pretrain.data import Example, Part, PretrainData
+from pipeline.pretrain.vocabulary import Vocabulary
+from pipeline.tokens.records import TokenizedVideo
 from tests.pretrain.material import CLS, FIRST_WORD, MASK, SEP, numbered, random_videos, vocabulary
 
 WORDS = vocabulary(60, 40)
 
 
-def data(videos=None, words=WORDS, *, max_length: int = 128, **options) -> PretrainData:
+def data(
+    videos: Sequence[TokenizedVideo] | None = None, words: Vocabulary = WORDS, *, max_length: int = 128, **options: Any
+) -> PretrainData:
     videos = random_videos(20, words=60, leaves=40) if videos is None else videos
     return PretrainData(videos, vocabulary=words, config=PretrainConfig(**options), max_length=max_length)
 

@@ -2,6 +2,7 @@ import copy
 import logging
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ WORDS = vocabulary(60, 40)
 LENGTHS = [(6, 9), (12, 0), (0, 5), (3, 1), (7, 7)]
 
 
-def small_model(**options) -> VideoBert:
+def small_model(**options: Any) -> VideoBert:
     config = PretrainConfig(architecture=TINY, retrieval_dim=16, **options)
     centroids_NF = np.random.default_rng(0).standard_normal((WORDS.leaves, 24))
     return VideoBert.create(config, vocabulary=WORDS, centroids_NF=centroids_NF).eval()
@@ -47,8 +48,10 @@ def reference(model: VideoBert) -> BertForPreTraining:
     with torch.no_grad():
         for ours, theirs in zip(model.alignment.parameters(), twin.cls.seq_relationship.parameters(), strict=True):
             theirs.copy_(torch.cat([ours, torch.zeros_like(ours)]))
-    twin.bert.pooler = FirstToken()
-    return twin.to(next(model.parameters()).dtype).eval()
+    setattr(twin.bert, "pooler", FirstToken())  # noqa: B010
+    nn.Module.to(twin, next(model.parameters()).dtype)
+    twin.eval()  # type: ignore[no-untyped-call]
+    return twin
 
 
 def padded(tokens: Tokens, *, extra: int = 3) -> dict[str, Tensor]:
