@@ -109,7 +109,8 @@ def run_shards(
     done = _done(commit, former.outputs if former else (), tasks, present)
     taken = {output.path: output.input_digest for output in (standing.outputs if standing else ())}
     missing = [_with_paths(commit, task, taken) for task in tasks if task.shard not in done]
-    if former and not missing and len(done) == len(former.outputs) and former.sources == commit.sources:
+    outputs = tuple(done[number] for number in sorted(done))
+    if former and not missing and outputs == former.outputs and former.sources == commit.sources:
         _sweep(commit, former, present)  # what a run that was killed after its commit left
         return former
     progress = Progress(f"{commit.stage} {commit.batch}", total=len(tasks), done=len(done), unit="shards")

@@ -114,8 +114,17 @@ def test_a_failing_write_leaves_the_former_object_and_no_temporary(
 def test_a_write_is_renamed_only_when_it_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), fsync(fd))[1])
-    monkeypatch.setattr(os, "replace", lambda a, b: (events.append("rename"), replace(a, b))[1])
+
+    def noted_fsync(descriptor: int) -> None:
+        events.append("fsync")
+        fsync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        events.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
     Store(str(tmp_path)).write("x", b"1")
     assert events == ["fsync", "rename", "fsync"]  # the bytes, the name, the folder that holds the name
 
@@ -165,7 +174,7 @@ def test_a_video_that_vanished_is_its_own_matter(tmp_path: Path) -> None:
     assert caught.value.reason == "vanished"
 
 
-class _Forbidden(MemoryFileSystem):
+class _Forbidden(MemoryFileSystem):  # type: ignore[misc]
     """A bucket of which one object may not be read, as s3fs tells it."""
 
     protocol = "forbidden"

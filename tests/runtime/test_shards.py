@@ -1,0 +1,284 @@
+"""run_shards: resume, no-op, change, dead letters, balance, on real files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import BalanceError
+from pipeline.runtime.executor import LocalExecutor
+from pipeline.runtime.manifest import Manifest, Output, Reject, Source, load_manifest
+from pipeline.runtime.shards import ShardCommit, ShardTask, finish, load_plan, run_shards, save_plan
+from pipeline.runtime.spec import digest
+from pipeline.runtime.storage import Store
+
+FOLDER = "features/features-1/batch=b"
+
+
+class KilledError(Exception):
+    """Stands for a process that ends at once."""
+
+
+class Packer:
+    """Writes the videos of a shard joined by a comma; `!` in a name is a reject, `@` ends the process."""
+
+    calls: list[int]
+
+    def __init__(self, store: Store, calls: list[int], killed_at: int | None = None) -> None:
+        self._store, self._calls, self._killed_at = store, calls, killed_at
+
+    def __call__(self, task: ShardTask) -> Output:
+        if task.shard == self._killed_at:
+            raise KilledError
+        self._calls.append(task.shard)
+        good = [name for name in task.payload if "!" not in name]
+        rejects = [Reject(video_id=n, uri=f"u/{n}", reason="bad", message="<b>") for n in task.payload if "!" in n]
+        return finish(self._store, task, data=",".join(good).encode(), counts={"videos": len(good)}, rejects=rejects)
+
+
+@dataclass
+class Batch:
+    """One batch and what it takes to run it."""
+
+    store: Store
+    stage: str = "features"
+    spec: str = "features-1"
+
+    def run(
+        self,
+        shards: Mapping[int, tuple[str, ...]],
+        *,
+        calls: list[int] | None = None,
+        killed_at: int | None = None,
+        expected: int | None = None,
+        source: str = "1",
+    ) -> Manifest:
+        commit = ShardCommit(
+            store=self.store, stage=self.stage, spec=self.spec, batch="b", config={"x": 1},
+            sources=(Source(stage="shard", spec="shard-1", batch="b", digest=source),),
+            expected_videos=sum(map(len, shards.values())) if expected is None else expected,
+        )  # fmt: skip
+        tasks = [ShardTask(shard=n, input_digest=digest([self.spec, *v]), payload=v) for n, v in shards.items()]
+        arguments = (self.store, [] if calls is None else calls, killed_at)
+        return run_shards(commit, tasks, worker=Packer, arguments=arguments, executor=LocalExecutor())
+
+    def objects(self) -> dict[str, bytes]:
+        return {path: self.store.read(path) for path in self.store.list("")}
+
+    def letters(self) -> list[dict[str, object]]:
+        return [
+            row for path in self.store.list("dead_letters") for row in pq.read_table(self.store.open(path)).to_pylist()
+        ]
+
+
+SHARDS = {0: ("a", "b"), 1: ("c",), 2: ("d", "e!"), 3: ("f",)}
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Batch:
+    return Batch(Store(str(tmp_path)))
+
+
+def test_a_run_leaves_shards_dead_letters_and_a_manifest_over_them(batch: Batch) -> None:
+    manifest = batch.run(SHARDS)
+    assert list(batch.objects()) == [
+        "dead_letters/batch=b/features-1.parquet",
+        *(f"{FOLDER}/{n:05d}.parquet" for n in range(4)),
+        f"{FOLDER}/_manifest.json",
+    ]
+    assert [o.shard for o in manifest.outputs] == [0, 1, 2, 3] and manifest.counts == {"videos": 5, "rejects": 1}
+    assert batch.store.read(f"{FOLDER}/00000.parquet") == b"a,b"
+    assert load_manifest(batch.store, "features", "features-1", "b") == manifest
+    (letter,) = batch.letters()
+    assert letter == {
+        "video_id": "e!", "uri": "u/e!", "batch": "b", "stage": "features", "spec": "features-1", "shard": 2,
+        "reason": "bad", "message": "<b>", "attempts": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("killed_at", range(4))
+def test_a_killed_run_resumes_at_what_is_missing_and_ends_with_the_same_bytes(
+    batch: Batch, tmp_path: Path, killed_at: int
+) -> None:
+    calls: list[int] = []
+    with pytest.raises(KilledError):
+        batch.run(SHARDS, calls=calls, killed_at=killed_at)
+    assert load_manifest(batch.store, "features", "features-1", "b") is None
+    batch.run(SHARDS, calls=calls)
+    assert sorted(calls) == [0, 1, 2, 3]  # no shard twice
+    straight = Batch(Store(str(tmp_path / "straight")))
+    straight.run(SHARDS)
+    assert {p: d for p, d in batch.objects().items() if not p.startswith("straight")} == straight.objects()
+
+
+@pytest.mark.parametrize("victim", ["save_manifest", "_sweep", "_write_dead_letters"])
+def test_a_run_killed_around_the_commit_ends_with_the_same_bytes(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    changed = {**SHARDS, 0: ("a", "b", "z!")}
+    batch.run(SHARDS)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"pipeline.runtime.shards.{victim}", killed)
+        with pytest.raises(KilledError):
+            batch.run(changed)
+    calls: list[int] = []
+    manifest = batch.run(changed, calls=calls)
+    assert calls == []
+    straight = Batch(Store(str(tmp_path / "straight")))
+    straight.run(SHARDS)
+    assert straight.run(changed) == manifest
+    assert {p: d for p, d in batch.objects().items() if not p.startswith("straight")} == straight.objects()
+
+
+def test_a_finished_batch_computes_and_writes_nothing(batch: Batch) -> None:
+    first = batch.run(SHARDS)
+    before, writes, calls = batch.objects(), batch.store.writes, list[int]()
+    assert batch.run(SHARDS, calls=calls) == first
+    assert calls == [] and batch.store.writes == writes and batch.objects() == before
+
+
+def test_a_changed_shard_gets_a_new_name_and_the_old_file_stays_until_the_commit(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch.run(SHARDS)
+    seen: list[bytes | None] = []
+    original = batch.store.write
+
+    def spy(path: str, data: bytes) -> None:
+        if path.endswith("_manifest.json"):
+            seen.append(batch.store.read_or_none(f"{FOLDER}/00001.parquet"))
+        original(path, data)
+
+    monkeypatch.setattr(batch.store, "write", spy)
+    calls: list[int] = []
+    manifest = batch.run({**SHARDS, 1: ("c", "late")}, calls=calls)
+    assert calls == [1]
+    assert seen == [b"c"]
+    (name,) = [o.path for o in manifest.outputs if o.shard == 1]
+    assert name != f"{FOLDER}/00001.parquet" and batch.store.read(name) == b"c,late"
+    assert set(batch.store.list(FOLDER)) == {o.path for o in manifest.outputs} | {f"{FOLDER}/_manifest.json"}
+
+
+def test_a_killed_change_leaves_the_committed_shards_as_they_were(batch: Batch) -> None:
+    first = batch.run(SHARDS)
+    committed = {o.path: batch.store.read(o.path) for o in first.outputs}
+    with pytest.raises(KilledError):
+        batch.run({n: (*v, "late") for n, v in SHARDS.items()}, killed_at=2)
+    assert load_manifest(batch.store, "features", "features-1", "b") == first
+    assert {path: batch.store.read(path) for path in committed} == committed
+    calls: list[int] = []
+    assert batch.run(SHARDS, calls=calls) == first  # the change is taken back: what is committed still counts
+    assert calls == [] and set(batch.store.list(FOLDER)) == {*committed, f"{FOLDER}/_manifest.json"}
+
+
+def test_another_spec_in_a_shared_folder_leaves_the_commit_until_its_own_stands(tmp_path: Path) -> None:
+    old = Batch(Store(str(tmp_path)), stage="ingest", spec="ingest-1")
+    new = Batch(Store(str(tmp_path)), stage="ingest", spec="ingest-2")
+    first = old.run(SHARDS)
+    with pytest.raises(KilledError):
+        new.run({0: ("b",), 1: ("x",)}, killed_at=1)
+    assert load_manifest(old.store, "ingest", "ingest-1", "b") == first
+    assert all(old.store.read(o.path) == b"a,b" for o in first.outputs if o.shard == 0)
+    second = new.run({0: ("b",), 1: ("x", "y!")})
+    assert set(new.store.list("catalog")) == {o.path for o in second.outputs} | {"catalog/batch=b/_manifest.json"}
+    assert [(row["spec"], row["video_id"]) for row in new.letters()] == [("ingest-2", "y!")]
+
+
+def test_a_lost_or_damaged_output_is_made_again(batch: Batch) -> None:
+    batch.run(SHARDS)
+    before = batch.objects()
+    batch.store.delete([f"{FOLDER}/00001.parquet"])
+    batch.store.write(f"{FOLDER}/00003.parquet", b"half a file")
+    calls: list[int] = []
+    batch.run(SHARDS, calls=calls)
+    assert sorted(calls) == [1, 3] and batch.objects() == before
+
+
+def test_a_new_shard_costs_only_its_own_work(batch: Batch) -> None:
+    batch.run(SHARDS)
+    before, calls = batch.objects(), list[int]()
+    batch.run({**SHARDS, 4: ("g",)}, calls=calls)
+    after = batch.objects()
+    assert calls == [4]
+    assert {p for p in after if after[p] != before.get(p)} == {
+        f"{FOLDER}/00004.parquet", f"{FOLDER}/_manifest.json"
+    }  # fmt: skip
+
+
+def test_a_source_that_moved_without_changing_a_shard_costs_no_shard(batch: Batch) -> None:
+    batch.run(SHARDS)
+    calls: list[int] = []
+    manifest = batch.run(SHARDS, calls=calls, source="2")
+    assert calls == [] and manifest.sources[0].digest == "2"
+    assert load_manifest(batch.store, "features", "features-1", "b") == manifest
+
+
+def test_dead_letters_go_when_the_video_is_cured_and_are_never_doubled(batch: Batch) -> None:
+    batch.run(SHARDS)
+    batch.run({**SHARDS, 0: ("a", "b", "z!")})
+    assert sorted(str(row["video_id"]) for row in batch.letters()) == ["e!", "z!"]
+    batch.run({0: ("a", "b"), 1: ("c",), 2: ("d", "e"), 3: ("f",)})
+    assert batch.letters() == [] and batch.store.list("dead_letters") == {}
+
+
+def test_a_run_that_loses_a_video_commits_nothing(batch: Batch) -> None:
+    first = batch.run(SHARDS)
+    before = {path: data for path, data in batch.objects().items() if "_receipts" not in path}
+    with pytest.raises(BalanceError):
+        batch.run({**SHARDS, 3: ("f", "g!")}, expected=99)
+    after = batch.objects()
+    assert load_manifest(batch.store, "features", "features-1", "b") == first
+    assert {path: after[path] for path in before} == before  # dead letters included
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_commit(batch: Batch, tmp_path: Path) -> None:
+    leftover = tmp_path / FOLDER / ".part-1234"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"half")
+    batch.run(SHARDS)
+    assert not leftover.exists()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.dictionaries(st.integers(0, 3), st.lists(st.sampled_from("abc!"), max_size=2).map(tuple), max_size=4),
+            st.none() | st.integers(0, 3),
+        ),
+        max_size=4,
+    )
+)  # fmt: skip
+def test_whatever_happened_before_a_run_ends_with_what_its_inputs_say(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[dict[int, tuple[str, ...]], int | None]]
+) -> None:
+    batch = Batch(Store(str(tmp_path_factory.mktemp("history"))))
+    for shards, killed_at in [*steps, (SHARDS, None)]:
+        try:
+            manifest = batch.run(shards, killed_at=killed_at)
+        except KilledError:
+            continue
+        assert {o.shard: batch.store.read(o.path) for o in manifest.outputs} == {
+            n: ",".join(v for v in names if "!" not in v).encode() for n, names in shards.items()
+        }
+        assert set(batch.store.list(FOLDER)) == {o.path for o in manifest.outputs} | {f"{FOLDER}/_manifest.json"}
+        rejected = sorted(name for names in shards.values() for name in names if "!" in name)
+        assert sorted(str(row["video_id"]) for row in batch.letters()) == rejected
+
+
+def test_a_plan_is_written_only_when_it_changes(batch: Batch) -> None:
+    assert load_plan(batch.store, FOLDER) == ()
+    save_plan(batch.store, FOLDER, [("a",), ()])
+    save_plan(batch.store, FOLDER, [("a",), ()])
+    assert load_plan(batch.store, FOLDER) == (("a",), ()) and batch.store.writes == 1
+    batch.run(SHARDS)
+    assert load_plan(batch.store, FOLDER) == (("a",), ())  # the sweep leaves the plan
