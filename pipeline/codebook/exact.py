@@ -30,9 +30,9 @@ def check_values(vectors: NDArray[np.float32]) -> float:
     """Largest magnitude of the vectors; InputError when one is NaN, infinite or beyond `LARGEST_VALUE`."""
     largest = max(float(vectors.max()), -float(vectors.min())) if vectors.size else 0.0
     if not largest <= LARGEST_VALUE:
+        found = f"{largest}" if math.isfinite(largest) else "NaN or infinity"
         raise InputError(
-            f"the features hold {'NaN or infinity' if not math.isfinite(largest) else largest}, which no codebook takes;"
-            " reject those clips in the features stage"
+            f"the features hold {found}, which no codebook takes; reject those clips in the features stage"
         )
     return largest
 

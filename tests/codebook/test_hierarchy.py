@@ -209,7 +209,7 @@ def test_bad_training_input_is_refused() -> None:
     with pytest.raises(InputError, match="no vectors"):
         fit(np.zeros((0, 8), np.float32), CONFIG)
     with pytest.raises(InputError, match="float32"):
-        fit(np.zeros((4, 8), np.float64), CONFIG)  # type: ignore[arg-type]
+        fit(np.zeros((4, 8), np.float64), CONFIG)
     with pytest.raises(InputError, match="dimensions"):
         fit([np.zeros((4, 8), np.float32), np.zeros((4, 9), np.float32)], CONFIG)
     with pytest.raises(InputError, match="dimensions"):
