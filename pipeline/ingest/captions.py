@@ -53,7 +53,10 @@ def parse_captions(data: bytes, suffix: str) -> list[Cue]:
         raise ValueError(f"{len(data):,} bytes of captions; at most {MAX_CAPTION_BYTES:,} are read")
     text = decode_text(data).replace("\x00", "")
     if suffix == ".json":
-        return clean_cues(_json_cues(json.loads(text)))
+        try:
+            return clean_cues(_json_cues(json.loads(text)))
+        except (RecursionError, OverflowError) as error:
+            raise ValueError(f"no captions in JSON: {error}") from error
     try:
         subtitles = pysubs2.SSAFile.from_string(text, format_=suffix.removeprefix("."))
     except (pysubs2.exceptions.Pysubs2Error, OverflowError) as error:

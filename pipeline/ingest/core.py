@@ -106,4 +106,5 @@ def _rank(name: str) -> int:
 
 
 def _other_language(name: str, language: str) -> bool:
-    return bool(language) and f".{language}" not in name
+    """False for `talk.en.vtt` and `talk.en-GB.vtt` when `en` is preferred."""
+    return bool(language) and name.split(".")[-2].lower().split("-")[0] != language.lower()

@@ -32,7 +32,8 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
     if not _BATCH.fullmatch(inputs.batch):
         raise InputError(f"batch {inputs.batch!r} is no key; use letters, digits, '.', '_' and '-', such as 2026-01-01")
     source = config.source.replace("{root}", inputs.store.root).replace("{batch}", inputs.batch)
-    files = {file.uri: file for file in find_videos(_listing(source, inputs.batch), config.extensions)}
+    found = find_videos(_listing(source, inputs.batch), config.extensions, language=config.language)
+    files = {file.uri: file for file in found}
     if not files:
         raise InputError(
             f"batch {inputs.batch!r} has no videos below {source}; looked for {', '.join(config.extensions)}"

@@ -1,0 +1,238 @@
+"""Ingest over real small videos: catalogue, dead letters, what is read again and what is not."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.ingest.config import IngestConfig
+from pipeline.ingest.run import run
+from pipeline.runtime.executor import LocalExecutor
+from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.manifest import Manifest
+from pipeline.runtime.parquet import read_table
+from pipeline.runtime.shards import load_plan
+from pipeline.runtime.storage import Store, fetch, file_sha256
+from tests.features.videos import numbered_frame, write_video
+
+BATCH = "2026-01-01"
+CAPTIONS = "WEBVTT\n\n00:00.000 --> 00:01.000\nCut the onion.\n"
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three real videos of two seconds, of different bytes."""
+    folder = tmp_path_factory.mktemp("clips")
+    return [
+        write_video(folder / f"{n}.mp4", [numbered_frame(n + k) for k in range(20)], fps=10, audio=n == 0)
+        for n in range(3)
+    ]
+
+
+@dataclass
+class Batch:
+    """A source folder, a root, and the videos that were read."""
+
+    folder: Path
+    store: Store
+    config: IngestConfig
+    fetched: list[str] = field(default_factory=list)
+
+    def put(self, source: Path | bytes, name: str) -> Path:
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source if isinstance(source, bytes) else source.read_bytes())
+        return target
+
+    def run(self, **changes: Any) -> Manifest:
+        self.fetched.clear()
+        config = IngestConfig(**{"source": self.config.source, "files_per_part": 2, **changes})
+        return run(config, Inputs(store=self.store, batch=BATCH), LocalExecutor())
+
+    def rows(self, manifest: Manifest) -> dict[str, dict[str, Any]]:
+        table = pa.concat_tables(read_table(self.store, output.path) for output in manifest.outputs)
+        return {row["uri"].rsplit("/", 1)[-1]: row for row in table.to_pylist()}
+
+    def letters(self) -> dict[str, str]:
+        tables = [read_table(self.store, path) for path in self.store.list("dead_letters")]
+        return {row["uri"].rsplit("/", 1)[-1]: row["reason"] for table in tables for row in table.to_pylist()}
+
+
+@pytest.fixture
+def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
+    folder = tmp_path / "source" / BATCH
+    config = IngestConfig(source=f"file://{tmp_path}/source/{{batch}}", files_per_part=2)
+    made = Batch(folder, Store(str(tmp_path / "root")), config)
+
+    def counted(url: str, target: Path) -> str:
+        made.fetched.append(url.rsplit("/", 1)[-1])
+        return fetch(url, target)
+
+    monkeypatch.setattr("pipeline.ingest.worker.fetch", counted)
+    return made
+
+
+def test_rows_say_what_the_file_is(batch: Batch, clips: list[Path]) -> None:
+    path = batch.put(clips[0], "sub/talk one.mp4")
+    batch.put(CAPTIONS.encode(), "sub/talk one.en.vtt")
+    manifest = batch.run()
+    row = batch.rows(manifest)["talk one.mp4"]
+    assert row["video_id"] == file_sha256(path) and row["uri"] == f"file://{path}"
+    assert (row["width"], row["height"], row["codec"], row["has_audio"]) == (64, 48, "h264", True)
+    assert row["fps"] == pytest.approx(10) and row["duration_seconds"] == pytest.approx(2, abs=0.1)
+    assert row["title"] == "talk one" and row["size_bytes"] == path.stat().st_size
+    assert (row["caption_source"], row["caption_language"], row["caption_note"]) == ("vtt", "en", "")
+    assert row["cues"] == [{"start_seconds": 0.0, "end_seconds": 1.0, "text": "Cut the onion."}]
+    assert manifest.counts == {"videos": 1, "rejects": 0}
+
+
+def test_every_file_is_a_row_or_one_dead_letter(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[1], "b.mp4")
+    batch.put(b"", "empty.mp4")
+    batch.put(b"a shopping list, no video. " * 50, "text.mp4")
+    batch.put(clips[2].read_bytes()[:2_000], "cut.mp4")
+    (batch.folder / "gone.mp4").symlink_to(batch.folder / "nowhere")
+    manifest = batch.run()
+    assert list(batch.rows(manifest)) == ["b.mp4"]
+    assert batch.letters() == {
+        "empty.mp4": "empty", "text.mp4": "undecodable", "cut.mp4": "undecodable", "gone.mp4": "vanished"
+    }  # fmt: skip
+    assert manifest.counts == {"videos": 1, "rejects": 4}
+
+
+def test_broken_captions_cost_a_note_and_no_video(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[1], "a.mp4")
+    batch.put(b"[" * 50_000, "a.json")
+    row = batch.rows(batch.run())["a.mp4"]
+    assert row["caption_source"] == "none" and row["cues"] == [] and "a.json" in row["caption_note"]
+
+
+def test_the_preferred_language_wins(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[1], "a.mp4")
+    batch.put(CAPTIONS.replace("Cut the onion", "Zwiebel schneiden").encode(), "a.de.vtt")
+    batch.put(CAPTIONS.encode(), "a.en.vtt")
+    assert batch.rows(batch.run())["a.mp4"]["caption_language"] == "de"
+    assert batch.rows(batch.run(language="en"))["a.mp4"]["caption_language"] == "en"
+
+
+def test_a_second_run_reads_and_writes_nothing(batch: Batch, clips: list[Path]) -> None:
+    for number, clip in enumerate(clips):
+        batch.put(clip, f"{number}.mp4")
+    first = batch.run()
+    assert batch.fetched == ["0.mp4", "1.mp4", "2.mp4"]
+    writes = batch.store.writes
+    assert batch.run().digest == first.digest
+    assert batch.fetched == [] and batch.store.writes == writes
+
+
+def test_a_late_video_is_the_only_one_read(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[0], "b.mp4")
+    batch.put(clips[1], "c.mp4")
+    first = batch.run()
+    batch.put(clips[2], "a.mp4")
+    second = batch.run()
+    assert batch.fetched == ["a.mp4"]
+    assert second.outputs[0] == first.outputs[0] and len(second.outputs) == 2
+    assert sorted(batch.rows(second)) == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def test_changed_bytes_are_read_again_and_their_neighbours_are_not(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[0], "a.mp4")
+    batch.put(clips[1], "b.mp4")
+    before = batch.rows(batch.run())
+    batch.put(clips[2], "a.mp4")
+    after = batch.rows(batch.run())
+    assert batch.fetched == ["a.mp4"]
+    assert after["a.mp4"]["video_id"] == file_sha256(clips[2]) != before["a.mp4"]["video_id"]
+    assert after["b.mp4"] == before["b.mp4"]
+
+
+def test_a_caption_that_comes_later_is_found(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[0], "a.mp4")
+    batch.run()
+    batch.put(CAPTIONS.encode(), "a.vtt")
+    assert batch.rows(batch.run())["a.mp4"]["caption_source"] == "vtt"
+
+
+def test_a_video_that_left_the_source_keeps_its_row(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[0], "a.mp4")
+    batch.put(clips[1], "b.mp4")
+    first = batch.run()
+    before = batch.rows(first)
+    (batch.folder / "a.mp4").unlink()
+    assert batch.run().digest == first.digest and batch.fetched == []
+    batch.put(clips[2], "b.mp4")
+    rows = batch.rows(batch.run())
+    assert batch.fetched == ["b.mp4"] and rows["a.mp4"] == before["a.mp4"]
+
+
+def test_a_cured_video_loses_its_dead_letter(batch: Batch, clips: list[Path]) -> None:
+    batch.put(b"no video", "a.mp4")
+    batch.put(clips[1], "b.mp4")
+    batch.run()
+    assert batch.letters() == {"a.mp4": "undecodable"}
+    batch.put(clips[0], "a.mp4")
+    assert sorted(batch.rows(batch.run())) == ["a.mp4", "b.mp4"]
+    assert batch.letters() == {} and batch.fetched == ["a.mp4"]
+
+
+def test_another_configuration_replaces_the_catalog_and_its_dead_letters(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[0], "a.mp4")
+    batch.put(b"no video", "b.mov")
+    batch.run()
+    manifest = batch.run(extensions=(".mp4",))
+    assert list(batch.rows(manifest)) == ["a.mp4"] and batch.letters() == {}
+    listed = {path for path in batch.store.list("catalog") if path.endswith(".parquet")}
+    assert listed == {output.path for output in manifest.outputs}
+
+
+def test_a_name_is_taken_literally(batch: Batch, clips: list[Path]) -> None:
+    names = ["a::b.mp4", "[x]*?.mp4", "50% #1.mp4", "ü–<b>.mp4"]
+    for name in names:
+        batch.put(clips[0], name)
+    assert sorted(batch.rows(batch.run())) == sorted(names)
+
+
+def test_an_unknown_batch_names_those_that_are_there(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[0], "a.mp4")
+    shutil.move(batch.folder, batch.folder.parent / "2026-02-02")
+    with pytest.raises(InputError, match=r"does not exist.*2026-02-02"):
+        batch.run()
+    assert batch.store.writes == 0
+
+
+def test_a_prefix_without_videos_is_an_input_error(batch: Batch) -> None:
+    batch.put(b"x", "readme.txt")
+    with pytest.raises(InputError, match=r"no videos below .*\.mp4"):
+        batch.run()
+    (batch.folder / "readme.txt").unlink()
+    with pytest.raises(InputError, match="nothing lies below"):
+        batch.run()
+
+
+@pytest.mark.parametrize("key", ["", "..", "a/b", "../x", ".hidden", "a b", "x" * 101, "a\n", "ü", "{root}"])
+def test_a_bad_batch_key_is_an_input_error(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InputError, match="no key"):
+        run(IngestConfig(), Inputs(store=Store(str(tmp_path)), batch=key), LocalExecutor())
+
+
+def test_a_batch_stays_with_its_source(batch: Batch, clips: list[Path], tmp_path: Path) -> None:
+    batch.put(clips[0], "a.mp4")
+    batch.run()
+    shutil.copytree(batch.folder, tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="was ingested from"):
+        batch.run(source=f"file://{tmp_path}/elsewhere")
+
+
+def test_membership_is_kept_beside_the_catalog(batch: Batch, clips: list[Path]) -> None:
+    for number, clip in enumerate(clips):
+        batch.put(clip, f"{number}.mp4")
+    batch.run()
+    names = [[uri.rsplit("/", 1)[-1] for uri in part] for part in load_plan(batch.store, f"catalog/batch={BATCH}")]
+    assert names == [["0.mp4", "1.mp4"], ["2.mp4"]]
