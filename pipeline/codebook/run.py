@@ -30,6 +30,7 @@ from pipeline.stages import get_stage
 __all__ = ["run"]
 
 _STAGE = get_stage("codebook")
+_DISAGREEMENT_CLIPS = 10_000
 _LOG = logging.getLogger("videobert")
 
 
@@ -48,6 +49,7 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
     _LOG.info("codebook: fitting %d ** %d leaves on %s clips", config.branching, config.depth, f"{len(vectors_ND):,}")
     codebook = fit(vectors_ND, config, feature_spec=specs[0])
     figures = dataclasses.asdict(codebook_health(codebook))
+    figures["greedy_not_nearest"] = codebook.disagreement(vectors_ND[:_DISAGREEMENT_CLIPS])
     tokenizer = (
         find_tokenizer(config.tokenizer)
         if config.tokenizer

@@ -101,19 +101,13 @@ class Store:
         try:
             if self._local:
                 os.makedirs(self._base, exist_ok=True)
-            elif not self._fs.exists(self._base.split("/")[0]):
-                raise InputError(
-                    f"the bucket of root {self.root!r} does not exist or may not be listed; create it first"
-                )
             probe = f"_write-check-{uuid.uuid4().hex}"
             self.write(probe, b"")
             self.delete([probe])
-        except InputError:
-            raise
         except Exception as error:  # any client's network or permission error means the same here: the root is unusable
             raise InputError(
                 f"root {self.root!r} cannot be written: {type(error).__name__}: {error}; "
-                "check that it exists, its permissions, the credentials and AWS_ENDPOINT_URL"
+                "check that the folder or bucket exists, its permissions, the credentials and AWS_ENDPOINT_URL"
             ) from error
 
     def read(self, path: str) -> bytes:

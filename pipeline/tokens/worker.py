@@ -28,7 +28,8 @@ class TokensWorker:
     def __init__(self, config: TokensConfig, store: Store, codebook: Manifest) -> None:
         self._config = config
         self._store = store
-        self._codebook = load_codebook(store, codebook)
+        centroids = load_codebook(store, codebook)
+        self._encode = centroids.encode_flat if codebook.config["assignment"] == "flat" else centroids.encode
         self._tokenizer = load_tokenizer(store, codebook)
 
     def __call__(self, task: ShardTask) -> Output:
@@ -58,5 +59,5 @@ class TokensWorker:
             tokenize=lambda text: list(self._tokenizer.encode(text, add_special_tokens=False).ids),
             config=self._config,
         )
-        visual_N = self._codebook.encode(vectors_of(clips))
+        visual_N = self._encode(vectors_of(clips))
         return TokenizedVideo(video_id=row["video_id"], visual=visual_N, segments=segments)

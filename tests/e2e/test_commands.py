@@ -1,0 +1,75 @@
+"""The commands of the README on a finished run."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.main import COMMANDS
+from tests.e2e.conftest import BATCHES, Run
+from tests.e2e.test_bad_input import videobert
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+
+
+def told(*arguments: str) -> str:
+    done = videobert(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_overview_names_every_command_and_each_explains_itself() -> None:
+    overview = told("--help")
+    for name in COMMANDS:
+        assert f"  {name} " in overview
+    assert told() == overview
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_help_teaches(name: str) -> None:
+    text = told(name, "--help")
+    assert f"usage: videobert {name}" in text
+    assert len(text.splitlines()) >= 8
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    for line in re.findall(r"^videobert (.*)$", README, flags=re.MULTILINE):
+        assert line.split()[0] in COMMANDS, line
+
+
+def test_search_by_text_and_by_row(run: Run) -> None:
+    hits = [json.loads(line) for line in told("search", "stir the egg", "--root", str(run.root), "--json").splitlines()]
+    assert len(hits) == 5
+    assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
+    like = told("search", "--like", hits[0]["row_id"], "--root", str(run.root), "--top", "3", "--batch", BATCHES[1])
+    assert len(like.splitlines()) == 3
+    assert hits[0]["row_id"] not in like
+
+
+def test_lineage_ends_at_the_source(run: Run) -> None:
+    hit = json.loads(told("search", "chop", "--root", str(run.root), "--json", "--top", "1"))
+    lines = told("lineage", hit["row_id"], "--root", str(run.root)).splitlines()
+    names = [line.split()[0] for line in lines]
+    assert names == [
+        "row", "embeddings", "pretrain", "codebook", "tokens", "features", "shard", "catalog", "video", "source",
+    ]  # fmt: skip
+    assert Path(lines[-1].split(maxsplit=1)[1].removeprefix("file://")).exists()
+
+
+def test_sql_status_and_dead_letters(run: Run) -> None:
+    assert "segment" in told("sql", "select level, count(*) from embeddings group by level", "--root", str(run.root))
+    assert "broken" in told("sql", "select uri, reason from dead_letters", "--root", str(run.root))
+    status = told("status", "--root", str(run.root))
+    assert all(result.spec in status for result in run.results)
+    assert f"current   {run.spec('pretrain')}" in status
+    letters = told("dead-letters", "--root", str(run.root))
+    assert "ingest" in letters and "broken" in letters
+
+
+def test_dry_run_writes_nothing(run: Run, tmp_path: Path) -> None:
+    text = told("run", "--root", str(tmp_path / "fresh"), "--batch", "2026-01-01", "--dry-run")
+    assert "would run" in text
+    assert not (tmp_path / "fresh").exists()
