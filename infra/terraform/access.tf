@@ -1,17 +1,12 @@
-# Attach `pipeline` to the identity of the Ray pods and of Airflow's scheduler and triggerer, `logs` to Airflow alone.
+# Attach `pipeline` to the identities of the Ray pods and of Airflow's pods, and `logs` to Airflow's as well.
 
 data "aws_iam_policy_document" "pipeline" {
+  # No condition on the prefix: S3 answers 404 for an object that is not there only to those who may list the bucket,
+  # and 403 to all others. The pipeline asks for objects that are not there yet all the time.
   statement {
     sid       = "List"
     actions   = ["s3:ListBucket"]
     resources = [aws_s3_bucket.data.arn]
-
-    # The empty prefix, exactly: `check_root` asks whether the bucket is there. Its listing shows names, no bytes.
-    condition {
-      test     = "StringLike"
-      variable = "s3:prefix"
-      values   = ["", var.root_prefix, "${var.root_prefix}/*", var.source_prefix, "${var.source_prefix}/*"]
-    }
   }
 
   statement {
@@ -29,18 +24,6 @@ data "aws_iam_policy_document" "pipeline" {
 }
 
 data "aws_iam_policy_document" "logs" {
-  statement {
-    sid       = "ListLogs"
-    actions   = ["s3:ListBucket"]
-    resources = [aws_s3_bucket.data.arn]
-
-    condition {
-      test     = "StringLike"
-      variable = "s3:prefix"
-      values   = ["${var.log_prefix}/*"]
-    }
-  }
-
   statement {
     sid       = "ReadAndWriteLogs"
     actions   = ["s3:GetObject", "s3:PutObject"]
