@@ -56,7 +56,7 @@ def demo() -> Recipe:
     """The procedural kitchen and a few real clips, small enough for two CPU cores."""
     return Recipe(
         shard=ShardConfig(shard_bytes=4 * 1024 * 1024),
-        codebook=CodebookConfig(branching=8, depth=2, vocabulary_size=1_000, heldout_fraction=0.25),
+        codebook=CodebookConfig(branching=12, depth=2, vocabulary_size=1_000, heldout_fraction=0.25),
         pretrain=PretrainConfig(
             architecture=Architecture(layers=2, hidden=128, heads=4, intermediate=512, max_length=128),
             mixture=Mixture(), weights=LossWeights(retrieval=1.0), learning_rate=1e-3, warmup_steps=50, batch_size=64,

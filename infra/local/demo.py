@@ -103,7 +103,7 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
         "POST", "/dags/videobert_train/dagRuns", {"logical_date": None, "conf": {"batches": ",".join(_BATCHES)}}
     )
     watch.until_done("videobert_train", runs=1)
-    print_summary(store, watch.task_seconds())
+    print_summary(store, watch.task_seconds(), watch.results())
     for text in _SEARCHES:
         print(f"\n$ videobert search {text!r} --root {root} --top 5", flush=True)
         _cli("search", text, "--root", root, "--top", "5")

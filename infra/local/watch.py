@@ -45,6 +45,11 @@ class Watch:
         """Seconds a stage, from its start to its end in Airflow, added up over batches."""
         return dict(self._seconds)
 
+    def results(self) -> list[str]:
+        """Submission ids of the Ray jobs of this session that succeeded."""
+        jobs = json.loads(self._ray.get("/api/jobs/"))
+        return [job["submission_id"] for job in jobs if job["status"] == "SUCCEEDED" and job["submission_id"]]
+
     def _report(self, dag: str, run: dict[str, Any]) -> None:
         path = f"/dags/{dag}/dagRuns/{run['dag_run_id']}/taskInstances"
         for task in self._airflow.call("GET", path)["task_instances"]:

@@ -41,7 +41,8 @@ def videos(tmp_path: Path) -> Path:
 
 def test_missing_prefix(tmp_path: Path) -> None:
     done = videobert(
-        "stage", "ingest", "--root", str(tmp_path / "r"), "--batch", "2026-01-01", "--ingest.source", f"{tmp_path}/none/{{batch}}"
+        "stage", "ingest", "--root", str(tmp_path / "r"), "--batch", "2026-01-01",
+        "--ingest.source", f"{tmp_path}/none/{{batch}}",
     )  # fmt: skip
     refused(done, "2026-01-01", "nothing lies below", "empty or missing")
     assert objects(tmp_path / "r") == {}
@@ -49,7 +50,8 @@ def test_missing_prefix(tmp_path: Path) -> None:
 
 def test_unknown_batch_names_those_that_are_there(tmp_path: Path, videos: Path) -> None:
     done = videobert(
-        "stage", "ingest", "--root", str(tmp_path / "r"), "--batch", "2026-02-30", "--ingest.source", f"{videos}/{{batch}}"
+        "stage", "ingest", "--root", str(tmp_path / "r"), "--batch", "2026-02-30",
+        "--ingest.source", f"{videos}/{{batch}}",
     )  # fmt: skip
     refused(done, "2026-02-30", "batches there: 2026-01-01")
     assert objects(tmp_path / "r") == {}
