@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param
 from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, last_batch, stage_job
@@ -35,5 +36,5 @@ Batches that are complete are found so in seconds. Videos that cannot be used en
         stage_job(stage, batch=BATCH, deadline=_DEADLINES[stage], outlets=[FEATURES] if stage == "features" else [])
         for stage in INGEST_STAGES
     ]
-    for before, after in zip(tasks, tasks[1:], strict=False):
+    for before, after in pairwise(tasks):
         before >> after

@@ -107,7 +107,7 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     for text in _SEARCHES:
         print(f"\n$ videobert search {text!r} --root {root} --top 5", flush=True)
         _cli("search", text, "--root", root, "--top", "5")
-    query = "select level, count(*) as n, round(avg(end_seconds - start_seconds), 1) as seconds from embeddings group by level"
+    query = "select batch, level, count(*) as n from embeddings group by all order by all"
     print(f"\n$ videobert sql {query!r} --root {root}", flush=True)
     _cli("sql", query, "--root", root)
     _say(f"done in {time.monotonic() - started:.0f} s")

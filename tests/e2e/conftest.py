@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +91,8 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def copied(run: Run, tmp_path: Path) -> Iterator[Run]:
+def copied(run: Run, tmp_path: Path) -> Run:
     """The same run in a folder that a test may change."""
     root = tmp_path / "root"
     shutil.copytree(run.root, root)
-    yield dataclasses.replace(run, root=root)
+    return dataclasses.replace(run, root=root)
