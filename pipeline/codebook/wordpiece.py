@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,13 +26,28 @@ def train_tokenizer(sentences: Iterable[str], *, vocabulary_size: int) -> dict[s
     """Files of an uncased WordPiece tokenizer that `transformers.AutoTokenizer` loads: name -> content."""
     tokenizer = BertWordPieceTokenizer(lowercase=True)
     corpus = [*sentences, *(prompt for prompt in _PROMPTS for _ in range(3))]
+    alphabet, inner = _letters(tokenizer, corpus, limit=min(1_000, vocabulary_size // 3))
+    # The trainer breaks ties between merges by the numbers of the pieces, and numbers the inner letters in the order
+    # of a hash table. Named as special tokens they get fixed numbers, so equal captions give equal files.
     tokenizer.train_from_iterator(
-        corpus, vocab_size=vocabulary_size, min_frequency=2, special_tokens=SPECIAL_TOKENS, show_progress=False
-    )
-    # The trainer numbers its words in the order of a hash table; sorting makes equal captions give equal files.
+        corpus, vocab_size=vocabulary_size, min_frequency=2, special_tokens=[*SPECIAL_TOKENS, *inner],
+        initial_alphabet=alphabet, limit_alphabet=len(alphabet), show_progress=False,
+    )  # fmt: skip
     words = [*SPECIAL_TOKENS, *sorted(set(tokenizer.get_vocab()) - set(SPECIAL_TOKENS))]
     vocabulary = {word: number for number, word in enumerate(words)}
     return _files(BertWordPieceTokenizer(vocab=vocabulary, lowercase=True).to_str(), vocabulary)
+
+
+def _letters(tokenizer: BertWordPieceTokenizer, corpus: Iterable[str], *, limit: int) -> tuple[list[str], list[str]]:
+    """The most frequent letters, and those of them that stand inside a word, as pieces such as `##a`; both sorted."""
+    counts: Counter[str] = Counter()
+    inner: set[str] = set()
+    for text in corpus:
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalize(text)):
+            counts.update(word)
+            inner.update(word[1:])
+    alphabet = sorted(sorted(counts), key=counts.__getitem__, reverse=True)[:limit]
+    return sorted(alphabet), [f"##{letter}" for letter in sorted(inner & set(alphabet))]
 
 
 def find_tokenizer(location: str) -> dict[str, str]:

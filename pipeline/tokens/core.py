@@ -15,7 +15,7 @@ from pipeline.tokens.records import Segment, TokenizedVideo
 
 __all__ = ["Sentence", "from_json", "make_segments", "split_sentences", "to_json"]
 
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+")
+_SENTENCE_END = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][\"')\]])|(?<=[.!?…][\"')\]]{2}))\s+")
 _ENDS = re.compile(r"[.!?…][\"')\]]*$")
 
 
@@ -31,11 +31,11 @@ class Sentence:
 def split_sentences(cues: Sequence[Mapping[str, Any]], config: TokensConfig) -> list[Sentence]:
     """Sentences of cues {start_seconds, end_seconds, text} in time order.
 
-    A cue that holds several sentences is cut at their ends, its time shared by characters. Cues are joined until
-    punctuation, a pause or the word limit ends the sentence; captions without any punctuation are joined only until
+    A cue that holds several sentences is cut at their ends and at the word limit, its time shared by characters. Cues
+    are joined until punctuation, a pause or the word limit ends the sentence; captions without any punctuation are joined only until
     `min_sentence_seconds`, since nothing says where their sentences end.
     """
-    pieces = [piece for cue in cues for piece in _cut(cue)]
+    pieces = [piece for cue in cues for piece in _cut(cue, max_words=config.max_sentence_words)]
     punctuated = any(_ENDS.search(piece.text) for piece in pieces)
     sentences: list[Sentence] = []
     open_piece: Sentence | None = None
@@ -113,8 +113,11 @@ def from_json(value: Mapping[str, Any]) -> TokenizedVideo:
     )
 
 
-def _cut(cue: Mapping[str, Any]) -> list[Sentence]:
-    texts = [text for text in _SENTENCE_END.split(cue["text"].strip()) if text]
+def _cut(cue: Mapping[str, Any], *, max_words: int) -> list[Sentence]:
+    texts = []
+    for sentence in _SENTENCE_END.split(cue["text"].strip()):
+        words = sentence.split()
+        texts += [" ".join(words[start : start + max_words]) for start in range(0, len(words), max_words)]
     total = sum(len(text) for text in texts)
     start, pieces = float(cue["start_seconds"]), []
     duration = float(cue["end_seconds"]) - start

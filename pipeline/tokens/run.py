@@ -40,6 +40,11 @@ def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
     for output in features.outputs:
         table = read_table(inputs.store, output.path, columns=["video_id"])
         ids = [str(video_id) for video_id in table["video_id"].unique().to_pylist()]
+        if strange := [video_id for video_id in ids if video_id not in rows]:
+            raise InputError(
+                f"the catalog of batch {inputs.batch!r} knows {len(strange)} videos of its features no longer, such as "
+                f"{strange[0]}; run the stages shard and features of this batch again"
+            )
         videos = [rows[video_id] for video_id in ids]
         known = digest([spec, output.sha256, videos])
         tasks.append(

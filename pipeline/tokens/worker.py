@@ -39,8 +39,6 @@ class TokensWorker:
         counts = {"videos": 0, "clips": table.num_rows, "segments": 0, "words": 0}
         for row in task.payload["videos"]:
             clips = table.filter(pc.equal(table["video_id"], row["video_id"]))
-            if not clips.num_rows:
-                continue  # rejected by the feature stage, where its dead letter is
             video = self._tokens(row, clips)
             starts, ends = clips["start_seconds"].to_pylist(), clips["end_seconds"].to_pylist()
             sample = to_json(video, uri=row["uri"], title=row["title"], clip_starts=starts, clip_ends=ends)

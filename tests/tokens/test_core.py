@@ -1,0 +1,170 @@
+"""Sentences and segments: every word once, every clip covered, nothing outside the video."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.tokens.config import TokensConfig
+from pipeline.tokens.core import Sentence, from_json, make_segments, split_sentences, to_json
+from pipeline.tokens.records import Segment, TokenizedVideo
+
+CONFIG = TokensConfig()
+WORDS = st.lists(st.sampled_from(["cut", "the", "onion", "Dr", "2.5", "now", "a"]), min_size=1, max_size=12)
+
+
+def _cue(start: float, end: float, text: str) -> dict[str, Any]:
+    return {"start_seconds": start, "end_seconds": end, "text": text}
+
+
+@st.composite
+def _cues(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Cues in time order that may overlap, with or without punctuation."""
+    cues, start = [], 0.0
+    for _ in range(draw(st.integers(0, 6))):
+        start += draw(st.floats(0, 4))
+        text = " ".join(word + draw(st.sampled_from(["", "", ".", "!", '?"'])) for word in draw(WORDS))
+        cues.append(_cue(start, start + draw(st.floats(0.1, 6)), text))
+    return cues
+
+
+@st.composite
+def _video(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.float64], list[Sentence]]:
+    """Clips of 1.5 s, of which damage took some, and sentences anywhere in or beyond the video."""
+    kept = sorted(draw(st.sets(st.integers(0, 40), min_size=1, max_size=25)))
+    starts = np.array(kept, np.float64) * 1.5
+    spans = draw(
+        st.lists(st.tuples(st.floats(0, 70), st.floats(0.01, 20), st.sampled_from(["", "cut it"])), max_size=6)
+    )
+    sentences = [Sentence(start_seconds=s, end_seconds=s + d, text=text) for s, d, text in sorted(spans)]
+    return starts, starts + 1.5, sentences
+
+
+def _tokenize(text: str) -> list[int]:
+    return [len(word) for word in text.split()]
+
+
+def _texts(cues: list[dict[str, Any]], **changes: Any) -> list[str]:
+    return [sentence.text for sentence in split_sentences(cues, TokensConfig(**changes))]
+
+
+def test_a_cue_is_cut_at_the_ends_of_sentences_and_its_time_shared() -> None:
+    found = split_sentences([_cue(0, 10, "Cut it. Then stir!")], CONFIG)
+    assert [s.text for s in found] == ["Cut it.", "Then stir!"]
+    assert found[0].start_seconds == 0 and found[0].end_seconds == found[1].start_seconds == pytest.approx(70 / 17)
+    assert found[1].end_seconds == pytest.approx(10)
+
+
+def test_cues_are_joined_until_the_sentence_ends() -> None:
+    assert _texts([_cue(0, 1, "cut the"), _cue(1, 2, "onion. now"), _cue(2, 3, "stir.")]) == [
+        "cut the onion.",
+        "now stir.",
+    ]
+
+
+def test_a_pause_or_the_word_limit_ends_a_sentence() -> None:
+    assert _texts([_cue(0, 1, "cut the"), _cue(5, 6, "onion.")]) == ["cut the", "onion."]
+    cues = [_cue(0, 1, "a b c"), _cue(1, 2, "d e f"), _cue(2, 3, "g.")]
+    assert _texts(cues, max_sentence_words=4) == ["a b c", "d e f g."]
+    assert _texts([_cue(0, 1, "a b c d e f g.")], max_sentence_words=3) == ["a b c", "d e f", "g."]
+
+
+def test_captions_without_punctuation_are_joined_for_some_seconds() -> None:
+    cues = [_cue(n, n + 1, f"w{n}") for n in range(7)]
+    assert _texts(cues) == ["w0 w1 w2", "w3 w4 w5", "w6"]
+    assert _texts([*cues, _cue(7, 8, "end.")]) == ["w0 w1 w2 w3 w4 w5 w6 end."]  # one full stop: they tell their ends
+
+
+@given(cues=_cues(), limit=st.integers(1, 30))
+def test_every_word_is_in_one_sentence_in_order_and_none_is_too_long(cues: list[dict[str, Any]], limit: int) -> None:
+    sentences = split_sentences(cues, TokensConfig(max_sentence_words=limit))
+    assert " ".join(s.text for s in sentences).split() == " ".join(cue["text"] for cue in cues).split()
+    for sentence in sentences:
+        assert sentence.start_seconds <= sentence.end_seconds and 1 <= len(sentence.text.split()) <= limit
+    if sentences:
+        assert min(s.start_seconds for s in sentences) >= cues[0]["start_seconds"]
+        assert max(s.end_seconds for s in sentences) <= max(cue["end_seconds"] for cue in cues) + 1e-9
+
+
+@given(video=_video(), size=st.integers(1, 16))
+def test_every_clip_is_covered_and_no_segment_leaves_the_video(
+    video: tuple[NDArray[np.float64], NDArray[np.float64], list[Sentence]], size: int
+) -> None:
+    starts, ends, sentences = video
+    segments = make_segments(sentences, starts, ends, tokenize=_tokenize, config=TokensConfig(clips_per_segment=size))
+    assert {clip for s in segments for clip in range(s.first_clip, s.last_clip)} == set(range(len(starts)))
+    silent = [clip for s in segments if not s.text for clip in range(s.first_clip, s.last_clip)]
+    spoken = {clip for s in segments if s.text for clip in range(s.first_clip, s.last_clip)}
+    assert len(silent) == len(set(silent)) and not spoken & set(silent)
+    for segment in segments:
+        assert segment.start_seconds == starts[segment.first_clip]
+        assert segment.end_seconds == ends[segment.last_clip - 1]
+        assert bool(segment.text) == bool(segment.text_ids)
+        assert segment.text or segment.last_clip - segment.first_clip <= size
+    assert list(segments) == sorted(segments, key=lambda s: (s.first_clip, s.last_clip, s.text))
+
+
+@given(video=_video())
+def test_a_sentence_takes_the_clips_whose_middle_it_holds_or_the_nearest(
+    video: tuple[NDArray[np.float64], NDArray[np.float64], list[Sentence]],
+) -> None:
+    starts, ends, sentences = video
+    middles = (starts + ends) / 2
+    for sentence in sentences:
+        segments = make_segments([sentence], starts, ends, tokenize=_tokenize, config=CONFIG)
+        taken = [(s.first_clip, s.last_clip) for s in segments if s.text]
+        inside = np.flatnonzero((middles >= sentence.start_seconds) & (middles < sentence.end_seconds))
+        middle = (sentence.start_seconds + sentence.end_seconds) / 2
+        if not sentence.text:
+            assert taken == []
+        elif len(inside):
+            assert taken == [(inside[0], inside[-1] + 1)]
+        elif starts[0] <= middle < ends[-1]:
+            nearest = np.abs(middles - middle)
+            assert len(taken) == 1 and taken[0][1] - taken[0][0] == 1 and nearest[taken[0][0]] == nearest.min()
+        else:
+            assert taken == []
+
+
+def test_a_sentence_shorter_than_a_clip_still_gets_one() -> None:
+    starts = np.arange(4, dtype=np.float64) * 1.5
+    sentence = Sentence(start_seconds=1.6, end_seconds=1.9, text="cut")
+    segments = make_segments([sentence], starts, starts + 1.5, tokenize=_tokenize, config=CONFIG)
+    assert [(s.first_clip, s.last_clip, s.text) for s in segments] == [(0, 1, ""), (1, 2, "cut"), (2, 4, "")]
+
+
+@given(video=_video())
+def test_records_survive_json(video: tuple[NDArray[np.float64], NDArray[np.float64], list[Sentence]]) -> None:
+    starts, ends, sentences = video
+    segments = make_segments(sentences, starts, ends, tokenize=_tokenize, config=CONFIG)
+    record = TokenizedVideo(video_id="ab", visual=np.arange(len(starts), dtype=np.int32), segments=segments)
+    value = to_json(record, uri="s3://b/x", title="t")
+    assert value["uri"] == "s3://b/x"
+    back = from_json(value)
+    assert back.segments == record.segments and back.video_id == "ab"
+    np.testing.assert_array_equal(back.visual, record.visual)
+
+
+def test_records_check_themselves() -> None:
+    with pytest.raises(ValueError, match="at least one clip"):
+        Segment(start_seconds=0, end_seconds=1, first_clip=1, last_clip=1)
+    beyond = Segment(start_seconds=0, end_seconds=1, first_clip=0, last_clip=3)
+    with pytest.raises(ValueError, match="beyond"):
+        TokenizedVideo(video_id="v", visual=np.zeros(2, np.int32), segments=(beyond,))
+    with pytest.raises(ValueError, match="int32"):
+        TokenizedVideo(video_id="v", visual=np.zeros((2, 1), np.int32), segments=())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"clips_per_segment": 0}, {"max_sentence_words": 0}, {"min_sentence_seconds": -1}, {"max_pause_seconds": -0.1}],
+)
+def test_a_config_that_cannot_work_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(change))):
+        TokensConfig(**change)
