@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.codebook.config import CodebookConfig
 from pipeline.embed.config import EmbedConfig
@@ -11,7 +11,8 @@ from pipeline.errors import InputError
 from pipeline.evaluate.config import EvaluateConfig, Gates
 from pipeline.features.config import FeaturesConfig
 from pipeline.ingest.config import IngestConfig
-from pipeline.pretrain.config import Architecture, LossWeights, Mixture, PretrainConfig
+from pipeline.pretrain.config import PretrainConfig
+from pipeline.pretrain.presets import small
 from pipeline.shard.config import ShardConfig
 from pipeline.tokens.config import TokensConfig
 
@@ -57,11 +58,7 @@ def demo() -> Recipe:
     return Recipe(
         shard=ShardConfig(shard_bytes=4 * 1024 * 1024),
         codebook=CodebookConfig(branching=12, depth=2, vocabulary_size=1_000, heldout_fraction=0.25),
-        pretrain=PretrainConfig(
-            architecture=Architecture(layers=2, hidden=128, heads=4, intermediate=512, max_length=128),
-            mixture=Mixture(), weights=LossWeights(retrieval=1.0), learning_rate=1e-3, warmup_steps=50, batch_size=64,
-            steps=800, checkpoint_every_steps=200, threads=2,
-        ),
+        pretrain=replace(small(), checkpoint_every_steps=500),
         evaluate=EvaluateConfig(
             labels="{root}/incoming/truth/truth.jsonl",
             gates=Gates(zero_shot_sigma=5.0, recall_at_10_over_chance=5.0),
