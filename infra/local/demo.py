@@ -29,7 +29,7 @@ __all__ = ["main"]
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _DAGS = ["videobert_ingest", "videobert_embed", "videobert_train"]
 _BATCHES = ("2026-01-01", "2026-01-02", "2026-01-03")
-_SEARCHES = ("stir the egg", "chop the onion", "now let me show you how to pour the milk")
+_SEARCHES = ("stir the egg", "chop the onion", "now let me show you how to drop the beet")
 
 
 def main() -> None:

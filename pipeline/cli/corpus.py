@@ -13,8 +13,8 @@ class CorpusCommand:
 
     out: str
     """Where: a path or an fsspec URL; videos go to OUT/videos/BATCH, the ground truth to OUT/truth."""
-    seed: int = 0
-    """Everything in the kitchen derives from it."""
+    seed: int = 241
+    """Everything in the kitchen derives from it; in this one, people stir the egg and chop the onion."""
     videos_per_batch: int = 30
     """Kitchen videos of each of the three batches."""
     processes: int = 2
