@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+import duckdb
 import tyro
 
 from pipeline.errors import InputError
@@ -76,8 +77,12 @@ class SqlCommand:
                 raise
             spec = None  # nothing is promoted yet: the catalog and the dead letters can be asked all the same
         relation = run_sql(store, spec, self.query)
-        if relation is not None:
+        if relation is None:
+            return
+        try:
             relation.show(max_rows=self.rows, max_width=160)
+        except duckdb.Error as error:
+            raise InputError(f"DuckDB stopped this query while it ran: {error}; correct it and ask again") from error
 
 
 @dataclass(frozen=True, kw_only=True)

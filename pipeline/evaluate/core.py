@@ -72,11 +72,13 @@ def word_figures(
     for k in (1, 5):
         ours_B, prior_B = (_hits(s, truth_B, k) for s in (scores_BC, prior_BC))
         gain_B = ours_B - prior_B
-        error = float(gain_B.std(ddof=1) / np.sqrt(len(gain_B))) if len(gain_B) > 1 else 0.0
+        # B spans cannot show an error below 1 / B: without this floor, a gain on every single span counts as none.
+        spread = float(gain_B.std(ddof=1) / np.sqrt(len(gain_B))) if len(gain_B) > 1 else 0.0
+        error = max(spread, 1 / len(gain_B))
         figures[f"top{k}"] = float(ours_B.mean())
         figures[f"top{k}_prior"] = float(prior_B.mean())
         figures[f"top{k}_chance"] = min(1.0, k / scores_BC.shape[1])
-        figures[f"top{k}_gain_in_standard_errors"] = float(gain_B.mean()) / error if error else 0.0
+        figures[f"top{k}_gain_in_standard_errors"] = float(gain_B.mean()) / error
     return figures
 
 

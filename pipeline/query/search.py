@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -48,11 +49,21 @@ def nearest(
             continue
         table = batch.select([name for name in _COLUMNS if name != "embedding"])
         scores_N = vectors_of(pa.Table.from_batches([batch]), "embedding") @ query_R
-        some = np.argpartition(-scores_N, min(top, len(scores_N)) - 1)[:top]
+        some = _best(scores_N, table["row_id"], top)
         found = table.take(some).to_pylist()
         best += [Hit(score=float(score), **row) for score, row in zip(scores_N[some], found, strict=True)]
         best = sorted(best, key=lambda hit: (-hit.score, hit.row_id))[:top]
     return best
+
+
+def _best(scores_N: NDArray[np.float32], ids: pa.Array[Any], top: int) -> NDArray[np.int64]:
+    """Rows of the `top` highest scores; of equals those with the smallest ids, which need not come first here."""
+    if top >= len(scores_N):
+        return np.arange(len(scores_N))
+    least = np.partition(scores_N, -top)[-top]
+    above, equal = np.flatnonzero(scores_N > least), np.flatnonzero(scores_N == least)
+    by_id = np.argsort(np.array(ids.take(pa.array(equal)).to_pylist()))
+    return np.concatenate([above, equal[by_id][: top - len(above)]])
 
 
 def vector_of_row(rows: ds.Dataset, row_id: str) -> NDArray[np.float32]:

@@ -32,8 +32,8 @@ def split_sentences(cues: Sequence[Mapping[str, Any]], config: TokensConfig) -> 
     """Sentences of cues {start_seconds, end_seconds, text} in time order.
 
     A cue that holds several sentences is cut at their ends and at the word limit, its time shared by characters. Cues
-    are joined until punctuation, a pause or the word limit ends the sentence; captions without any punctuation are joined only until
-    `min_sentence_seconds`, since nothing says where their sentences end.
+    are joined until punctuation, a pause or the word limit ends the sentence; captions without any punctuation are
+    joined only until `min_sentence_seconds`, since nothing says where their sentences end.
     """
     pieces = [piece for cue in cues for piece in _cut(cue, max_words=config.max_sentence_words)]
     punctuated = any(_ENDS.search(piece.text) for piece in pieces)
