@@ -1,0 +1,97 @@
+"""Promotion: gates hold, embeddings whole, one write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.embed.spec import embed_spec
+from pipeline.errors import InputError
+from pipeline.promotion import find_report, promote, read_metrics
+from pipeline.recipes import Recipe, demo
+from pipeline.runtime.corpus import commit_files
+from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.manifest import Manifest, load_manifest, manifest_path, save_manifest
+from pipeline.runtime.pointer import Pointer, read_pointer, write_pointer
+from pipeline.runtime.storage import Store
+from pipeline.stages import get_stage
+
+RECIPE: Recipe = demo()
+OLD = Pointer(model_spec="pretrain-0", embed_spec="pretrain-0.aaaa", report="")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A root with an older model promoted and a new one trained on two batches."""
+    store = Store(str(tmp_path))
+    write_pointer(store, OLD)
+    model = Manifest(
+        stage="pretrain", spec="pretrain-1", batch="", config={}, sources=(), outputs=(), facts={"batches": ["a", "b"]}
+    )
+    save_manifest(store, model)
+    return store
+
+
+def _spec(store: Store) -> str:
+    model = load_manifest(store, "pretrain", "pretrain-1", "")
+    assert model is not None
+    return embed_spec(RECIPE.embed, model)
+
+
+def _embed(store: Store, *batches: str) -> None:
+    for batch in batches:
+        save_manifest(store, Manifest(stage="embed", spec=_spec(store), batch=batch, config={}, sources=(), outputs=()))
+
+
+def _evaluate(store: Store, *, holds: bool, spec: str = "evaluate-1") -> None:
+    gates: list[dict[str, Any]] = [{"gate": "R@10 over chance", "found": 4.0, "needed": 5.0, "holds": holds}]
+    facts = {"model_spec": "pretrain-1", "passed": holds, "gates": gates}
+    files = {"metrics.json": b'{"passed": true}', "report.html": b""}
+    commit_files(Inputs(store=store), get_stage("evaluate"), spec, files, config={}, facts=facts)
+
+
+def test_a_model_that_passes_is_promoted_once(store: Store) -> None:
+    _evaluate(store, holds=True)
+    _embed(store, "a", "b")
+    assert promote(RECIPE, store, "pretrain-1").startswith("promoted pretrain-1")
+    assert read_pointer(store) == Pointer(model_spec="pretrain-1", embed_spec=_spec(store), report="reports/evaluate-1")
+    writes = store.writes
+    assert promote(RECIPE, store, "pretrain-1") == "pretrain-1 is promoted already" and store.writes == writes
+
+
+def test_readers_keep_the_old_model_until_every_batch_is_embedded(store: Store) -> None:
+    _evaluate(store, holds=True)
+    _embed(store, "a")
+    for force in (False, True):
+        with pytest.raises(InputError, match=r"batches b are not embedded"):
+            promote(RECIPE, store, "pretrain-1", force=force)
+    assert read_pointer(store) == OLD
+
+
+def test_a_missed_gate_stops_it_unless_forced(store: Store) -> None:
+    _evaluate(store, holds=False)
+    _embed(store, "a", "b")
+    with pytest.raises(InputError, match=r"R@10 over chance: 4.00 of 5.00"):
+        promote(RECIPE, store, "pretrain-1")
+    assert read_pointer(store) == OLD
+    promote(RECIPE, store, "pretrain-1", force=True)
+    pointer = read_pointer(store)
+    assert pointer is not None and pointer.model_spec == "pretrain-1"
+
+
+def test_an_unknown_or_unmeasured_model_is_refused(store: Store) -> None:
+    with pytest.raises(InputError, match="not committed"):
+        promote(RECIPE, store, "pretrain-9")
+    with pytest.raises(InputError, match="no evaluation"):
+        promote(RECIPE, store, "pretrain-1")
+
+
+def test_the_report_of_a_model_is_found_among_others(store: Store) -> None:
+    assert find_report(store, "pretrain-1") is None
+    _evaluate(store, holds=False)
+    store.write(manifest_path(get_stage("evaluate"), "evaluate-2", "").replace("_manifest.json", "half.html"), b"")
+    report = find_report(store, "pretrain-1")
+    assert report is not None and report.spec == "evaluate-1" and read_metrics(store, report) == {"passed": True}
+    assert find_report(store, "pretrain-2") is None
