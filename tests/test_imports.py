@@ -52,6 +52,17 @@ def test_model_core_needs_no_cluster_and_no_decoder(folder: str) -> None:
     assert loaded_by(statement, ("airflow", "av", "pyarrow", "ray", "webdataset")) == []
 
 
+def test_a_cpu_worker_of_features_needs_no_torch_once_the_network_is_exported(tmp_path: Path) -> None:
+    """Four seconds and 400 MB a worker."""
+    statement = (
+        f"import os; os.environ['XDG_CACHE_HOME'] = {str(tmp_path)!r}\n"
+        "from pipeline.features.config import FeaturesConfig\nfrom pipeline.features.encoders import load_encoder\n"
+        "load_encoder(FeaturesConfig(device='cpu'))"
+    )
+    assert loaded_by(statement, ("torch",)) == ["torch"]
+    assert loaded_by(statement, ("torch",)) == []
+
+
 def test_pipeline_never_imports_airflow_or_operators() -> None:
     offenders = [
         p for p in (ROOT / "pipeline").rglob("*.py") if imports_of(p) & {"airflow", "operators", "dags", "infra"}

@@ -9,10 +9,10 @@ import torch
 from pipeline.errors import InputError
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.core import encode_video
-from pipeline.features.encoders import encoder_identity, load_encoder, output_identity
-from pipeline.features.encoders import packaged as module
+from pipeline.features.encoders import encoder_identity, load_encoder, output_identity, packaged
 from pipeline.features.encoders.motion import motion_picture
 from pipeline.features.encoders.packaged import PackagedEncoder
+from pipeline.features.encoders.packaged_network import PackagedNetwork
 from pipeline.features.frames import ClipFrames
 from tests.features.encoders.clips import random_clips
 from tests.features.videos import moving_square, write_video
@@ -38,7 +38,7 @@ def test_two_unit_halves(encoder: PackagedEncoder, clips: list[ClipFrames]) -> N
 def test_the_runtime_on_cpu_is_the_network(encoder: PackagedEncoder, clips: list[ClipFrames]) -> None:
     frames = torch.from_numpy(np.stack([clip.rgb for clip in clips]))
     motion = torch.from_numpy(np.stack([motion_picture(clip.gray) for clip in clips if clip.gray is not None]))
-    network = module._Clip(module._network()).eval()
+    network = PackagedNetwork(packaged._weights())
     with torch.inference_mode():
         expected = network(frames, motion).numpy()
     assert np.abs(encoder.encode(clips) - expected).max() < 1e-4
