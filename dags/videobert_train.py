@@ -1,4 +1,4 @@
-"""Training: codebook -> tokens -> pretrain -> evaluate and embed -> promote when the gates hold."""
+"""Training: codebook -> tokens -> pretrain -> evaluate -> embed -> promote when the gates hold."""
 
 from __future__ import annotations
 
@@ -41,4 +41,4 @@ the recipe hold and the embeddings are whole: until then readers keep the former
         "promote", f"python -m pipeline promote {_MODEL_SPEC}", deadline=timedelta(minutes=30), outlets=[MODEL]
     )
     promote.doc_md = "**promote**: move the `current` pointer when the gates hold and the embeddings are whole."
-    codebook >> tokens >> pretrain >> [evaluate, embed] >> promote
+    codebook >> tokens >> pretrain >> evaluate >> embed >> promote

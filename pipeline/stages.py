@@ -1,8 +1,8 @@
 """The eight stages in order: the single statement from which the DAGs, the CLI and the tests derive.
 
-    ingest -> shard -> features            per batch, DAG videobert_ingest
-    codebook -> tokens -> pretrain -> evaluate   once a training, DAG videobert_train
-    tokens -> embed                        per batch, DAG videobert_embed
+ingest -> shard -> features            per batch, DAG videobert_ingest
+codebook -> tokens -> pretrain -> evaluate   once a training, DAG videobert_train
+tokens -> embed                        per batch, DAG videobert_embed
 """
 
 from __future__ import annotations

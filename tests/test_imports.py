@@ -47,9 +47,16 @@ def test_query_client_needs_neither_torch_nor_ray_nor_airflow() -> None:
 @pytest.mark.parametrize("folder", ["pretrain", "codebook"])
 def test_model_core_needs_no_cluster_and_no_decoder(folder: str) -> None:
     modules = [path.stem for path in (ROOT / "pipeline" / folder).glob("*.py") if path.stem not in ("__init__", "run")]
-    core = [m for m in modules if m not in ("artifact", "job", "steps")]  # those three speak to the store
+    core = [m for m in modules if m not in ("artifact", "job", "step_folders", "steps")]  # these speak to the store
     statement = "\n".join(f"import pipeline.{folder}.{module}" for module in core)
     assert loaded_by(statement, ("airflow", "av", "pyarrow", "ray", "webdataset")) == []
+
+
+def test_planning_a_stage_imports_nothing_of_what_its_workers_need() -> None:
+    """The driver of a Ray job plans and commits; a second torch in it would cost seconds and half a gigabyte."""
+    stages = ("ingest", "shard", "features", "tokens", "pretrain", "embed")
+    statement = "\n".join(f"import pipeline.{name}.run" for name in stages)
+    assert loaded_by(statement, ("onnxruntime", "ray", "tokenizers", "torch", "transformers")) == []
 
 
 def test_a_cpu_worker_of_features_needs_no_torch_once_the_network_is_exported(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class S3Server:
         self._key, self._secret = f"demo{secrets.token_hex(6)}", secrets.token_hex(20)
         command = [
             str(program), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={self._port}",
-            "-admin.ui=false", "-webdav=false",
+            "-admin.ui=false", "-webdav=false", "-master.telemetry=false",
         ]  # fmt: skip
         self.service = Service("S3 server", command, env=dict(env) | self._keys, log=log)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pipeline.embed.config import EmbedConfig
 from pipeline.embed.spec import embed_spec
-from pipeline.embed.worker import EmbedWorker
 from pipeline.errors import InputError
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
@@ -16,6 +15,7 @@ from pipeline.stages import get_stage
 __all__ = ["run"]
 
 _STAGE = get_stage("embed")
+_WORKER = "pipeline.embed.worker:EmbedWorker"
 
 
 def run(config: EmbedConfig, inputs: Inputs, executor: Executor) -> Manifest:
@@ -32,6 +32,9 @@ def run(config: EmbedConfig, inputs: Inputs, executor: Executor) -> Manifest:
         sources=inputs.sources, expected_videos=tokens.counts.get("videos", 0),
         facts={"model_spec": model.spec, "codebook_spec": model.facts["codebook_spec"]},
     )  # fmt: skip
-    tasks = [ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in tokens.outputs]
-    arguments = (config, inputs.store, model, inputs.batch)
-    return run_shards(commit, tasks, worker=EmbedWorker, arguments=arguments, executor=executor)
+    tasks = [
+        ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=(inputs.batch, o.path))
+        for o in tokens.outputs
+    ]
+    arguments = (config, inputs.store, model)
+    return run_shards(commit, tasks, worker=_WORKER, arguments=arguments, executor=executor)

@@ -26,11 +26,10 @@ __all__ = ["EmbedWorker"]
 class EmbedWorker:
     """Loads the model once, then embeds token shards."""
 
-    def __init__(self, config: EmbedConfig, store: Store, model: Manifest, batch: str) -> None:
+    def __init__(self, config: EmbedConfig, store: Store, model: Manifest) -> None:
         self._config = config
         self._store = store
         self._manifest = model
-        self._batch = batch
         torch.set_num_threads(1)  # the same sums in the same order, whatever the number of workers
         self._model = load_committed_model(store, model)
         self._prompt = load_tokenizer(store, model).encode(FEATURE_PROMPT, add_special_tokens=False).ids
@@ -38,7 +37,8 @@ class EmbedWorker:
     def __call__(self, task: ShardTask) -> Output:
         rows: list[dict[str, Any]] = []
         embeddings, features, videos = [], [], 0
-        for sample in read_shard(self._store, task.payload):
+        batch, path = task.payload
+        for sample in read_shard(self._store, path):
             video = from_json(sample)
             stretches = [video.visual[s.first_clip : s.last_clip] for s in video.segments]
             vectors_SR = encode_video(self._model, stretches)
@@ -54,7 +54,7 @@ class EmbedWorker:
             np.concatenate([np.empty((0, self._model.retrieval_video.out_features), np.float32), *embeddings]),
             np.concatenate([np.empty((0, width), np.float32), *features]),
             lineage={
-                "batch_key": self._batch, "shard": task.shard, "encoder_spec": self._manifest.facts["feature_spec"],
+                "batch_key": batch, "shard": task.shard, "encoder_spec": self._manifest.facts["feature_spec"],
                 "codebook_spec": self._manifest.facts["codebook_spec"], "model_spec": self._manifest.spec,
             },
         )  # fmt: skip

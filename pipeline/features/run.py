@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.encoders import output_identity
-from pipeline.features.worker import FeaturesWorker
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest
@@ -15,6 +14,7 @@ from pipeline.stages import get_stage
 __all__ = ["run"]
 
 _STAGE = get_stage("features")
+_WORKER = "pipeline.features.worker:FeaturesWorker"
 
 
 def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
@@ -27,4 +27,4 @@ def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
         expected_videos=shards.counts.get("videos", 0),
     )  # fmt: skip
     tasks = [ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in shards.outputs]
-    return run_shards(commit, tasks, worker=FeaturesWorker, arguments=(config, inputs.store), executor=executor)
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)

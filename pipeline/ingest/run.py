@@ -10,7 +10,6 @@ from fsspec.implementations.local import LocalFileSystem
 from pipeline.errors import InputError
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.core import PartPayload, SourceFile, find_videos
-from pipeline.ingest.worker import IngestWorker
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest, load_manifest
@@ -24,6 +23,7 @@ from pipeline.stages import get_stage
 __all__ = ["run"]
 
 _STAGE = get_stage("ingest")
+_WORKER = "pipeline.ingest.worker:IngestWorker"
 _BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -61,7 +61,7 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
         known = digest([spec, *sorted([file.digest for file in present] + [gone[uri] for uri in kept])])
         payload = PartPayload(files=present, former_path=paths.get(number, ""), keep_uris=kept)
         tasks.append(ShardTask(shard=number, input_digest=known, payload=payload))
-    return run_shards(commit, tasks, worker=IngestWorker, arguments=(config, inputs.store), executor=executor)
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)
 
 
 def _gone(store: Store, former: Manifest | None, files: Mapping[str, SourceFile]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from pipeline.codebook.artifact import TOKENIZER_FILES, load_codebook, output_na
 from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.state import TrainState
-from pipeline.pretrain.steps import find_checkpoint, restore, write_checkpoint
+from pipeline.pretrain.step_folders import find_checkpoint
+from pipeline.pretrain.steps import restore, write_checkpoint
 from pipeline.pretrain.train import train
 from pipeline.pretrain.vocabulary import Vocabulary
 from pipeline.runtime.manifest import Manifest

@@ -95,7 +95,7 @@ class SegmentIndex:
             for candidates in find(span, rng):
                 enough = [candidate for candidate in candidates if self.clips(candidate) >= wanted]
                 if enough:
-                    return min(enough, key=self.clips)
+                    return enough[0]
                 longest = longest or max(candidates, key=self.clips)
             if longest and negatives != "mixed":
                 break

@@ -22,7 +22,7 @@ def small() -> PretrainConfig:
             heads=4,
             intermediate=192,
             max_length=128,
-            dropout=0.05,
+            dropout=0.15,
             attention_dropout=0.0,
             initializer_range=0.08,
         ),

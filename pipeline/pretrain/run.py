@@ -7,8 +7,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.pretrain.card import model_card
 from pipeline.pretrain.config import PretrainConfig
-from pipeline.pretrain.job import TrainJob
-from pipeline.pretrain.steps import Checkpoint, find_checkpoint
+from pipeline.pretrain.step_folders import Checkpoint, find_checkpoint
 from pipeline.runtime.corpus import commit_files, committed
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
@@ -19,6 +18,7 @@ from pipeline.stages import get_stage
 __all__ = ["run"]
 
 _STAGE = get_stage("pretrain")
+_WORKER = "pipeline.pretrain.job:TrainJob"
 
 
 def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
@@ -34,7 +34,8 @@ def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
     if done := committed(inputs.store, _STAGE, spec):
         return done
     folder = folder_of(_STAGE, spec, "")
-    executor.train(TrainJob(config=config, store=inputs.store, folder=folder, codebook=codebook, tokens=tokens))
+    arguments = {"config": config, "store": inputs.store, "folder": folder, "codebook": codebook, "tokens": tokens}
+    executor.train(_WORKER, arguments)
     last = find_checkpoint(inputs.store, folder)
     assert last is not None  # training ends with a checkpoint
     facts: dict[str, Any] = {

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline.pretrain.checkpoint import load_model, save_model
 from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.state import TrainState, load_state, save_state
+from pipeline.pretrain.step_folders import CHECKPOINT_COMMIT, Checkpoint
 from pipeline.runtime.manifest import Output
 from pipeline.runtime.spec import canonical_json
 from pipeline.runtime.storage import Store, file_sha256
 
-__all__ = ["Checkpoint", "find_checkpoint", "restore", "write_checkpoint"]
-
-_COMMIT = "_checkpoint.json"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """A committed step."""
-
-    step: int
-    folder: str
-    """Relative to the root; a Hugging Face model directory."""
-    files: tuple[Output, ...]
+__all__ = ["restore", "write_checkpoint"]
 
 
 def write_checkpoint(
@@ -53,19 +40,8 @@ def write_checkpoint(
                 )
             )  # fmt: skip
     checkpoint = Checkpoint(step=state.step, folder=folder, files=tuple(files))
-    store.write(f"{folder}/{_COMMIT}", canonical_json(dataclasses.asdict(checkpoint)))
+    store.write(f"{folder}/{CHECKPOINT_COMMIT}", canonical_json(dataclasses.asdict(checkpoint)))
     return checkpoint
-
-
-def find_checkpoint(store: Store, model_folder: str) -> Checkpoint | None:
-    """The last whole step, or None. A step whose files are missing or short counts as not written."""
-    present = store.list(model_folder)
-    for path in sorted((p for p in present if p.endswith(f"/{_COMMIT}")), reverse=True):
-        raw: dict[str, Any] = json.loads(store.read(path))
-        files = tuple(Output(**{**file, "rejects": ()}) for file in raw.pop("files"))
-        if all(present.get(file.path) == file.size_bytes for file in files):
-            return Checkpoint(files=files, **raw)
-    return None
 
 
 def restore(store: Store, checkpoint: Checkpoint) -> tuple[VideoBert, TrainState]:

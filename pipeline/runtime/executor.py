@@ -1,31 +1,41 @@
 """Where work runs: this process, a pool of processes, or Ray actors. What happens is the worker's business.
 
-A worker is a plain class: `Worker(config)` loads once, `worker(task)` does one shard and returns its result.
+A worker is a plain class: `Worker(*arguments)` loads once, `worker(task)` does one shard and returns its result. It is
+named by its path, `module:Class`, so that whoever plans the work need not import what the work needs.
 """
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-__all__ = ["Executor", "LocalExecutor"]
+__all__ = ["Executor", "LocalExecutor", "Worker", "load"]
 
-Result = TypeVar("Result")
+Worker = str | Callable[..., Callable[..., Any]]
+"""`module:Class`, or the class itself."""
+
+
+def load(worker: Worker) -> Callable[..., Callable[..., Any]]:
+    """The class that a path names."""
+    if not isinstance(worker, str):
+        return worker
+    module, _, name = worker.partition(":")
+    found: Callable[..., Callable[..., Any]] = getattr(importlib.import_module(module), name)
+    return found
 
 
 class Executor(Protocol):
     """Maps a worker over tasks; results come as they are done, in any order."""
 
-    def map(
-        self, worker: Callable[..., Callable[[Any], Result]], arguments: tuple[Any, ...], tasks: Sequence[Any]
-    ) -> Iterator[Result]:
+    def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
         """Results of `worker(*arguments)(task)`; the worker's exceptions are raised here."""
         ...
 
-    def train(self, job: Callable[[int, int], None]) -> None:
-        """Run `job(rank, world size)` on every training worker, to the end."""
+    def train(self, worker: Worker, arguments: Mapping[str, Any]) -> None:
+        """Run `worker(**arguments)(rank, world size)` in every training worker, to the end."""
         ...
 
 
@@ -35,35 +45,33 @@ class LocalExecutor:
     def __init__(self, processes: int = 1) -> None:
         self._processes = processes
 
-    def map(
-        self, worker: Callable[..., Callable[[Any], Result]], arguments: tuple[Any, ...], tasks: Sequence[Any]
-    ) -> Iterator[Result]:
+    def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
         if not tasks:
             return
         processes = min(self._processes, len(tasks))
         if processes == 1:
-            call = worker(*arguments)
+            call = load(worker)(*arguments)
             for task in tasks:
                 yield call(task)
             return
         context = multiprocessing.get_context("spawn")  # fork and threaded libraries do not go together
-        pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_load, initargs=(worker, arguments))
+        pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(worker, arguments))
         try:
             for future in as_completed([pool.submit(_call, task) for task in tasks]):
                 yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def train(self, job: Callable[[int, int], None]) -> None:
-        job(0, 1)
+    def train(self, worker: Worker, arguments: Mapping[str, Any]) -> None:
+        load(worker)(**arguments)(0, 1)
 
 
 _loaded: Callable[[Any], Any] | None = None
 
 
-def _load(worker: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
+def _start(worker: Worker, arguments: tuple[Any, ...]) -> None:
     global _loaded  # one worker a process is the point of a pool
-    _loaded = worker(*arguments)
+    _loaded = load(worker)(*arguments)
 
 
 def _call(task: Any) -> Any:

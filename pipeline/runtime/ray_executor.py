@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
+import cloudpickle
 import ray
 from ray.exceptions import RayTaskError
 from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
 from ray.train.torch import TorchTrainer
 from ray.util import ActorPool
 
-__all__ = ["ActorOptions", "RayExecutor"]
+from pipeline.runtime.executor import Worker, load
 
-Result = TypeVar("Result")
+__all__ = ["ActorOptions", "RayExecutor"]
 
 _LOCAL_OBJECT_STORE_BYTES = 200 * 1024 * 1024
 
@@ -43,28 +44,35 @@ class RayExecutor:
         self._workers = workers
         self._train_workers = train_workers
         self._options = options or ActorOptions()
+        self._loaded: tuple[Worker, bytes] | None = None
+        self._actors: list[Any] = []
         if not ray.is_initialized():
             # A job finds its cluster in RAY_ADDRESS; without one, a small cluster of our own starts and ends with us.
             local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _LOCAL_OBJECT_STORE_BYTES}
             ray.init(**({} if os.environ.get("RAY_ADDRESS") else local), configure_logging=False)
 
-    def map(
-        self, worker: Callable[..., Callable[[Any], Result]], arguments: tuple[Any, ...], tasks: Sequence[Any]
-    ) -> Iterator[Result]:
+    def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
         if not tasks:
             return
-        actor: Any = ray.remote(worker).options(**self._actor_options())
-        actors: list[Any] = [actor.remote(*arguments) for _ in range(min(len(tasks), self._workers or self._slots()))]
-        pool: Any = ActorPool(actors)
+        pool = ActorPool(self._actors_for(worker, arguments, wanted=len(tasks)))
         try:
-            yield from pool.map_unordered(lambda a, task: a.__call__.remote(task), tasks)
+            yield from pool.map_unordered(lambda actor, task: actor.run.remote(task), list(tasks))
         except RayTaskError as error:
             raise error.cause from error  # the worker's own exception, as a local run would raise it
-        finally:
-            for handle in actors:
-                ray.kill(handle)
 
-    def train(self, job: Callable[[int, int], None]) -> None:
+    def _actors_for(self, worker: Worker, arguments: tuple[Any, ...], *, wanted: int) -> list[Any]:
+        """Actors with this worker loaded: those of the map before, when they did the same for another batch."""
+        key = (worker, cloudpickle.dumps(arguments))
+        if key != self._loaded:
+            for actor in self._actors:
+                ray.kill(actor)
+            self._loaded, self._actors = key, []
+        count = min(wanted, self._workers or self._slots())
+        actor_class = ray.remote(_Actor).options(**self._actor_options())
+        self._actors += [actor_class.remote(worker, arguments) for _ in range(count - len(self._actors))]
+        return self._actors[:count]
+
+    def train(self, worker: Worker, arguments: Mapping[str, Any]) -> None:
         """Ray Train sets up the process group; a lost worker restarts the group, which resumes at its checkpoint."""
         o = self._options
         scaling = ScalingConfig(
@@ -75,8 +83,9 @@ class RayExecutor:
         )
         # Checkpoints lie on the pipeline's own store; Ray keeps only its bookkeeping, in a folder that goes afterwards.
         with tempfile.TemporaryDirectory(prefix="videobert-train-") as folder:
+            loop = {"worker": worker, "arguments": dict(arguments)}
             run = RunConfig(name="train", storage_path=folder, failure_config=FailureConfig(max_failures=3))
-            TorchTrainer(_train_worker, train_loop_config={"job": job}, scaling_config=scaling, run_config=run).fit()
+            TorchTrainer(_train_worker, train_loop_config=loop, scaling_config=scaling, run_config=run).fit()
 
     def _actor_options(self) -> dict[str, Any]:
         o = self._options
@@ -100,4 +109,15 @@ def _train_worker(config: dict[str, Any]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("videobert").setLevel(logging.INFO)
     context = get_context()
-    config["job"](context.get_world_rank(), context.get_world_size())
+    job = load(config["worker"])(**config["arguments"])
+    job(context.get_world_rank(), context.get_world_size())
+
+
+class _Actor:
+    """A worker in a process of the cluster; what it needs is imported there and nowhere else."""
+
+    def __init__(self, worker: Worker, arguments: tuple[Any, ...]) -> None:
+        self._call = load(worker)(*arguments)
+
+    def run(self, task: Any) -> Any:
+        return self._call(task)

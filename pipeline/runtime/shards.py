@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.runtime.executor import Executor
+from pipeline.runtime.executor import Executor, Worker
 from pipeline.runtime.manifest import (
     Manifest,
     Output,
@@ -98,7 +98,7 @@ def run_shards(
     commit: ShardCommit,
     tasks: Sequence[ShardTask],
     *,
-    worker: Callable[..., Callable[[ShardTask], Output]],
+    worker: Worker,
     arguments: tuple[Any, ...],
     executor: Executor,
 ) -> Manifest:
@@ -114,6 +114,7 @@ def run_shards(
         _sweep(commit, former, present)  # what a run that was killed after its commit left
         return former
     progress = Progress(f"{commit.stage} {commit.batch}", total=len(tasks), done=len(done), unit="shards")
+    output: Output
     for output in executor.map(worker, arguments, missing):
         done[output.shard] = output
         progress.step(output.counts)

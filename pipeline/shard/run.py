@@ -11,12 +11,12 @@ from pipeline.runtime.shards import ShardCommit, ShardTask, load_plan, run_shard
 from pipeline.runtime.spec import digest, output_config, stage_spec
 from pipeline.shard.config import ShardConfig
 from pipeline.shard.core import metadata_bytes, unique_videos
-from pipeline.shard.worker import ShardWorker
 from pipeline.stages import get_stage
 
 __all__ = ["run"]
 
 _STAGE = get_stage("shard")
+_WORKER = "pipeline.shard.worker:ShardWorker"
 
 
 def run(config: ShardConfig, inputs: Inputs, executor: Executor) -> Manifest:
@@ -40,4 +40,4 @@ def run(config: ShardConfig, inputs: Inputs, executor: Executor) -> Manifest:
         )
         for number, members in enumerate(plan)
     ]
-    return run_shards(commit, tasks, worker=ShardWorker, arguments=(inputs.store,), executor=executor)
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(inputs.store,), executor=executor)

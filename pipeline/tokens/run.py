@@ -12,11 +12,11 @@ from pipeline.runtime.spec import digest, output_config, stage_spec
 from pipeline.shard.core import unique_videos
 from pipeline.stages import get_stage
 from pipeline.tokens.config import TokensConfig
-from pipeline.tokens.worker import TokensWorker
 
 __all__ = ["run"]
 
 _STAGE = get_stage("tokens")
+_WORKER = "pipeline.tokens.worker:TokensWorker"
 _COLUMNS = ["video_id", "uri", "title", "cues"]
 
 
@@ -50,4 +50,4 @@ def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
         tasks.append(
             ShardTask(shard=output.shard, input_digest=known, payload={"features": output.path, "videos": videos})
         )
-    return run_shards(commit, tasks, worker=TokensWorker, arguments=(config, inputs.store, codebook), executor=executor)
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store, codebook), executor=executor)

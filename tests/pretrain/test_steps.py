@@ -11,7 +11,8 @@ import pytest
 from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.state import TrainState
-from pipeline.pretrain.steps import find_checkpoint, restore, write_checkpoint
+from pipeline.pretrain.step_folders import find_checkpoint
+from pipeline.pretrain.steps import restore, write_checkpoint
 from pipeline.pretrain.train import train
 from pipeline.runtime.storage import Store
 from tests.pretrain.material import TINY, random_videos, vocabulary

@@ -31,9 +31,17 @@ def corpus() -> list[TokenizedVideo]:
     return random_videos(12, words=60, leaves=40)
 
 
-def assert_same(first: VideoBert, second: VideoBert, *, tolerance: float = 0.0) -> None:
+def assert_same(first: VideoBert, second: VideoBert) -> None:
     for name, value in first.state_dict().items():
-        assert (value - second.state_dict()[name]).abs().max() <= tolerance, name
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def assert_close(first: VideoBert, second: VideoBert) -> None:
+    """Equal up to the order of sums; an update moves a weight by about 1e-3."""
+    for name, value in first.state_dict().items():
+        # Softmax does not feel the bias of the keys: its gradient is rounding, which Adam scales up to a full step.
+        if not name.endswith("key.bias"):
+            assert (value - second.state_dict()[name]).abs().max() < 1e-4, name
 
 
 def without_clock(curve: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -74,7 +82,7 @@ def test_four_parts_of_32_are_a_batch_of_128() -> None:
     whole, parts = fresh(base), fresh(base)
     first = train(whole, corpus(), base)
     second = train(parts, corpus(), dataclasses.replace(base, accumulation=4))
-    assert_same(whole, parts, tolerance=2e-5)
+    assert_close(whole, parts)
     assert first.curve[-1]["loss"] == pytest.approx(second.curve[-1]["loss"], rel=1e-5)
 
 
@@ -90,14 +98,15 @@ def _work(rank: int, world: int, config: PretrainConfig, folder: Path) -> None:
 
 @pytest.mark.slow
 def test_two_workers_train_the_model_of_one(tmp_path: Path) -> None:
-    config = dataclasses.replace(BASE, architecture=TINY, steps=3, batch_size=28)
+    config = dataclasses.replace(BASE, architecture=TINY, steps=3, batch_size=28, log_every_steps=1)
     alone = fresh(config)
     state = train(alone, corpus(), config)
     mp.spawn(_work, args=(2, config, tmp_path), nprocs=2)
-    assert_same(alone.eval(), load_model(tmp_path / "model"), tolerance=2e-5)
-    shared = load_state(tmp_path / "model").curve[-1]
-    for name in ("loss", "retrieval", "alignment", "joint_text", "gradient_norm"):
-        assert shared[name] == pytest.approx(state.curve[-1][name], rel=1e-4), name
+    assert_close(alone.eval(), load_model(tmp_path / "model"))
+    curve = load_state(tmp_path / "model").curve
+    assert len(curve) == len(state.curve) == 3
+    for shared, own in zip(without_clock(curve), without_clock(state.curve), strict=True):
+        assert shared == pytest.approx(own, rel=1e-4)
 
 
 def test_frozen_rows_stay_bit_identical_under_weight_decay() -> None:

@@ -54,5 +54,5 @@ def test_results_come_while_others_wait(tmp_path: Path) -> None:
 
 def test_training_runs_here_as_the_only_rank() -> None:
     ranks: list[tuple[int, int]] = []
-    LocalExecutor().train(lambda rank, world: ranks.append((rank, world)))
+    LocalExecutor().train(lambda seen: lambda rank, world: seen.append((rank, world)), {"seen": ranks})
     assert ranks == [(0, 1)]
