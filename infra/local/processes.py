@@ -14,7 +14,7 @@ import psutil
 
 from pipeline.errors import PipelineError
 
-__all__ = ["Service", "ServiceError", "free_port", "wait_until"]
+__all__ = ["Service", "ServiceError", "family_bytes", "free_port", "wait_until"]
 
 
 class ServiceError(PipelineError):
@@ -57,6 +57,17 @@ class Service:
             except psutil.NoSuchProcess:
                 continue
         self._process.wait()
+
+
+def family_bytes() -> int:
+    """Memory of this process and all its descendants; what they share is counted once (proportional set size)."""
+    total = 0
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        try:
+            total += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total
 
 
 def free_port(*, start: int = 20_000) -> int:

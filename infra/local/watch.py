@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 from infra.local.airflow import Airflow
+from infra.local.processes import family_bytes
 from infra.local.ray_head import RayHead
 from pipeline.errors import PipelineError
 
 __all__ = ["Watch"]
 
 _EVERY_SECONDS = 5.0
+_PREFIX = re.compile(r"^(\x1b\[\d+m)?(\(.*?pid=\d+\)(\x1b\[0m)? )?(\d\d:\d\d:\d\d )?")
+"""Ray's mark of the process and our clock, before the words."""
 _FINISHED = ("success", "skipped")
 
 
@@ -25,11 +29,14 @@ class Watch:
         self._seen: dict[tuple[str, str], str] = {}
         self._last_words: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
+        self.peak_bytes = 0
+        """Most memory seen, of everything this process started."""
 
     def until_done(self, dag: str, *, runs: int) -> None:
         """Wait for `runs` runs of a DAG. Raises PipelineError when one fails."""
         while True:
             self._airflow.check()
+            self.peak_bytes = max(self.peak_bytes, family_bytes())
             found = self._airflow.call("GET", f"/dags/{dag}/dagRuns?limit=100")["dag_runs"]
             for run in found:
                 self._report(dag, run)
@@ -74,7 +81,7 @@ class Watch:
     def _last_word(self, submission_id: str) -> str:
         lines = json.loads(self._ray.get(f"/api/jobs/{submission_id}/logs"))["logs"].splitlines()
         told = [line for line in lines if "left" in line or "tokens/s" in line or "fitting" in line]
-        return told[-1].split(" ", 1)[-1] if told else ""
+        return _PREFIX.sub("", told[-1]) if told else ""
 
     def _failures(self) -> str:
         tails = []
