@@ -12,7 +12,7 @@ from pipeline.runtime.manifest import Manifest, load_manifest, specs_of
 from pipeline.runtime.pointer import Pointer, read_pointer, write_pointer
 from pipeline.runtime.storage import Store
 
-__all__ = ["find_report", "promote", "read_metrics"]
+__all__ = ["find_reports", "promote", "read_metrics"]
 
 
 def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = False) -> str:
@@ -26,13 +26,14 @@ def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = Fals
         raise InputError(
             f"model {model_spec!r} is not committed below {store.root}; `videobert status` lists the models"
         )
-    report = find_report(store, model_spec)
+    reports = find_reports(store, model_spec)
     if not force:
-        if report is None:
+        if not reports:
             raise InputError(
                 f"model {model_spec} has no evaluation; run `videobert stage evaluate --model {model_spec}`"
             )
-        gates = report.facts["gates"]
+        # Evaluated more than once, every evaluation counts: one with its gates off lets nothing through.
+        gates = [gate for report in reports for gate in report.facts["gates"]]
         missed = [f"{g['gate']}: {g['found']:.2f} of {g['needed']:.2f}" for g in gates if not g["holds"]]
         if missed:
             raise InputError(
@@ -40,17 +41,18 @@ def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = Fals
             )
     spec = embed_spec(recipe.embed, model)
     _check_embeddings(store, model, spec)
-    pointer = Pointer(model_spec=model_spec, embed_spec=spec, report=f"reports/{report.spec}" if report else "")
+    pointer = Pointer(model_spec=model_spec, embed_spec=spec, report=f"reports/{reports[0].spec}" if reports else "")
     if read_pointer(store) == pointer:
         return f"{model_spec} is promoted already"
     write_pointer(store, pointer)
     return f"promoted {model_spec}; readers take embeddings/model={spec}"
 
 
-def find_report(store: Store, model_spec: str) -> Manifest | None:
-    """The evaluation of a model; of several the last by name."""
-    found = (load_manifest(store, "evaluate", spec, "") for spec in reversed(specs_of(store, "evaluate")))
-    return next((report for report in found if report and report.facts["model_spec"] == model_spec), None)
+def find_reports(store: Store, model_spec: str) -> list[Manifest]:
+    """The evaluations of a model, the one with most gates first."""
+    found = (load_manifest(store, "evaluate", spec, "") for spec in specs_of(store, "evaluate"))
+    own = [report for report in found if report and report.facts["model_spec"] == model_spec]
+    return sorted(own, key=lambda report: (-len(report.facts["gates"]), report.spec))
 
 
 def _check_embeddings(store: Store, model: Manifest, spec: str) -> None:

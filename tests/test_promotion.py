@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.embed.spec import embed_spec
 from pipeline.errors import InputError
-from pipeline.promotion import find_report, promote, read_metrics
+from pipeline.promotion import find_reports, promote, read_metrics
 from pipeline.recipes import Recipe, demo
 from pipeline.runtime.corpus import commit_files
 from pipeline.runtime.inputs import Inputs
@@ -89,9 +89,17 @@ def test_an_unknown_or_unmeasured_model_is_refused(store: Store) -> None:
 
 
 def test_the_report_of_a_model_is_found_among_others(store: Store) -> None:
-    assert find_report(store, "pretrain-1") is None
+    assert find_reports(store, "pretrain-1") == []
     _evaluate(store, holds=False)
     store.write(manifest_path(get_stage("evaluate"), "evaluate-2", "").replace("_manifest.json", "half.html"), b"")
-    report = find_report(store, "pretrain-1")
-    assert report is not None and report.spec == "evaluate-1" and read_metrics(store, report) == {"passed": True}
-    assert find_report(store, "pretrain-2") is None
+    (report,) = find_reports(store, "pretrain-1")
+    assert report.spec == "evaluate-1" and read_metrics(store, report) == {"passed": True}
+    assert find_reports(store, "pretrain-2") == []
+
+
+def test_a_second_evaluation_that_passes_does_not_undo_a_missed_gate(store: Store) -> None:
+    _evaluate(store, holds=False)
+    _evaluate(store, holds=True, spec="evaluate-2")
+    _embed(store, "a", "b")
+    with pytest.raises(InputError, match="misses"):
+        promote(RECIPE, store, "pretrain-1")

@@ -28,7 +28,12 @@ class RayHead:
         # Short: Ray's socket paths may have 107 bytes.
         self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
         own = {k: v for k, v in env.items() if k != "RAY_ADDRESS"}
-        own |= self.client_env | {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "RAY_DEDUP_LOGS": "0"}
+        own |= self.client_env | {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "OMP_NUM_THREADS": "1",
+            # Without it Ray turns 127.0.0.1 into the address of the machine, and its control service listens outside.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        }
         command = [
             str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats",
             "--node-ip-address=127.0.0.1", "--port=0", "--dashboard-host=127.0.0.1", f"--dashboard-port={self._port}",

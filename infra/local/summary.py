@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from pipeline.promotion import find_report, read_metrics
+from pipeline.promotion import find_reports, read_metrics
 from pipeline.query.embeddings import embedding_manifests
 from pipeline.runtime.manifest import Manifest, load_manifest
 from pipeline.runtime.pointer import read_pointer
@@ -30,8 +30,7 @@ def print_summary(store: Store, seconds: Mapping[str, float], jobs: Sequence[str
     print(", ".join(f"{name} {seconds[name]:.0f}" for name in (*STAGE_NAMES, "promote") if name in seconds))
     computed, stood = _computed(store, jobs)
     print(f"computed {computed} of {computed + stood} results; {stood} were committed before and not computed again")
-    report = find_report(store, pointer.model_spec)
-    if report:
+    for report in find_reports(store, pointer.model_spec)[:1]:
         _print_metrics(store, report)
         print(f"report: {store.url(f'reports/{report.spec}/report.html')}")
     print(f"embeddings: {store.url(f'embeddings/model={pointer.embed_spec}')}")
