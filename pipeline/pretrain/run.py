@@ -52,5 +52,6 @@ def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
 
 
 def _remove_former_steps(inputs: Inputs, folder: str, last: Checkpoint) -> None:
-    stale = [path for path in inputs.store.list(folder) if "/step-" in path and not path.startswith(f"{last.folder}/")]
-    inputs.store.delete(stale)
+    for name in inputs.store.folders(folder):
+        if name.startswith("step-") and f"{folder}/{name}" != last.folder:
+            inputs.store.delete_folder(f"{folder}/{name}")

@@ -49,6 +49,8 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         # Listings are never cached: another process may have committed a moment ago.
         options = {
             "use_listings_cache": False,
+            # fsspec keeps one instance for equal arguments; named here, another endpoint is another instance.
+            "endpoint_url": os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
             "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 4}},
         }
     try:
@@ -186,6 +188,12 @@ class Store:
                 self._fs.rm_file(self._full(path))
             except FileNotFoundError:
                 continue
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove all below a folder that nobody else writes to, the emptied folders of a file system too."""
+        self.delete(self.list(folder))
+        if self._local:
+            shutil.rmtree(self._full(folder), ignore_errors=True)
 
     def _full(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base

@@ -71,7 +71,7 @@ def test_webdataset(run: Run) -> None:
 def test_transformers(run: Run) -> None:
     from transformers import AutoModel, AutoTokenizer
 
-    folder = next((run.root / "models" / run.spec("pretrain")).glob("step-*"))
+    (folder,) = (run.root / "models" / run.spec("pretrain")).glob("step-*")
     model, loading = AutoModel.from_pretrained(folder, output_loading_info=True)
     assert not loading["missing_keys"]
     layout = json.loads((folder / "videobert.json").read_text())["vocabulary"]
