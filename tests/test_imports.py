@@ -57,6 +57,7 @@ def test_planning_a_stage_imports_nothing_of_what_its_workers_need() -> None:
     stages = ("ingest", "shard", "features", "tokens", "pretrain", "embed")
     statement = "\n".join(f"import pipeline.{name}.run" for name in stages)
     assert loaded_by(statement, ("onnxruntime", "ray", "tokenizers", "torch", "transformers")) == []
+    assert loaded_by("import pipeline.runtime.ray_executor", ("onnxruntime", "torch", "transformers")) == []
 
 
 def test_a_cpu_worker_of_features_needs_no_torch_once_the_network_is_exported(tmp_path: Path) -> None:

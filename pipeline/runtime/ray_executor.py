@@ -12,8 +12,6 @@ from typing import Any
 import cloudpickle
 import ray
 from ray.exceptions import RayTaskError
-from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
-from ray.train.torch import TorchTrainer
 from ray.util import ActorPool
 
 from pipeline.runtime.executor import Worker, load
@@ -74,6 +72,10 @@ class RayExecutor:
 
     def train(self, worker: Worker, arguments: Mapping[str, Any]) -> None:
         """Ray Train sets up the process group; a lost worker restarts the group, which resumes at its checkpoint."""
+        # Imported here, for it brings torch with it: seconds and 400 MB that no other job needs.
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
         o = self._options
         scaling = ScalingConfig(
             num_workers=self._train_workers,
@@ -106,6 +108,8 @@ class RayExecutor:
 
 
 def _train_worker(config: dict[str, Any]) -> None:
+    from ray.train import get_context
+
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("videobert").setLevel(logging.INFO)
     context = get_context()
