@@ -44,10 +44,6 @@ class RayExecutor:
         self._options = options or ActorOptions()
         self._loaded: tuple[Worker, bytes] | None = None
         self._actors: list[Any] = []
-        if not ray.is_initialized():
-            # A job finds its cluster in RAY_ADDRESS; without one, a small cluster of our own starts and ends with us.
-            local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _LOCAL_OBJECT_STORE_BYTES}
-            ray.init(**({} if os.environ.get("RAY_ADDRESS") else local), configure_logging=False)
 
     def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
         if not tasks:
@@ -60,6 +56,7 @@ class RayExecutor:
 
     def _actors_for(self, worker: Worker, arguments: tuple[Any, ...], *, wanted: int) -> list[Any]:
         """Actors with this worker loaded: those of the map before, when they did the same for another batch."""
+        _connect()
         key = (worker, cloudpickle.dumps(arguments))
         if key != self._loaded:
             for actor in self._actors:
@@ -76,6 +73,7 @@ class RayExecutor:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
 
+        _connect()
         o = self._options
         scaling = ScalingConfig(
             num_workers=self._train_workers,
@@ -105,6 +103,14 @@ class RayExecutor:
         if self._options.num_gpus:
             slots = min(slots, total.get("GPU", 0.0) / self._options.num_gpus)
         return max(1, int(slots))
+
+
+def _connect() -> None:
+    """Join the cluster, once there is work: a run that finds everything committed needs none."""
+    if not ray.is_initialized():
+        # A job finds its cluster in RAY_ADDRESS; without one, a small cluster of our own starts and ends with us.
+        local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _LOCAL_OBJECT_STORE_BYTES}
+        ray.init(**({} if os.environ.get("RAY_ADDRESS") else local), configure_logging=False)
 
 
 def _train_worker(config: dict[str, Any]) -> None:
