@@ -6,9 +6,13 @@ features of the same network for a picture of the flow. A single-frame encoder c
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import logging
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -108,21 +112,27 @@ def _onnx(frames: int) -> Callable[[Sequence[_Inputs]], NDArray[np.float32]]:
 
 
 def _graph(frames: int) -> bytes:
-    """The exported network; kept in the user's cache, so that only the first worker pays for torch and the export."""
+    """The exported network, kept in the user's cache. Workers that start together wait for the first one's export."""
     parts = (identity().digest[:16], f"{frames}frames", f"torch{metadata.version('torch')}")
     path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "videobert" / f"{'-'.join(parts)}.onnx"
-    if path.is_file():
-        return path.read_bytes()
-    from pipeline.features.encoders.packaged_network import export_onnx
-
-    graph = export_onnx(_weights(), frames)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(graph)
-        temporary.replace(path)
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.is_file():
+                _export(frames, path)
+            return path.read_bytes()
     except OSError as error:
-        _LOG.info(
-            "features: the exported network cannot be kept in %s (%s); the next worker exports again", path, error
-        )
-    return graph
+        _LOG.info("features: the exported network cannot be kept in %s (%s); each worker exports it", path, error)
+    with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
+        _export(frames, Path(folder) / path.name)
+        return (Path(folder) / path.name).read_bytes()
+
+
+def _export(frames: int, path: Path) -> None:
+    """In a process of its own, which takes torch's 400 MB with it when it ends."""
+    module = "pipeline.features.encoders.packaged_network"
+    command = [sys.executable, "-m", module, str(_weights()), str(frames), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"the packaged network cannot be exported to ONNX; check torch and onnx: {done.stderr[-500:]}")

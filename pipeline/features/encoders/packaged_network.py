@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.features.encoders.motion import MOTION_SIZE
 
-__all__ = ["CHANNELS", "SIZE", "PackagedNetwork", "export_onnx"]
+__all__ = ["CHANNELS", "SIZE", "PackagedNetwork", "export_onnx", "main"]
 
 SIZE, CHANNELS, _CELLS = 224, 1280, 9
 _LEVELS_PER_FLOW = 200.0
@@ -77,3 +79,15 @@ def export_onnx(weights: Path, frames: int) -> bytes:
             opset_version=17,
         )
     return buffer.getvalue()
+
+
+def main() -> None:
+    """`python -m pipeline.features.encoders.packaged_network WEIGHTS FRAMES TARGET`: export, whole or not at all."""
+    weights, frames, target = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.write_bytes(export_onnx(weights, frames))
+    temporary.replace(target)
+
+
+if __name__ == "__main__":
+    main()
