@@ -35,7 +35,8 @@ _SEARCHES = ("stir the egg", "chop the onion", "now let me show you how to drop 
 def main() -> None:
     """Run the demo and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
     options = _options()
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job inherits it as ignored
+        signal.signal(number, _terminate)
     try:
         with contextlib.ExitStack() as stack:
             _demo(options, stack)
