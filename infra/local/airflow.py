@@ -32,7 +32,7 @@ _COMPONENTS = {
 class Airflow:
     """Scheduler, API server, DAG processor and triggerer on SQLite."""
 
-    def __init__(self, *, home: Path, dags: Path, env: Mapping[str, str], parallelism: int = 4) -> None:
+    def __init__(self, *, home: Path, dags: Path, env: Mapping[str, str], parallelism: int = 2) -> None:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         self._port = free_port()
