@@ -10,21 +10,27 @@ Airflow's `try_number` has no part in it: a retry must find the job that the for
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from operators.backend import JobBackend, JobSpec, JobState, JobStatus
-from operators.errors import RayJobError, RayUnavailable, SubmissionExists
+from operators.errors import RayJobError, RayNotReady, RayUnavailable, SubmissionExists
 
 __all__ = ["MAX_ATTEMPTS", "Attempt", "Origin", "base_id", "claim_attempt", "digest_of"]
 
 MAX_ATTEMPTS = 200
 """An identity with this many ended attempts is in a loop that a person should look at."""
+
+_READY_SECONDS = 180.0
+"""How long a submission waits for a head that has just started."""
+_READY_PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger("airflow.task.ray_job")
 
@@ -88,7 +94,7 @@ async def claim_attempt(
 async def _submit(backend: JobBackend, submission_id: str, spec: JobSpec) -> JobState | None:
     """Submit; None when the job is ours, else the state of the job that already has the id."""
     try:
-        await backend.submit(submission_id, spec)
+        await _submit_when_ready(backend, submission_id, spec)
     except RayUnavailable as error:
         # The answer may be lost, not the request: what the server holds under this id decides.
         state = await backend.state(submission_id)
@@ -98,3 +104,15 @@ async def _submit(backend: JobBackend, submission_id: str, spec: JobSpec) -> Job
             _log.warning("Submission of %s got no clear answer, but the job is there (%s)", submission_id, error)
         return state
     return None
+
+
+async def _submit_when_ready(backend: JobBackend, submission_id: str, spec: JobSpec) -> None:
+    until = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            return await backend.submit(submission_id, spec)
+        except RayNotReady as error:
+            if time.monotonic() >= until:
+                raise
+            _log.info("Waiting for the Ray cluster: %s", error)
+            await asyncio.sleep(_READY_PAUSE_SECONDS)

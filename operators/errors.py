@@ -9,6 +9,7 @@ RayJobError                anything these operators raise on purpose
 ├── RayJobTimeout          the deadline passed; the job was told to stop
 ├── RayJobLost             the cluster no longer knows the job (a head restarted without persistence)
 └── RayUnavailable         the server does not answer, or refuses the credentials; the job may still run
+    ├── RayNotReady        the head answers, but has no node yet that takes jobs
     └── SubmissionExists   another submission took this id first; re-read its status
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "RayJobSetupError",
     "RayJobStopped",
     "RayJobTimeout",
+    "RayNotReady",
     "RayUnavailable",
     "SubmissionExists",
     "error_of",
@@ -77,6 +79,10 @@ class RayUnavailable(RayJobError):
     def __init__(self, message: str, *, unauthorized: bool = False) -> None:
         super().__init__(message)
         self.unauthorized = unauthorized
+
+
+class RayNotReady(RayUnavailable):
+    """The head answers before the agent of its first node does: it has just started, or is overloaded."""
 
 
 class SubmissionExists(RayUnavailable):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from operators.backend import JobSpec, JobState, JobStatus
 from operators.endpoint import HttpClient, parse_object
-from operators.errors import RayJobBadInput, SubmissionExists
+from operators.errors import RayJobBadInput, RayNotReady, SubmissionExists
 
 __all__ = ["JobsApi"]
 
@@ -46,6 +46,8 @@ class JobsApi(HttpClient):
         # Ray 2.60 answers 500 (not 409) with a traceback for a used id; 400 covers a later release that types it.
         if status >= HTTPStatus.BAD_REQUEST and f"{submission_id} already exists" in text:
             raise SubmissionExists(f"submission {submission_id} already exists")
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and "No available agent" in text:
+            raise RayNotReady(f"the cluster has no agent yet that could take submission {submission_id}")
         if status == HTTPStatus.BAD_REQUEST:
             raise RayJobBadInput(f"the cluster refused submission {submission_id}: {text[-2000:]}")
         parse_object(status, text, f"submission of {submission_id}")

@@ -42,6 +42,7 @@ class FakeJobsApi:
     lose_submit_answer: bool = False
     used_id_status: int = 500
     refuse_with: str | None = None
+    submits_without_agent: int = 0
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -62,6 +63,9 @@ class FakeJobsApi:
     async def submit(self, request: web.Request) -> web.Response:
         body = await request.json()
         submission_id = body["submission_id"]
+        if self.submits_without_agent > 0:
+            self.submits_without_agent -= 1
+            return web.Response(status=500, text="No available agent to submit job, please try again later.")
         if self.refuse_with is not None:
             return web.Response(status=400, text=self.refuse_with)
         if submission_id in self.jobs:

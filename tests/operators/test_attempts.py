@@ -12,7 +12,7 @@ import pytest
 from operators.attempts import MAX_ATTEMPTS, Attempt, Origin, base_id, claim_attempt, digest_of
 from operators.backend import JobSpec
 from operators.endpoint import Endpoint
-from operators.errors import RayJobBadInput, RayJobError, RayJobResultError, RayUnavailable
+from operators.errors import RayJobBadInput, RayJobError, RayJobResultError, RayNotReady, RayUnavailable
 from operators.jobs_api import JobsApi
 from operators.result import read_result
 from tests.operators.fakes import TOKEN, FakeJob, FakeJobsApi
@@ -45,6 +45,21 @@ def test_an_absent_job_is_submitted_as_attempt_1(fake: FakeJobsApi) -> None:
     request = fake.jobs["base-a1"].request
     assert request["entrypoint"] == "true" and request["entrypoint_num_cpus"] == 0.5
     assert request["metadata"] == {"who": "me"}
+
+
+def test_a_head_without_an_agent_is_waited_for(fake: FakeJobsApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operators.attempts._READY_PAUSE_SECONDS", 0.01)
+    fake.submits_without_agent = 3
+    assert claim(fake).submission_id == "base-a1"
+    assert [call for call in fake.calls if call[0] == "POST"] == [("POST", "/api/jobs/")] * 4
+
+
+def test_a_head_that_never_gets_an_agent_is_named(fake: FakeJobsApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operators.attempts._READY_SECONDS", 0.0)
+    fake.submits_without_agent = 1
+    with pytest.raises(RayNotReady, match="no agent yet"):
+        claim(fake)
+    assert fake.jobs == {}
 
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING"])
