@@ -38,7 +38,7 @@ the recipe hold and the embeddings are whole: until then readers keep the former
         "embed", batch=_BATCHES, flags=f"--model {_MODEL_SPEC}", deadline=timedelta(hours=24), outlets=[EMBEDDINGS]
     )
     promote = ray_job(
-        "promote", f"python -m pipeline promote {_MODEL_SPEC}", deadline=timedelta(minutes=30), outlets=[MODEL]
+        "promote", f"python -m pipeline models --promote {_MODEL_SPEC}", deadline=timedelta(minutes=30), outlets=[MODEL]
     )
     promote.doc_md = "**promote**: move the `current` pointer when the gates hold and the embeddings are whole."
     codebook >> tokens >> pretrain >> evaluate >> embed >> promote

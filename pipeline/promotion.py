@@ -8,11 +8,13 @@ from typing import Any
 from pipeline.embed.spec import embed_spec
 from pipeline.errors import InputError
 from pipeline.recipes import Recipe
-from pipeline.runtime.manifest import Manifest, load_manifest, specs_of
+from pipeline.runtime.manifest import Manifest, committed_batches, load_manifest, specs_of
 from pipeline.runtime.pointer import Pointer, read_pointer, write_pointer
 from pipeline.runtime.storage import Store
 
-__all__ = ["find_reports", "promote", "read_metrics"]
+__all__ = ["find_reports", "promote", "read_metrics", "roll_back"]
+
+_MOST_FORMER = 20
 
 
 def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = False) -> str:
@@ -24,7 +26,7 @@ def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = Fals
     model = load_manifest(store, "pretrain", model_spec, "")
     if model is None:
         raise InputError(
-            f"model {model_spec!r} is not committed below {store.root}; `videobert status` lists the models"
+            f"model {model_spec!r} is not committed below {store.root}; `videobert models` lists the models"
         )
     reports = find_reports(store, model_spec)
     if not force:
@@ -37,15 +39,38 @@ def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = Fals
         missed = [f"{g['gate']}: {g['found']:.2f} of {g['needed']:.2f}" for g in gates if not g["holds"]]
         if missed:
             raise InputError(
-                f"model {model_spec} misses {'; '.join(missed)}; train it better, or promote it with --force"
+                f"model {model_spec} misses {'; '.join(missed)}; train it better, or insist with --force"
             )
-    spec = embed_spec(recipe.embed, model)
-    _check_embeddings(store, model, spec)
-    pointer = Pointer(model_spec=model_spec, embed_spec=spec, report=f"reports/{reports[0].spec}" if reports else "")
-    if read_pointer(store) == pointer:
-        return f"{model_spec} is promoted already"
-    write_pointer(store, pointer)
-    return f"promoted {model_spec}; readers take embeddings/model={spec}"
+    report = f"reports/{reports[0].spec}" if reports else ""
+    return _turn_to(store, model, embed_spec(recipe.embed, model), report)
+
+
+def roll_back(store: Store) -> str:
+    """Point readers at the embeddings they took before; returns what was done in one sentence.
+
+    Raises InputError when there is no former model, or when batches of today are not embedded with it.
+    """
+    current = read_pointer(store)
+    if current is None or not current.former:
+        raise InputError(f"{store.root} has no former model to go back to; `videobert models` lists what there is")
+    spec = current.former[0]
+    model = load_manifest(store, "pretrain", spec.rsplit(".", 1)[0], "")
+    if model is None:
+        raise InputError(f"the former model of embeddings/model={spec} is gone; promote another by hand")
+    reports = find_reports(store, model.spec)
+    return _turn_to(store, model, spec, f"reports/{reports[0].spec}" if reports else "", back=True)
+
+
+def _turn_to(store: Store, model: Manifest, spec: str, report: str, *, back: bool = False) -> str:
+    current = read_pointer(store)
+    if current and (current.model_spec, current.embed_spec, current.report) == (model.spec, spec, report):
+        return f"{model.spec} is promoted already"
+    _check_embeddings(store, model, spec, current)
+    former: tuple[str, ...] = ()
+    if current:
+        former = current.former[1:] if back else (current.embed_spec, *current.former)[:_MOST_FORMER]
+    write_pointer(store, Pointer(model_spec=model.spec, embed_spec=spec, report=report, former=former))
+    return f"{'rolled back to' if back else 'promoted'} {model.spec}; readers take embeddings/model={spec}"
 
 
 def find_reports(store: Store, model_spec: str) -> list[Manifest]:
@@ -55,12 +80,17 @@ def find_reports(store: Store, model_spec: str) -> list[Manifest]:
     return sorted(own, key=lambda report: (-len(report.facts["gates"]), report.spec))
 
 
-def _check_embeddings(store: Store, model: Manifest, spec: str) -> None:
-    missing = [batch for batch in model.facts["batches"] if load_manifest(store, "embed", spec, batch) is None]
+def _check_embeddings(store: Store, model: Manifest, spec: str, current: Pointer | None) -> None:
+    """Readers lose no batch: what the model was trained on, and what they can read today, must be there."""
+    wanted = set(model.facts["batches"])
+    if current:
+        wanted |= committed_batches(store, "embed", current.embed_spec)
+    missing = sorted(wanted - committed_batches(store, "embed", spec))
     if missing:
         raise InputError(
-            f"batches {', '.join(missing)} are not embedded with {model.spec}, and readers would miss them; "
-            f"run `videobert stage embed --model {model.spec} --batch {','.join(missing)}` first"
+            f"batches {', '.join(missing)} are not embedded with {model.spec}, and readers would miss them; run "
+            f"`videobert stage tokens` and then `videobert stage embed`, both with --model {model.spec} "
+            f"--batch {','.join(missing)}, first"
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.embed.spec import embed_spec
 from pipeline.errors import InputError
-from pipeline.promotion import find_reports, promote, read_metrics
+from pipeline.promotion import find_reports, promote, read_metrics, roll_back
 from pipeline.recipes import Recipe, demo
 from pipeline.runtime.corpus import commit_files
 from pipeline.runtime.inputs import Inputs
@@ -45,6 +45,13 @@ def _embed(store: Store, *batches: str) -> None:
         save_manifest(store, Manifest(stage="embed", spec=_spec(store), batch=batch, config={}, sources=(), outputs=()))
 
 
+def _embed_old(store: Store, *batches: str) -> None:
+    for batch in batches:
+        save_manifest(
+            store, Manifest(stage="embed", spec=OLD.embed_spec, batch=batch, config={}, sources=(), outputs=())
+        )
+
+
 def _evaluate(store: Store, *, holds: bool, spec: str = "evaluate-1") -> None:
     gates: list[dict[str, Any]] = [{"gate": "R@10 over chance", "found": 4.0, "needed": 5.0, "holds": holds}]
     facts = {"model_spec": "pretrain-1", "passed": holds, "gates": gates}
@@ -56,7 +63,9 @@ def test_a_model_that_passes_is_promoted_once(store: Store) -> None:
     _evaluate(store, holds=True)
     _embed(store, "a", "b")
     assert promote(RECIPE, store, "pretrain-1").startswith("promoted pretrain-1")
-    assert read_pointer(store) == Pointer(model_spec="pretrain-1", embed_spec=_spec(store), report="reports/evaluate-1")
+    assert read_pointer(store) == Pointer(
+        model_spec="pretrain-1", embed_spec=_spec(store), report="reports/evaluate-1", former=(OLD.embed_spec,)
+    )
     writes = store.writes
     assert promote(RECIPE, store, "pretrain-1") == "pretrain-1 is promoted already" and store.writes == writes
 
@@ -103,3 +112,35 @@ def test_a_second_evaluation_that_passes_does_not_undo_a_missed_gate(store: Stor
     _embed(store, "a", "b")
     with pytest.raises(InputError, match="misses"):
         promote(RECIPE, store, "pretrain-1")
+
+
+def test_a_batch_that_readers_have_today_is_not_taken_from_them(store: Store) -> None:
+    _evaluate(store, holds=True)
+    _embed(store, "a", "b")
+    _embed_old(store, "a", "c")  # c came in while the new model was trained
+    with pytest.raises(InputError, match=r"batches c are not embedded"):
+        promote(RECIPE, store, "pretrain-1")
+    assert read_pointer(store) == OLD
+    _embed(store, "c")
+    assert promote(RECIPE, store, "pretrain-1").startswith("promoted")
+
+
+def test_a_rollback_returns_to_the_former_embeddings_in_one_write(store: Store) -> None:
+    with pytest.raises(InputError, match="no former model"):
+        roll_back(store)
+    old = Manifest(
+        stage="pretrain", spec="pretrain-0", batch="", config={}, sources=(), outputs=(), facts={"batches": ["a"]}
+    )
+    save_manifest(store, old)
+    _evaluate(store, holds=True)
+    _embed(store, "a", "b")
+    promote(RECIPE, store, "pretrain-1")
+    _embed_old(store, "a")
+    with pytest.raises(InputError, match=r"batches b are not embedded with pretrain-0"):
+        roll_back(store)
+    _embed_old(store, "b")
+    writes = store.writes
+    assert roll_back(store).startswith("rolled back to pretrain-0") and store.writes == writes + 1
+    assert read_pointer(store) == OLD
+    with pytest.raises(InputError, match="no former model"):
+        roll_back(store)

@@ -111,7 +111,7 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     query = "select batch, level, count(*) as n from embeddings group by all order by all"
     print(f"\n$ videobert sql {query!r} --root {root}", flush=True)
     _cli("sql", query, "--root", root)
-    _say(f"done in {time.monotonic() - started:.0f} s, at most {watch.peak_bytes / 1e9:.1f} GB of memory at once")
+    _say(f"done in {time.monotonic() - started:.0f} s, at most {watch.peak_bytes / 1e9:.2f} GB of memory at once")
     if options.keep:
         _say(f"Airflow stays at {airflow.url}, Ray at {ray.url}; Ctrl-C ends both")
         for _ in _forever():

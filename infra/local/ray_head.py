@@ -38,6 +38,7 @@ class RayHead:
             str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats",
             "--node-ip-address=127.0.0.1", "--port=0", "--dashboard-host=127.0.0.1", f"--dashboard-port={self._port}",
             f"--num-cpus={num_cpus}", f"--object-store-memory={_OBJECT_STORE_BYTES}", f"--temp-dir={self._folder}",
+            "--no-monitor",  # the autoscaler's process: one node has nothing to scale
         ]  # fmt: skip
         self.service = Service("Ray head", command, env=own, log=log)
 

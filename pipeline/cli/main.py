@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import logging
 import signal
@@ -11,10 +12,6 @@ from typing import Any, Protocol
 
 import tyro
 
-from pipeline.cli.corpus import CorpusCommand
-from pipeline.cli.query import LineageCommand, SearchCommand, SqlCommand
-from pipeline.cli.stages import RunCommand, StageCommand
-from pipeline.cli.state import DeadLettersCommand, PromoteCommand, StatusCommand
 from pipeline.errors import InputError, PipelineError
 
 __all__ = ["COMMANDS", "main"]
@@ -26,17 +23,20 @@ class Command(Protocol):
     def execute(self) -> None: ...
 
 
-COMMANDS: dict[str, type[Command]] = {
-    "run": RunCommand,
-    "stage": StageCommand,
-    "status": StatusCommand,
-    "search": SearchCommand,
-    "sql": SqlCommand,
-    "lineage": LineageCommand,
-    "dead-letters": DeadLettersCommand,
-    "promote": PromoteCommand,
-    "corpus": CorpusCommand,
+COMMANDS = {
+    "run": "stages:RunCommand",
+    "stage": "stages:StageCommand",
+    "status": "state:StatusCommand",
+    "search": "query:SearchCommand",
+    "sql": "query:SqlCommand",
+    "lineage": "query:LineageCommand",
+    "dead-letters": "state:DeadLettersCommand",
+    "models": "models:ModelsCommand",
+    "trigger": "schedule:TriggerCommand",
+    "backfill": "schedule:BackfillCommand",
+    "corpus": "corpus:CorpusCommand",
 }
+"""Name -> module of this package and class; only the one that is asked for is imported."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -62,16 +62,23 @@ def _command(arguments: list[str]) -> Command:
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         raise InputError(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}")
-    command = COMMANDS[name]
-    default: Any = command.with_recipe(rest) if issubclass(command, RunCommand | StageCommand) else None
+    command = _load(name)
+    with_recipe = getattr(command, "with_recipe", None)
+    default: Any = with_recipe(rest) if with_recipe else None
     parsed: Command = tyro.cli(
         command, args=rest, default=default, prog=f"videobert {name}", config=(tyro.conf.AvoidSubcommands,)
     )
     return parsed
 
 
+def _load(name: str) -> type[Command]:
+    module, _, class_name = COMMANDS[name].partition(":")
+    found: type[Command] = getattr(importlib.import_module(f"pipeline.cli.{module}"), class_name)
+    return found
+
+
 def _overview() -> str:
-    lines = [f"  {name:<14}{(inspect.getdoc(command) or '').splitlines()[0]}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<14}{(inspect.getdoc(_load(name)) or '').splitlines()[0]}" for name in COMMANDS]
     return "\n".join(
         [
             "videobert: from a bucket of videos to Parquet embeddings that anyone can query.",

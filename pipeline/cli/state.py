@@ -1,21 +1,17 @@
-"""`videobert status`, `dead-letters` and `promote`: what stands, what failed, what readers take."""
+"""`videobert status` and `dead-letters`: what stands, and what failed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 
-import tyro
-
-from pipeline.promotion import promote
-from pipeline.recipes import get_recipe
 from pipeline.runtime.manifest import batches_of, load_manifest, specs_of
 from pipeline.runtime.parquet import read_table
 from pipeline.runtime.pointer import read_pointer
 from pipeline.runtime.storage import Store
 from pipeline.stages import STAGES
 
-__all__ = ["DeadLettersCommand", "PromoteCommand", "StatusCommand"]
+__all__ = ["DeadLettersCommand", "StatusCommand"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,25 +55,6 @@ class DeadLettersCommand:
             print(f"{count:6,} {stage} {reason}")
             for row in [r for r in rows if (r["stage"], r["reason"]) == (stage, reason)][: self.examples]:
                 print(f"       {row['batch']} {row['uri']!r}: {row['message']!r}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromoteCommand:
-    """Turn readers to a model, when its gates hold and its embeddings are whole."""
-
-    model: tyro.conf.Positional[str]
-    """Model spec."""
-    root: str
-    """Root of the pipeline."""
-    recipe: str = "demo"
-    """Recipe whose embedding config is meant."""
-    force: bool = False
-    """Promote even if a gate is missed."""
-
-    def execute(self) -> None:
-        store = Store(self.root)
-        store.check_root()
-        print(promote(get_recipe(self.recipe), store, self.model, force=self.force))
 
 
 def _counts(counts: dict[str, int]) -> str:

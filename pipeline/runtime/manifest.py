@@ -15,8 +15,8 @@ from pipeline.runtime.storage import Store, sha256
 from pipeline.stages import Stage, get_stage
 
 __all__ = [
-    "Manifest", "Output", "Reject", "Source", "batches_of", "check_balance", "folder_of", "library_versions",
-    "load_manifest", "manifest_path", "save_manifest", "specs_of",
+    "Manifest", "Output", "Reject", "Source", "batches_of", "check_balance", "committed_batches", "folder_of",
+    "library_versions", "load_manifest", "manifest_path", "save_manifest", "specs_of",
 ]  # fmt: skip
 
 _NAME = "_manifest.json"
@@ -163,6 +163,14 @@ def batches_of(store: Store, stage_name: str, spec: str) -> list[str]:
     stage = get_stage(stage_name)
     names = store.folders(stage.folder.format(spec=spec))
     return [name.removeprefix("batch=") for name in names if name.startswith("batch=")]
+
+
+def committed_batches(store: Store, stage_name: str, spec: str) -> set[str]:
+    """Batches of a stage and spec that are committed: one listing, whatever their number."""
+    stage = get_stage(stage_name)
+    found = store.list(stage.folder.format(spec=spec))
+    keys = {part.removeprefix("batch=") for path in found for part in path.split("/") if part.startswith("batch=")}
+    return {batch for batch in keys if manifest_path(stage, spec, batch) in found}
 
 
 def library_versions() -> dict[str, str]:

@@ -24,6 +24,8 @@ class Pointer:
     """Folder of its embeddings: `embeddings/model=<embed_spec>`."""
     report: str
     """Folder of the evaluation that let it pass; empty when promoted by hand."""
+    former: tuple[str, ...] = ()
+    """Embeddings' folders (as `embed_spec`) that readers took before, the newest first: where a rollback goes."""
 
 
 def read_pointer(store: Store) -> Pointer | None:
@@ -32,8 +34,9 @@ def read_pointer(store: Store) -> Pointer | None:
     if data is None:
         return None
     try:
-        return Pointer(**json.loads(data))
-    except (ValueError, TypeError) as error:
+        raw = json.loads(data)
+        return Pointer(**raw | {"former": tuple(raw.get("former", ()))})
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{store.url(_PATH)} is no pointer ({error}); promote a model again") from error
 
 

@@ -87,7 +87,7 @@ def test_batches_are_partitions_and_assets_carry_them_on(parsed: dict[str, Any])
 def test_every_stage_is_one_command_of_the_cli(parsed: dict[str, Any]) -> None:
     for dag in parsed["dags"].values():
         for task, entrypoint in dag["entrypoints"].items():
-            verb = f"stage {task} " if task != "promote" else "promote "
+            verb = f"stage {task} " if task != "promote" else "models --promote "
             assert entrypoint.startswith(f"python -m pipeline {verb}")
             assert "--root s3://bucket/root" in entrypoint
 

@@ -128,4 +128,8 @@ def test_queries_of_what_is_not_there(tmp_path: Path, run: Run) -> None:
     refused(videobert("search", "--like", "nobody:1", "--root", str(run.root)), "nobody:1", "VIDEO_ID:SEGMENT")
     refused(videobert("lineage", "nobody", "--root", str(run.root)), "nobody")
     refused(videobert("sql", "select * from read_csv('/etc/passwd')", "--root", str(run.root)), "DuckDB refuses")
-    refused(videobert("promote", "pretrain-00000000", "--root", str(run.root)), "pretrain-00000000", "videobert status")
+    refused(
+        videobert("models", "--promote", "pretrain-00000000", "--root", str(run.root)),
+        "pretrain-00000000",
+        "videobert models",
+    )

@@ -10,7 +10,9 @@ from pipeline.errors import InputError
 from pipeline.runtime.pointer import Pointer, read_pointer, write_pointer
 from pipeline.runtime.storage import Store
 
-POINTER = Pointer(model_spec="pretrain-1", embed_spec="pretrain-1.abcd", report="reports/evaluate-1")
+POINTER = Pointer(
+    model_spec="pretrain-1", embed_spec="pretrain-1.abcd", report="reports/evaluate-1", former=("b.2", "a.1")
+)
 
 
 def test_it_moves_in_one_write(tmp_path: Path) -> None:
