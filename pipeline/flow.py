@@ -5,19 +5,22 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.recipes import Recipe
 from pipeline.resolve import Resolver, Selection
 from pipeline.runtime.executor import Executor
-from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.inputs import Inputs, Share
 from pipeline.runtime.manifest import Manifest, manifest_path
 from pipeline.runtime.storage import Store
 from pipeline.stages import Stage, get_stage
 
 __all__ = ["StageResult", "run_stage"]
+
+_SHARED = ("features", "tokens", "embed")
+"""Stages whose shards follow from what is committed; the others plan theirs, which one job must do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,7 @@ class StageResult:
     spec: str
     batch: str
     manifest: str
-    """URL of the manifest."""
+    """URL of the manifest; empty while other shares of the batch are not done."""
     counts: dict[str, int]
     seconds: float
     computed: bool
@@ -37,15 +40,25 @@ class StageResult:
 
 
 def run_stage(
-    recipe: Recipe, store: Store, name: str, *, batches: Sequence[str], selection: Selection, executor: Executor
+    recipe: Recipe,
+    store: Store,
+    name: str,
+    *,
+    batches: Sequence[str],
+    selection: Selection,
+    executor: Executor,
+    share: Share | None = None,
 ) -> list[StageResult]:
     """Run one stage over its batches (empty: all there are); one result a batch, or one for the corpus."""
     stage = get_stage(name)
+    if share and share.count > 1 and name not in _SHARED:
+        raise InputError(f"{name} cannot be split into {share.count} shares, only {', '.join(_SHARED)} can")
     resolver = Resolver(recipe, store, selection)
     if stage.scope == "corpus":
         return [_run(recipe, store, stage, resolver.corpus_inputs(stage, batches), executor)]
     chosen = list(batches) or _all_batches(stage, resolver)
-    return [_run(recipe, store, stage, resolver.batch_inputs(stage, batch), executor) for batch in chosen]
+    inputs = (resolver.batch_inputs(stage, batch) for batch in chosen)
+    return [_run(recipe, store, stage, replace(i, share=share or Share()), executor) for i in inputs]
 
 
 def _run(recipe: Recipe, store: Store, stage: Stage, inputs: Inputs, executor: Executor) -> StageResult:
@@ -53,10 +66,12 @@ def _run(recipe: Recipe, store: Store, stage: Stage, inputs: Inputs, executor: E
     manifest: Manifest = importlib.import_module(f"pipeline.{stage.name}.run").run(
         getattr(recipe, stage.name), inputs, executor
     )
+    path = manifest_path(stage, manifest.spec, inputs.batch)
+    whole = inputs.share.count == 1 or store.read_or_none(path) == manifest.to_bytes()
     return StageResult(
-        stage=stage.name, spec=manifest.spec, batch=inputs.batch,
-        manifest=store.url(manifest_path(stage, manifest.spec, inputs.batch)), counts=manifest.counts,
-        seconds=round(time.monotonic() - started, 2), computed=store.writes > written, facts=manifest.facts,
+        stage=stage.name, spec=manifest.spec, batch=inputs.batch, manifest=store.url(path) if whole else "",
+        counts=manifest.counts, seconds=round(time.monotonic() - started, 2), computed=store.writes > written,
+        facts=manifest.facts,
     )  # fmt: skip
 
 

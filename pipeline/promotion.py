@@ -38,9 +38,7 @@ def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = Fals
         gates = [gate for report in reports for gate in report.facts["gates"]]
         missed = [f"{g['gate']}: {g['found']:.2f} of {g['needed']:.2f}" for g in gates if not g["holds"]]
         if missed:
-            raise InputError(
-                f"model {model_spec} misses {'; '.join(missed)}; train it better, or insist with --force"
-            )
+            raise InputError(f"model {model_spec} misses {'; '.join(missed)}; train it better, or insist with --force")
     report = f"reports/{reports[0].spec}" if reports else ""
     return _turn_to(store, model, embed_spec(recipe.embed, model), report)
 

@@ -17,6 +17,7 @@ from pipeline.promotion import promote
 from pipeline.recipes import Recipe, get_recipe
 from pipeline.resolve import Selection
 from pipeline.runtime.executor import Executor, LocalExecutor
+from pipeline.runtime.inputs import Share
 from pipeline.runtime.storage import Store, open_filesystem
 from pipeline.stages import EMBED_STAGES, INGEST_STAGES, STAGES, TRAIN_STAGES
 
@@ -92,6 +93,8 @@ class StageCommand(_Compute):
     """Spec of the codebook to use; empty: the model's, else the one this recipe makes."""
     model: str = ""
     """Spec of the model to use, or `current` for the promoted one; empty: the one this recipe makes."""
+    share: str = "1/1"
+    """Do one share of the shards, such as 2/8: several jobs split a huge batch, the last to end commits it."""
 
     @classmethod
     def with_recipe(cls, arguments: Sequence[str]) -> Self:
@@ -106,7 +109,7 @@ class StageCommand(_Compute):
             return
         results = run_stage(
             self.config, store, self.name, batches=self.batches, executor=self.executor.build(),
-            selection=Selection(codebook=self.codebook, model=self.model),
+            selection=Selection(codebook=self.codebook, model=self.model), share=_share(self.share),
         )  # fmt: skip
         for result in results:
             print(_line(result))
@@ -160,7 +163,17 @@ def _recipe_name(arguments: Sequence[str]) -> str:
 def _line(result: StageResult) -> str:
     counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if value)
     done = f"{result.seconds:.1f} s" if result.computed else "already committed"
+    if not result.manifest:
+        done += ", not committed: other shares are missing"
     return f"{result.stage:<9} {result.batch or 'corpus':<12} {result.spec:<24} {done}{'; ' + counts if counts else ''}"
+
+
+def _share(text: str) -> Share:
+    index, _, count = text.partition("/")
+    try:
+        return Share(index=int(index), count=int(count))
+    except ValueError as error:
+        raise InputError(f"--share {text!r} is no share; write it as 2/8, the second of eight") from error
 
 
 def _write_job_result(results: Sequence[StageResult]) -> None:

@@ -29,7 +29,7 @@ def run(config: EmbedConfig, inputs: Inputs, executor: Executor) -> Manifest:
     spec = embed_spec(config, model)
     commit = ShardCommit(
         store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
-        sources=inputs.sources, expected_videos=tokens.counts.get("videos", 0),
+        sources=inputs.sources, expected_videos=tokens.counts.get("videos", 0), share=inputs.share,
         facts={"model_spec": model.spec, "codebook_spec": model.facts["codebook_spec"]},
     )  # fmt: skip
     tasks = [

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.runtime.executor import Executor, Worker
+from pipeline.runtime.inputs import Share
 from pipeline.runtime.manifest import (
     Manifest,
     Output,
@@ -70,6 +71,7 @@ class ShardCommit:
     sources: tuple[Source, ...]
     expected_videos: int
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    share: Share = dataclasses.field(default_factory=Share)
 
     @property
     def folder(self) -> str:
@@ -102,26 +104,34 @@ def run_shards(
     arguments: tuple[Any, ...],
     executor: Executor,
 ) -> Manifest:
-    """Do the shards that are not done, then commit the manifest over all of them."""
+    """Do the shards of our share that are not done, then commit the manifest over all of them.
+
+    Where other shares are not done yet, the manifest that is returned covers what is there, and is not committed.
+    """
     standing = _standing(commit)
     former = standing if standing and standing.spec == commit.spec else None
     present = commit.store.list(commit.folder)
     done = _done(commit, former.outputs if former else (), tasks, present)
     taken = {output.path: output.input_digest for output in (standing.outputs if standing else ())}
     missing = [_with_paths(commit, task, taken) for task in tasks if task.shard not in done]
+    mine = [task for task in missing if commit.share.holds(task.shard)]
     outputs = tuple(done[number] for number in sorted(done))
     if former and not missing and outputs == former.outputs and former.sources == commit.sources:
         _sweep(commit, former, present)  # what a run that was killed after its commit left
         return former
-    progress = Progress(f"{commit.stage} {commit.batch}", total=len(tasks), done=len(done), unit="shards")
+    progress = Progress(f"{commit.stage} {commit.batch}", total=len(done) + len(mine), done=len(done), unit="shards")
     output: Output
-    for output in executor.map(worker, arguments, missing):
+    for output in executor.map(worker, arguments, mine):
         done[output.shard] = output
         progress.step(output.counts)
+    if len(mine) < len(missing):  # what the other shares did meanwhile
+        done = _done(commit, done.values(), tasks, commit.store.list(commit.folder))
     manifest = Manifest(
         stage=commit.stage, spec=commit.spec, batch=commit.batch, config=commit.config, sources=commit.sources,
         outputs=tuple(done[number] for number in sorted(done)), facts=commit.facts, versions=library_versions(),
     )  # fmt: skip
+    if len(done) < len(tasks):
+        return manifest
     check_balance(manifest, commit.expected_videos)
     _write_dead_letters(commit.store, manifest)
     if standing and standing.spec != manifest.spec:
@@ -151,12 +161,15 @@ def _standing(commit: ShardCommit) -> Manifest | None:
 
 
 def _done(
-    commit: ShardCommit, committed: Sequence[Output], tasks: Sequence[ShardTask], present: dict[str, int]
+    commit: ShardCommit, committed: Iterable[Output], tasks: Sequence[ShardTask], present: dict[str, int]
 ) -> dict[int, Output]:
     found = []
     for path in present:
         if path.startswith(f"{commit.folder}/{_RECEIPTS}/"):
-            raw = json.loads(commit.store.read(path))
+            data = commit.store.read_or_none(path)
+            if data is None:
+                continue  # another share has committed, and cleans up
+            raw = json.loads(data)
             raw["rejects"] = tuple(Reject(**reject) for reject in raw["rejects"])
             found.append(Output(**raw))
     wanted = {task.shard: task.input_digest for task in tasks}

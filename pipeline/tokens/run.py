@@ -31,7 +31,7 @@ def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
     spec = stage_spec(_STAGE, config, upstream=[features.spec, codebook.spec])
     commit = ShardCommit(
         store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
-        sources=inputs.sources, expected_videos=features.counts.get("videos", 0),
+        sources=inputs.sources, expected_videos=features.counts.get("videos", 0), share=inputs.share,
         facts={"feature_spec": features.spec, "codebook_spec": codebook.spec},
     )  # fmt: skip
     tables = [read_table(inputs.store, output.path, columns=_COLUMNS) for output in catalog.outputs]

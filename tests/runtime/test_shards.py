@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import BalanceError
+from pipeline.errors import BalanceError, InputError
 from pipeline.runtime.executor import LocalExecutor
+from pipeline.runtime.inputs import Share
 from pipeline.runtime.manifest import Manifest, Output, Reject, Source, load_manifest
 from pipeline.runtime.shards import ShardCommit, ShardTask, finish, load_plan, run_shards, save_plan
 from pipeline.runtime.spec import digest
@@ -58,11 +59,13 @@ class Batch:
         killed_at: int | None = None,
         expected: int | None = None,
         source: str = "1",
+        share: Share | None = None,
     ) -> Manifest:
         commit = ShardCommit(
             store=self.store, stage=self.stage, spec=self.spec, batch="b", config={"x": 1},
             sources=(Source(stage="shard", spec="shard-1", batch="b", digest=source),),
             expected_videos=sum(map(len, shards.values())) if expected is None else expected,
+            share=share or Share(),
         )  # fmt: skip
         tasks = [ShardTask(shard=n, input_digest=digest([self.spec, *v]), payload=v) for n, v in shards.items()]
         arguments = (self.store, [] if calls is None else calls, killed_at)
@@ -282,3 +285,34 @@ def test_a_plan_is_written_only_when_it_changes(batch: Batch) -> None:
     assert load_plan(batch.store, FOLDER) == (("a",), ()) and batch.store.writes == 1
     batch.run(SHARDS)
     assert load_plan(batch.store, FOLDER) == (("a",), ())  # the sweep leaves the plan
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+def test_shares_do_every_shard_once_and_the_last_one_commits_what_one_job_would(
+    batch: Batch, tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    calls: list[int] = []
+    for index in order[:-1]:
+        part = batch.run(SHARDS, calls=calls, share=Share(index=index, count=3))
+        assert len(part.outputs) < 4 and load_manifest(batch.store, "features", "features-1", "b") is None
+    whole = batch.run(SHARDS, calls=calls, share=Share(index=order[-1], count=3))
+    assert sorted(calls) == [0, 1, 2, 3]
+    alone = Batch(Store(str(tmp_path / "alone")))
+    assert alone.run(SHARDS) == whole and alone.objects() == {
+        path: data for path, data in batch.objects().items() if not path.startswith("alone/")
+    }
+
+
+def test_a_share_that_was_killed_leaves_its_shards_to_the_job_that_commits(batch: Batch) -> None:
+    calls: list[int] = []
+    batch.run(SHARDS, calls=calls, share=Share(index=1, count=2))
+    with pytest.raises(KilledError):
+        batch.run(SHARDS, calls=calls, share=Share(index=2, count=2), killed_at=3)
+    assert calls == [0, 2, 1]
+    assert batch.run(SHARDS, calls=calls).outputs and calls == [0, 2, 1, 3]
+
+
+def test_a_share_that_does_not_exist_is_named() -> None:
+    for index, count in ((0, 2), (3, 2), (1, 0)):
+        with pytest.raises(InputError, match=f"{index}/{count}"):
+            Share(index=index, count=count)
