@@ -3,6 +3,10 @@
 VIDEOBERT_ROOT      where everything is written, for example s3://bucket/videobert
 VIDEOBERT_RECIPE    named configuration (`demo`, `paper`)
 VIDEOBERT_OPTIONS   more flags for every job, for example `--ingest.source s3://bucket/videos/{batch}`
+VIDEOBERT_OPTIONS_FEATURES, ..._PRETRAIN and so on: more flags for the jobs of one stage, for example its GPUs
+VIDEOBERT_SHARD_GROUPS   Ray jobs that share the features of one batch; 1 by default
+VIDEOBERT_MAX_ACTIVE_RUNS   batches at once in each DAG, when no backfill says otherwise; 2 by default
+VIDEOBERT_POOL      Airflow pool of every Ray job; one that counts deferred tasks bounds the jobs of all DAGs together
 RAY_ADDRESS_URL     dashboard of the cluster; empty: the Airflow connection `ray_default`
 """
 
@@ -10,14 +14,19 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import Asset
 
 from operators.ray_job import RayJobOperator
 from pipeline.stages import get_stage
 
-__all__ = ["BATCH", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "MODEL", "last_batch", "ray_job", "root", "stage_job"]
+__all__ = [
+    "BATCH", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "MAX_ACTIVE_RUNS", "MODEL", "last_batch", "ray_job", "root",
+    "share_jobs", "stage_job",
+]  # fmt: skip
 
 FEATURES = Asset(name="videobert_features", uri="x-videobert://features")
 MODEL = Asset(name="videobert_model", uri="x-videobert://model")
@@ -30,7 +39,9 @@ DEFAULT_ARGS = {
     "owner": os.environ.get("VIDEOBERT_OWNER", "videobert"),
     "retries": 2,
     "retry_delay": timedelta(seconds=int(os.environ.get("VIDEOBERT_RETRY_SECONDS", "60"))),
+    "pool": os.environ.get("VIDEOBERT_POOL", "default_pool"),
 }
+MAX_ACTIVE_RUNS = int(os.environ.get("VIDEOBERT_MAX_ACTIVE_RUNS", "2"))
 
 
 def root() -> str:
@@ -44,30 +55,81 @@ def last_batch() -> datetime | None:
     return datetime.fromisoformat(day).replace(tzinfo=UTC) if day else None
 
 
-def stage_job(stage: str, *, batch: str = "", flags: str = "", deadline: timedelta, **kwargs: object) -> RayJobOperator:
+def stage_job(stage: str, *, batch: str = "", flags: str = "", deadline: timedelta, **kwargs: Any) -> RayJobOperator:
     """A stage of the flow as one Ray job. `batch` and `flags` may hold templates."""
-    command = f"python -m pipeline stage {stage} --executor.kind ray"
-    if batch:
-        command += f" --batch '{batch}'"
-    task = ray_job(stage, f"{command} {flags}".strip(), deadline=deadline, result=True, **kwargs)
+    kwargs.setdefault("task_id", stage)
+    task = RayJobOperator(
+        entrypoint=_stage_command(stage, batch, flags), post_execute=_AssetFacts(batch), **_settings(deadline), **kwargs
+    )
     task.doc_md = f"**{stage}**: {get_stage(stage).summary}. One Ray job; what is committed is not computed again."
     return task
 
 
-def ray_job(
-    task_id: str, command: str, *, deadline: timedelta, result: bool = False, **kwargs: object
-) -> RayJobOperator:
-    """A command of `videobert` as one Ray job."""
-    recipe = shlex.quote(os.environ.get("VIDEOBERT_RECIPE", "demo"))
-    options = os.environ.get("VIDEOBERT_OPTIONS", "") if result else ""
-    return RayJobOperator(
-        task_id=task_id,
-        entrypoint=f"{command} --root {shlex.quote(root())} --recipe {recipe} {options}".strip(),
-        address=os.environ.get("RAY_ADDRESS_URL") or None,
-        result_uri=f"{root()}/runs/{{submission_id}}.json" if result else None,
-        poll_seconds=float(os.environ.get("VIDEOBERT_POLL_SECONDS", "5")),
-        deadline=deadline,
+def share_jobs(stage: str, *, batch: str, deadline: timedelta) -> list[Any]:
+    """VIDEOBERT_SHARD_GROUPS Ray jobs that split the shards of a batch, as one mapped task; none for a single group.
+
+    The stage's own job comes after them: it finds their shards done, does what is missing, and commits.
+    """
+    count = int(os.environ.get("VIDEOBERT_SHARD_GROUPS", "1"))
+    if count == 1:
+        return []
+    jobs = RayJobOperator.partial(task_id=f"{stage}_share", **_settings(deadline))
+    commands = [_stage_command(stage, batch, f"--share {index}/{count}") for index in range(1, count + 1)]
+    return [jobs.expand(entrypoint=commands)]
+
+
+def ray_job(task_id: str, command: str, *, deadline: timedelta, **kwargs: Any) -> RayJobOperator:
+    """A command of `videobert` as one Ray job that leaves no result."""
+    settings = _settings(deadline) | {"result_uri": None}
+    return RayJobOperator(task_id=task_id, entrypoint=f"{command} {_where()}", **settings, **kwargs)
+
+
+def _stage_command(stage: str, batch: str, flags: str) -> str:
+    options = [os.environ.get(name, "") for name in ("VIDEOBERT_OPTIONS", f"VIDEOBERT_OPTIONS_{stage.upper()}")]
+    parts = [
+        f"python -m pipeline stage {stage} --executor.kind ray", f"--batch '{batch}'" if batch else "", flags, _where(),
+        *options,
+    ]  # fmt: skip
+    return " ".join(part for part in parts if part)
+
+
+def _where() -> str:
+    return f"--root {shlex.quote(root())} --recipe {shlex.quote(os.environ.get('VIDEOBERT_RECIPE', 'demo'))}"
+
+
+def _settings(deadline: timedelta) -> dict[str, Any]:
+    return {
+        "address": os.environ.get("RAY_ADDRESS_URL") or None,
+        "result_uri": f"{root()}/runs/{{submission_id}}.json",
+        "poll_seconds": float(os.environ.get("VIDEOBERT_POLL_SECONDS", "5")),
+        "deadline": deadline,
+        # The command says all: two runs that want the same at the same time watch one job.
+        "job_key": "videobert",
         # A stage finds for itself what is committed, in seconds; a cleared task should look at the bucket again.
-        force=True,
-        **kwargs,  # type: ignore[arg-type]
-    )
+        "force": True,
+    }
+
+
+class _AssetFacts:
+    """Gives the asset events of a task the counts of its result, and the batch as their partition.
+
+    A run that was triggered by hand for a key that is no day has no partition of its own: its events do.
+    """
+
+    def __init__(self, batch: str) -> None:
+        self._of_one_batch = batch == BATCH
+
+    def __call__(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        for asset in context["task"].outlets:
+            event = context["outlet_events"][asset]
+            event.extra = {"spec": result["spec"], "counts": _total(result["results"])}
+            if self._of_one_batch:
+                event.add_partitions(context["dag_run"].partition_key or context["params"]["batch"])
+
+
+def _total(results: list[dict[str, Any]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in results:
+        for name, count in one["counts"].items():
+            total[name] = total.get(name, 0) + count
+    return total

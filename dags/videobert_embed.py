@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable, task
-from videobert_common import BATCH, DEFAULT_ARGS, EMBEDDINGS, FEATURES, root, stage_job
+from videobert_common import BATCH, DEFAULT_ARGS, EMBEDDINGS, FEATURES, MAX_ACTIVE_RUNS, root, stage_job
 
 with DAG(
     dag_id="videobert_embed",
     schedule=PartitionedAssetTimetable(assets=FEATURES),
     catchup=False,
-    max_active_runs=2,
+    max_active_runs=MAX_ACTIVE_RUNS,
     default_args=DEFAULT_ARGS,
     params={"batch": Param("", type="string", description="Batch key when the run has no partition (dag.test()).")},
     tags=["videobert"],

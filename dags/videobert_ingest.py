@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param
-from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, last_batch, stage_job
+from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, MAX_ACTIVE_RUNS, last_batch, share_jobs, stage_job
 
 from pipeline.stages import INGEST_STAGES
 
@@ -18,7 +18,7 @@ with DAG(
     schedule=CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format="%Y-%m-%d", run_offset=-1),
     end_date=last_batch(),
     catchup=False,
-    max_active_runs=2,
+    max_active_runs=MAX_ACTIVE_RUNS,
     default_args=DEFAULT_ARGS,
     params={"batch": Param("", type="string", description="Batch key when the run has no partition (dag.test()).")},
     tags=["videobert"],
@@ -27,14 +27,16 @@ with DAG(
 One run a batch of videos; the partition key is the batch. `ingest` lists and probes the videos below the source prefix,
 `shard` packs them into WebDataset tars, `features` turns clips into vectors.
 
-**Backfill:** `airflow backfill create --dag-id videobert_ingest --from-date 2026-01-01 --to-date 2026-01-03`.
+**Backfill:** `videobert backfill --from 2026-01-01 --to 2026-01-03`, or Airflow's own CLI, REST API or UI.
+**One batch, of any name:** `videobert trigger --batch 2026-01-05,late-uploads`.
 Batches that are complete are found so in seconds. Videos that cannot be used end in the dead letters
 (`videobert dead-letters`) and fail nothing.
 """,
 ) as dag:
-    tasks = [
+    ingest, shard, features = (
         stage_job(stage, batch=BATCH, deadline=_DEADLINES[stage], outlets=[FEATURES] if stage == "features" else [])
         for stage in INGEST_STAGES
-    ]
-    for before, after in pairwise(tasks):
+    )
+    shares = share_jobs("features", batch=BATCH, deadline=_DEADLINES["features"])
+    for before, after in pairwise([ingest, shard, *shares, features]):
         before >> after

@@ -1,11 +1,12 @@
-"""Training: codebook -> tokens -> pretrain -> evaluate -> embed -> promote when the gates hold."""
+"""Training: codebook -> tokens -> pretrain -> evaluate -> gates -> tokens and embed of every batch -> promote."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param
-from videobert_common import DEFAULT_ARGS, EMBEDDINGS, MODEL, ray_job, stage_job
+from airflow.sdk import DAG, CronTriggerTimetable, Param, task
+from airflow.sdk.exceptions import AirflowFailException
+from videobert_common import DEFAULT_ARGS, EMBEDDINGS, MODEL, ray_job, root, stage_job
 
 _CODEBOOK = "--codebook {{ ti.xcom_pull(task_ids='codebook')['spec'] }}"
 _MODEL_SPEC = "{{ ti.xcom_pull(task_ids='pretrain')['spec'] }}"
@@ -25,20 +26,35 @@ with DAG(
     tags=["videobert"],
     doc_md="""
 ### videobert_train
-Weekly, or by hand. Fits the codebook on the batches, tokenises them, trains VideoBERT, evaluates it on the held-out
-videos and embeds every batch with it. `promote` moves the `current` pointer in one write, and only when the gates of
-the recipe hold and the embeddings are whole: until then readers keep the former model.
+Weekly, or by hand (`videobert trigger --dag train`). Fits the codebook on the batches, tokenises them, trains
+VideoBERT and evaluates it on the held-out videos. `gates` ends the run there when the model misses one. Then every
+batch that has features is embedded with it, beside the embeddings of the former model, which readers keep until
+`promote` moves the `current` pointer in one write. `videobert models --rollback` moves it back.
 """,
 ) as dag:
     codebook = stage_job("codebook", batch=_BATCHES, deadline=timedelta(hours=12))
     tokens = stage_job("tokens", batch=_BATCHES, flags=_CODEBOOK, deadline=timedelta(hours=12))
     pretrain = stage_job("pretrain", flags=_CODEBOOK, deadline=timedelta(days=7))
     evaluate = stage_job("evaluate", flags=f"--model {_MODEL_SPEC}", deadline=timedelta(hours=6))
-    embed = stage_job(
-        "embed", batch=_BATCHES, flags=f"--model {_MODEL_SPEC}", deadline=timedelta(hours=24), outlets=[EMBEDDINGS]
+
+    @task(retries=0)
+    def gates(model_spec: str) -> str:
+        """Whether the model may go on; a gate that it misses fails the run."""
+        from pipeline.errors import InputError
+        from pipeline.promotion import check_gates
+        from pipeline.runtime.storage import Store
+
+        try:
+            return check_gates(Store(root()), model_spec)
+        except InputError as error:
+            raise AirflowFailException(str(error)) from error
+
+    every_tokens = stage_job(
+        "tokens", task_id="tokens_of_every_batch", flags=f"--model {_MODEL_SPEC}", deadline=timedelta(hours=24)
     )
+    embed = stage_job("embed", flags=f"--model {_MODEL_SPEC}", deadline=timedelta(hours=24), outlets=[EMBEDDINGS])
     promote = ray_job(
         "promote", f"python -m pipeline models --promote {_MODEL_SPEC}", deadline=timedelta(minutes=30), outlets=[MODEL]
     )
     promote.doc_md = "**promote**: move the `current` pointer when the gates hold and the embeddings are whole."
-    codebook >> tokens >> pretrain >> evaluate >> embed >> promote
+    codebook >> tokens >> pretrain >> evaluate >> gates(_MODEL_SPEC) >> every_tokens >> embed >> promote

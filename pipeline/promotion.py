@@ -12,7 +12,7 @@ from pipeline.runtime.manifest import Manifest, committed_batches, load_manifest
 from pipeline.runtime.pointer import Pointer, read_pointer, write_pointer
 from pipeline.runtime.storage import Store
 
-__all__ = ["find_reports", "promote", "read_metrics", "roll_back"]
+__all__ = ["check_gates", "find_reports", "promote", "read_metrics", "roll_back"]
 
 _MOST_FORMER = 20
 
@@ -30,17 +30,22 @@ def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = Fals
         )
     reports = find_reports(store, model_spec)
     if not force:
-        if not reports:
-            raise InputError(
-                f"model {model_spec} has no evaluation; run `videobert stage evaluate --model {model_spec}`"
-            )
-        # Evaluated more than once, every evaluation counts: one with its gates off lets nothing through.
-        gates = [gate for report in reports for gate in report.facts["gates"]]
-        missed = [f"{g['gate']}: {g['found']:.2f} of {g['needed']:.2f}" for g in gates if not g["holds"]]
-        if missed:
-            raise InputError(f"model {model_spec} misses {'; '.join(missed)}; train it better, or insist with --force")
+        check_gates(store, model_spec)
     report = f"reports/{reports[0].spec}" if reports else ""
     return _turn_to(store, model, embed_spec(recipe.embed, model), report)
+
+
+def check_gates(store: Store, model_spec: str) -> str:
+    """Whether every gate of every evaluation holds, in one sentence. Raises InputError when one is missed."""
+    reports = find_reports(store, model_spec)
+    if not reports:
+        raise InputError(f"model {model_spec} has no evaluation; run `videobert stage evaluate --model {model_spec}`")
+    # Evaluated more than once, every evaluation counts: one with its gates off lets nothing through.
+    gates = [gate for report in reports for gate in report.facts["gates"]]
+    missed = [f"{g['gate']}: {g['found']:.2f} of {g['needed']:.2f}" for g in gates if not g["holds"]]
+    if missed:
+        raise InputError(f"model {model_spec} misses {'; '.join(missed)}; train it better, or insist with --force")
+    return f"{model_spec}: {len(gates)} gates hold"
 
 
 def roll_back(store: Store) -> str:
