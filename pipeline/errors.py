@@ -20,14 +20,19 @@ class InputError(PipelineError):
 
 
 class VideoError(PipelineError):
-    """One video cannot be used. `reason` is a short stable class such as `undecodable` or `too-short`."""
+    """One video cannot be used. `reason` is a short stable class such as `undecodable` or `too-short`.
 
-    def __init__(self, reason: str, message: str) -> None:
+    `attempts` counts the tries that failed, `salvageable_seconds` tells how far from its start the video is good.
+    """
+
+    def __init__(self, reason: str, message: str, attempts: int = 1, salvageable_seconds: float = 0.0) -> None:
         super().__init__(message)
         self.reason = reason
+        self.attempts = attempts
+        self.salvageable_seconds = salvageable_seconds
 
-    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
-        return VideoError, (self.reason, str(self))
+    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str, int, float]]:
+        return VideoError, (self.reason, str(self), self.attempts, self.salvageable_seconds)
 
 
 class BalanceError(PipelineError):

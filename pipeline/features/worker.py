@@ -55,9 +55,7 @@ class FeaturesWorker:
                     tables.append(_rows(video_id, video, schema, clip_seconds=self._config.clip_seconds))
                     damaged += sum(round(1000 * (end - start)) for start, end in video.damaged_seconds)
                 except VideoError as error:
-                    rejects.append(
-                        Reject(video_id=video_id, uri=metadata["uri"], reason=error.reason, message=str(error))
-                    )
+                    rejects.append(Reject.of(error, video_id=video_id, uri=metadata["uri"]))
         table = pa.concat_tables(tables)
         counts = {"videos": len(tables) - 1, "clips": table.num_rows, "damaged_milliseconds": damaged}
         return finish(self._store, task, data=table_bytes(table), counts=counts, rejects=rejects)

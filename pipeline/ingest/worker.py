@@ -48,7 +48,7 @@ class IngestWorker:
                         raise VideoError("empty", f"{file.uri} has no bytes")
                     rows.append(self._row(file, video_id, local))
                 except VideoError as error:
-                    rejects.append(Reject(video_id=video_id, uri=file.uri, reason=error.reason, message=str(error)))
+                    rejects.append(Reject.of(error, video_id=video_id, uri=file.uri))
         rows.sort(key=lambda row: row["uri"])
         table = pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA)
         return finish(self._store, task, data=table_bytes(table), counts={"videos": len(rows)}, rejects=rejects)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from pipeline.errors import BalanceError, InputError
+from pipeline.errors import BalanceError, InputError, VideoError
 from pipeline.runtime.spec import canonical_json
 from pipeline.runtime.storage import Store, sha256
 from pipeline.stages import Stage, get_stage
@@ -33,6 +33,18 @@ class Reject:
     reason: str
     """Short stable class, such as `undecodable`."""
     message: str
+    attempts: int = 1
+    """Tries that failed, those of a worker within one run included."""
+    salvageable_seconds: float = 0.0
+    """The video is good from its start to here; 0 when nothing of it is, or nobody looked."""
+
+    @staticmethod
+    def of(error: VideoError, *, video_id: str, uri: str) -> Reject:
+        """What a worker records of a video that failed."""
+        return Reject(
+            video_id=video_id, uri=uri, reason=error.reason, message=str(error), attempts=error.attempts,
+            salvageable_seconds=error.salvageable_seconds,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ _RECEIPTS = "_receipts"
 _DEAD_LETTER_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("video_id", pa.string()), ("uri", pa.string()), ("batch", pa.string()), ("stage", pa.string()),
     ("spec", pa.string()), ("shard", pa.int32()), ("reason", pa.string()), ("message", pa.string()),
-    ("attempts", pa.int32()),
+    ("attempts", pa.int32()), ("salvageable_seconds", pa.float64()),
 ]  # fmt: skip
 _DEAD_LETTER_SCHEMA = pa.schema(_DEAD_LETTER_COLUMNS)
 
@@ -198,7 +198,7 @@ def _write_dead_letters(store: Store, manifest: Manifest) -> None:
     rows = [
         {
             **dataclasses.asdict(reject), "batch": manifest.batch, "stage": manifest.stage, "spec": manifest.spec,
-            "shard": output.shard, "attempts": 1,
+            "shard": output.shard,
         }
         for output in manifest.outputs
         for reject in output.rejects

@@ -33,9 +33,7 @@ class ShardWorker:
                     try:
                         _fetch_exactly(row, video_path)
                     except VideoError as error:
-                        rejects.append(
-                            Reject(video_id=row["video_id"], uri=row["uri"], reason=error.reason, message=str(error))
-                        )
+                        rejects.append(Reject.of(error, video_id=row["video_id"], uri=row["uri"]))
                         continue
                     # WebDataset groups neighbours of one key; a stream reads the metadata before the bytes.
                     tar.add(f"{row['video_id']}.json", metadata_bytes(row))

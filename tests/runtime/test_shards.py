@@ -39,7 +39,10 @@ class Packer:
             raise KilledError
         self._calls.append(task.shard)
         good = [name for name in task.payload if "!" not in name]
-        rejects = [Reject(video_id=n, uri=f"u/{n}", reason="bad", message="<b>") for n in task.payload if "!" in n]
+        rejects = [
+            Reject(video_id=n, uri=f"u/{n}", reason="bad", message="<b>", attempts=2, salvageable_seconds=1.5)
+            for n in task.payload if "!" in n
+        ]  # fmt: skip
         return finish(self._store, task, data=",".join(good).encode(), counts={"videos": len(good)}, rejects=rejects)
 
 
@@ -101,7 +104,7 @@ def test_a_run_leaves_shards_dead_letters_and_a_manifest_over_them(batch: Batch)
     (letter,) = batch.letters()
     assert letter == {
         "video_id": "e!", "uri": "u/e!", "batch": "b", "stage": "features", "spec": "features-1", "shard": 2,
-        "reason": "bad", "message": "<b>", "attempts": 1,
+        "reason": "bad", "message": "<b>", "attempts": 2, "salvageable_seconds": 1.5,
     }  # fmt: skip
 
 
