@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.errors import InputError
+from pipeline.pretrain.spec import pretrain_spec
 from pipeline.recipes import Recipe
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest, batches_of, load_manifest
@@ -116,7 +117,7 @@ class Resolver:
                     "train one (`videobert run`), or name one with --model"
                 )
             wanted = pointer.model_spec
-        wanted = wanted or corpus_spec(stage, self._recipe.pretrain, self.corpus_inputs(stage))
+        wanted = wanted or pretrain_spec(self._recipe.pretrain, self.corpus_inputs(stage))
         return self._corpus_manifest(stage, wanted)
 
     def _batch_manifest(self, name: str, spec: str, batch: str) -> Manifest:

@@ -55,7 +55,7 @@ STAGES = (
         version=1, summary="quantise clips, tokenise sentences, align both into segments",
     ),
     Stage(
-        name="pretrain", scope="corpus", reads=("tokens", "codebook"), folder="models/{spec}", suffix="", version=1,
+        name="pretrain", scope="corpus", reads=("tokens", "codebook"), folder="models/{spec}", suffix="", version=2,
         summary="train VideoBERT: masked cloze, alignment, retrieval",
     ),
     Stage(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.corpus.grammar import Kitchen, KitchenConfig, build_kitchen
 from pipeline.corpus.tokens import SampledVideo, TokenChannel, emission, sample_pairs
 from pipeline.errors import InputError
+from pipeline.pretrain.metrics import top_k_accuracy
 
 __all__ = ["Figures", "bayes_ceiling", "counting_model", "language_prior", "rank_auc"]
 
@@ -77,12 +78,12 @@ def bayes_ceiling(config: KitchenConfig, *, channel: TokenChannel | None = None,
     told_NA = posterior_NA @ _told(kitchen)
     retrieval = _retrieval(kitchen, posterior_NA, videos)
     return Figures(
-        verb_top1=_hits(scores[0], truth[0], 1),
-        verb_top5=_hits(scores[0], truth[0], 5),
-        noun_top1=_hits(scores[1], truth[1], 1),
-        noun_top5=_hits(scores[1], truth[1], 5),
-        next_top1=_hits(next_NA, next_N, 1),
-        next_top5=_hits(next_NA, next_N, 5),
+        verb_top1=top_k_accuracy(scores[0], truth[0][:, None], k=1),
+        verb_top5=top_k_accuracy(scores[0], truth[0][:, None], k=5),
+        noun_top1=top_k_accuracy(scores[1], truth[1][:, None], k=1),
+        noun_top5=top_k_accuracy(scores[1], truth[1][:, None], k=5),
+        next_top1=top_k_accuracy(next_NA, next_N[:, None], k=1),
+        next_top5=top_k_accuracy(next_NA, next_N[:, None], k=5),
         alignment_auc=_alignment_auc(kitchen, told_NA, narrated_N),
         retrieval_top1=float((retrieval < 1).mean()),
         retrieval_top5=float((retrieval < 5).mean()),
@@ -110,7 +111,7 @@ def counting_model(
         prior_V = np.bincount(words_N, minlength=size) + 1.0
         scores_NV = test_NT @ np.log(counts_VT / counts_VT.sum(1, keepdims=True)).T + np.log(prior_V)
         truth_N = kitchen.actions_A2[actions_N, part]
-        hits += [_hits(scores_NV, truth_N, 1), _hits(scores_NV, truth_N, 5)]
+        hits += [top_k_accuracy(scores_NV, truth_N[:, None], k=1), top_k_accuracy(scores_NV, truth_N[:, None], k=5)]
     return Figures(verb_top1=hits[0], verb_top5=hits[1], noun_top1=hits[2], noun_top5=hits[3])
 
 
@@ -172,13 +173,6 @@ def _words(kitchen: Kitchen, actions_NA: Floats, part: int) -> Floats:
     size = (kitchen.config.verbs, kitchen.config.nouns)[part]
     member_AV = np.eye(size)[kitchen.actions_A2[:, part]]
     return np.asarray(actions_NA @ member_AV)
-
-
-def _hits(scores_NV: Floats, truth_N: Ints, depth: int) -> float:
-    """Share of rows whose truth is among the `depth` best; a tie counts as its expected share."""
-    own = np.take_along_axis(scores_NV, truth_N[:, None], axis=1)
-    above, equal = (scores_NV > own).sum(1), (scores_NV == own).sum(1)
-    return float(np.clip((depth - above) / equal, 0, 1).mean())
 
 
 def _information(kitchen: Kitchen, told_NA: Floats, narrated_N: Ints, part: int) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.evaluate.config import EvaluateConfig
+from pipeline.pretrain.metrics import median_rank, recall_at_k, top_k_hits
 
 __all__ = ["Label", "candidates", "gates_of", "parse_labels", "retrieval_figures", "span_clips", "word_figures"]
 
@@ -70,7 +71,7 @@ def word_figures(
     figures: dict[str, float] = {}
     prior_BC = np.broadcast_to(prior_C, scores_BC.shape)
     for k in (1, 5):
-        ours_B, prior_B = (_hits(s, truth_B, k) for s in (scores_BC, prior_BC))
+        ours_B, prior_B = (top_k_hits(s, truth_B[:, None], k=k) for s in (scores_BC, prior_BC))
         gain_B = ours_B - prior_B
         # B spans cannot show an error below 1 / B: without this floor, a gain on every single span counts as none.
         spread = float(gain_B.std(ddof=1) / np.sqrt(len(gain_B))) if len(gain_B) > 1 else 0.0
@@ -84,9 +85,9 @@ def word_figures(
 
 def retrieval_figures(ranks_Q: NDArray[np.float64]) -> dict[str, float]:
     """R@1/5/10 and the median rank of Q queries among Q candidates, with chance."""
-    figures: dict[str, float] = {"candidates": float(len(ranks_Q)), "median_rank": float(np.median(ranks_Q))}
+    figures: dict[str, float] = {"candidates": float(len(ranks_Q)), "median_rank": median_rank(ranks_Q)}
     for k in (1, 5, 10):
-        figures[f"recall_at_{k}"] = float((ranks_Q <= k).mean())
+        figures[f"recall_at_{k}"] = recall_at_k(ranks_Q, k=k)
         figures[f"recall_at_{k}_chance"] = min(1.0, k / len(ranks_Q))
     return figures
 
@@ -104,12 +105,3 @@ def gates_of(metrics: Mapping[str, Any], config: EvaluateConfig) -> list[dict[st
         value = retrieval.get("recall_at_10", 0.0) / retrieval.get("recall_at_10_chance", 1.0)
         found.append(("text-to-video R@10 over chance", value, times))
     return [{"gate": name, "found": value, "needed": needed, "holds": value >= needed} for name, value, needed in found]
-
-
-def _hits(scores_BC: NDArray[np.float32], truth_B: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """1 where the truth is among the k best; equals count by the chance that a random order puts it there."""
-    own_B1 = scores_BC[np.arange(len(truth_B)), truth_B][:, None]
-    above_B = (scores_BC > own_B1).sum(1)
-    tied_B = (scores_BC == own_B1).sum(1)
-    hits_B: NDArray[np.float64] = np.clip((k - above_B) / tied_B, 0.0, 1.0)
-    return hits_B

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 
-__all__ = ["median_rank", "recall_at_k", "retrieval_ranks", "top_k", "top_k_accuracy"]
+__all__ = ["median_rank", "recall_at_k", "retrieval_ranks", "top_k", "top_k_accuracy", "top_k_hits"]
 
 
 def top_k(scores_BC: NDArray[np.floating], *, k: int) -> NDArray[np.int64]:
@@ -17,26 +17,31 @@ def top_k(scores_BC: NDArray[np.floating], *, k: int) -> NDArray[np.int64]:
     return np.argsort(-scores_BC, axis=1, kind="stable")[:, :k].astype(np.int64)
 
 
-def top_k_accuracy(scores_BC: NDArray[np.floating], labels: Sequence[Sequence[int]], *, k: int) -> float:
-    """Share of rows with any of their labels (columns) among the k best; rows without labels raise InputError.
+def top_k_accuracy(scores_BC: NDArray[np.floating], labels: Iterable[Iterable[int]], *, k: int) -> float:
+    """Share of rows with any of their labels among the k best; see `top_k_hits`."""
+    return float(np.mean(top_k_hits(scores_BC, labels, k=k)))
+
+
+def top_k_hits(scores_BC: NDArray[np.floating], labels: Iterable[Iterable[int]], *, k: int) -> NDArray[np.float64]:
+    """1 where any label (column) of a row is among its k best, [B]; rows without labels raise InputError.
 
     A label among equals that straddle place k counts by the chance that a random order puts one of them within.
     """
-    if len(labels) != len(scores_BC) or any(len(row) == 0 for row in labels):
-        raise InputError(f"{len(scores_BC)} rows of scores need as many non-empty label sets, got {len(labels)}")
-    return float(np.mean([_hit(scores_C, set(row), k) for scores_C, row in zip(scores_BC, labels, strict=True)]))
-
-
-def _hit(scores_C: NDArray[np.floating], labels: set[int], k: int) -> float:
-    best = max(scores_C[label] for label in labels)
-    above = int((scores_C > best).sum())
-    tied = int((scores_C == best).sum())
-    wanted = sum(scores_C[label] == best for label in labels)
-    places = min(max(0, k - above), tied)
-    miss = 1.0
-    for drawn in range(places):
-        miss *= max(0, tied - int(wanted) - drawn) / (tied - drawn)
-    return 1.0 - miss
+    rows = [list(row) for row in labels]
+    if len(rows) != len(scores_BC) or not all(rows):
+        raise InputError(f"{len(scores_BC)} rows of scores need as many non-empty label sets, got {len(rows)}")
+    own_BC = np.zeros(scores_BC.shape, dtype=bool)
+    for own_C, row in zip(own_BC, rows, strict=True):
+        own_C[row] = True
+    best_B1 = np.where(own_BC, scores_BC, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+    equal_BC = scores_BC == best_B1
+    tied_B, wanted_B = equal_BC.sum(axis=1), (equal_BC & own_BC).sum(axis=1)
+    places_B = np.clip(k - (scores_BC > best_B1).sum(axis=1), 0, tied_B)
+    miss_B = np.ones(len(rows))
+    for drawn in range(int(places_B.max(initial=0))):
+        chance_B = np.maximum(tied_B - wanted_B - drawn, 0) / np.maximum(tied_B - drawn, 1)
+        miss_B[places_B > drawn] *= chance_B[places_B > drawn]
+    return 1.0 - miss_B
 
 
 def retrieval_ranks(similarity_QC: NDArray[np.floating], targets: Sequence[int] | None = None) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import BertConfig, BertForPreTraining, BertModel
+from transformers import AutoConfig, BertConfig, BertForPreTraining, BertModel
 from transformers.models.bert.modeling_bert import BertLMPredictionHead
 
 from pipeline.errors import InputError
@@ -204,7 +204,11 @@ def _bert_config(config: PretrainConfig, vocabulary: Vocabulary) -> BertConfig:
 
 
 def _load_bert(source: str, vocabulary: Vocabulary) -> BertForPreTraining:
-    bert = BertForPreTraining.from_pretrained(source)
+    found = AutoConfig.from_pretrained(source)
+    if found.model_type != "bert":
+        # transformers would load it all the same and leave every weight random.
+        raise InputError(f"{source} is a {found.model_type} model, not BERT: give a checkpoint of BERT's architecture")
+    bert = BertForPreTraining.from_pretrained(source, dtype=torch.float32)
     if bert.config.vocab_size != vocabulary.text_size:
         raise InputError(
             f"{source} has {bert.config.vocab_size} words, the tokens were made with {vocabulary.text_size}: "
@@ -214,5 +218,5 @@ def _load_bert(source: str, vocabulary: Vocabulary) -> BertForPreTraining:
 
 
 def _extended(source: BertConfig, vocabulary: Vocabulary) -> BertConfig:
-    values = source.to_dict() | {"vocab_size": vocabulary.size, "pad_token_id": vocabulary.pad}
+    values = source.to_dict() | {"vocab_size": vocabulary.size, "pad_token_id": vocabulary.pad, "dtype": "float32"}
     return BertConfig.from_dict(values)

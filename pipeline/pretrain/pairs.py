@@ -1,7 +1,7 @@
 """Which text meets which video: spans of neighbouring segments, and misaligned spans (section 3.3 of the paper).
 
 A span is a run of segments of one video. A pair is aligned exactly when the text and the video come from the same
-span; the video of a misaligned pair shares no segment with the text.
+span; the video of a misaligned pair shares no segment and no clip with the text.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class SegmentIndex:
                 Span(span.video, text.segment, text.segment + size)
                 for text in self._texts[begin:end]
                 if text.segment + size <= text.run_last
-                and (text.segment + size <= span.first or text.segment >= span.last)
+                and self._apart(span, Span(span.video, text.segment, text.segment + size))
             ]
             if found:
                 yield [found[i] for i in rng.permutation(len(found))[:CANDIDATES]]
@@ -120,6 +120,12 @@ class SegmentIndex:
         for _ in range(DRAWS if others else 0):
             drawn = rng.integers(others, size=CANDIDATES)
             yield [self.around(int(i) if i < begin else int(i) + end - begin, extra=extra, rng=rng) for i in drawn]
+
+    def _apart(self, span: Span, other: Span) -> bool:
+        """Whether two spans of one video share no clip; two short sentences can stand over the same one."""
+        segments = self._videos[span.video].segments
+        ours, theirs = segments[span.first : span.last], segments[other.first : other.last]
+        return not any(a.first_clip < b.last_clip and b.first_clip < a.last_clip for a in ours for b in theirs)
 
     def clips(self, span: Span) -> int:
         """Visual tokens of a span."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.pretrain.card import model_card
 from pipeline.pretrain.config import PretrainConfig
+from pipeline.pretrain.spec import pretrain_spec
 from pipeline.pretrain.step_folders import Checkpoint, find_checkpoint
 from pipeline.runtime.corpus import commit_files, committed
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest, folder_of
-from pipeline.runtime.spec import corpus_spec, output_config
+from pipeline.runtime.spec import output_config
 from pipeline.stages import get_stage
 
 __all__ = ["run"]
@@ -30,7 +32,7 @@ def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
             f"the tokens are of codebook {', '.join(foreign) or '(none)'}, the model's is {codebook.spec}; "
             "tokenise every batch with one codebook"
         )
-    spec = corpus_spec(_STAGE, config, inputs)
+    spec = pretrain_spec(config, inputs)
     if done := committed(inputs.store, _STAGE, spec):
         return done
     folder = folder_of(_STAGE, spec, "")
@@ -43,7 +45,8 @@ def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
         "feature_spec": codebook.facts["feature_spec"], "heldout_fraction": codebook.facts["heldout_fraction"],
         "batches": [manifest.batch for manifest in tokens],
     }  # fmt: skip
-    card = model_card(spec, facts, [manifest.counts for manifest in tokens])
+    curve = json.loads(inputs.store.read(f"{last.folder}/train_state.json"))["curve"]
+    card = model_card(spec, facts, [manifest.counts for manifest in tokens], curve)
     manifest = commit_files(
         inputs, _STAGE, spec, {"README.md": card}, config=output_config(config), facts=facts, written=last.files
     )

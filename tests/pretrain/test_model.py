@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoModel, BertConfig, BertForMaskedLM, BertForPreTraining
+from transformers import AutoModel, BertConfig, BertForMaskedLM, BertForPreTraining, RobertaConfig, RobertaModel
 
 from pipeline.errors import InputError
 from pipeline.pretrain.batch import Tokens, collate
@@ -147,6 +147,29 @@ def test_a_checkpoint_keeps_its_text_logits_when_visual_rows_are_added(tmp_path:
         found = model.cloze_logits(model(tokens))[:, : WORDS.text_size]
     assert (found - expected).abs().max() <= 1e-5
     assert model.max_length == 40
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("head", [True, False])
+def test_any_bert_checkpoint_is_a_start(tmp_path: Path, dtype: torch.dtype, head: bool) -> None:
+    """Half precision, and an encoder without heads: what it has is kept, in float32."""
+    bert = bert_checkpoint(tmp_path).to(dtype)
+    (bert if head else bert.bert).save_pretrained(tmp_path)
+    model = VideoBert.create(PretrainConfig(init_from=str(tmp_path), retrieval_dim=8), vocabulary=WORDS)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    ours, theirs = model.bert.state_dict(), bert.bert.state_dict()
+    for name, value in theirs.items():
+        assert torch.equal(ours[name][: len(value)], value.float()), name
+    transform = bert.cls.predictions.transform.dense.weight.float()
+    assert torch.equal(model.predictions.transform.dense.weight, transform) == head
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    RobertaModel(
+        RobertaConfig(vocab_size=65, hidden_size=16, num_hidden_layers=1, num_attention_heads=1)
+    ).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="roberta model, not BERT"):
+        VideoBert.create(PretrainConfig(init_from=str(tmp_path)), vocabulary=WORDS)
 
 
 def test_a_checkpoint_of_another_vocabulary_is_refused(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.pretrain.config import Mixture, PretrainConfig
 from pipeline.pretrain.data import Example, PretrainData
-from pipeline.pretrain.pairs import SegmentIndex, subsample
+from pipeline.pretrain.pairs import SegmentIndex, Span, subsample
 from pipeline.pretrain.vocabulary import Vocabulary
 from pipeline.tokens.records import TokenizedVideo
 from tests.pretrain.material import FIRST_WORD, numbered
@@ -96,6 +97,16 @@ def test_negatives_come_from_where_the_config_says() -> None:
         sides = [segments_of(example, vocabulary) for example in examples]
         share = np.mean([words[0] // 4 == leaves[0] // 4 for words, leaves in sides])
         assert low <= share <= high
+
+
+def test_sentences_over_the_same_clip_are_no_negatives_of_each_other() -> None:
+    videos, vocabulary = numbered([4], lengths=(2,))
+    shared = dataclasses.replace(videos[0].segments[1], first_clip=0, last_clip=2)
+    film = dataclasses.replace(videos[0], segments=(videos[0].segments[0], shared, *videos[0].segments[2:]))
+    index = SegmentIndex([film], vocabulary)
+    for seed in range(40):
+        found = index.misaligned(Span(0, 0, 1), negatives="same", rng=np.random.default_rng(seed))
+        assert found is not None and found.first >= 2
 
 
 def test_half_of_the_pairs_are_misaligned() -> None:

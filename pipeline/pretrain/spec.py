@@ -1,0 +1,31 @@
+"""The name of a model. Light: planning needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pipeline.pretrain.config import PretrainConfig
+from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.spec import corpus_spec, digest
+from pipeline.stages import get_stage
+
+__all__ = ["pretrain_spec"]
+
+
+def pretrain_spec(config: PretrainConfig, inputs: Inputs) -> str:
+    """The spec of the model that `config` makes of `inputs`; the bytes of a local checkpoint are part of it."""
+    extra = {"init_from": found} if (found := _checkpoint_digest(config.init_from)) else {}
+    return corpus_spec(get_stage("pretrain"), config, inputs, extra=extra)
+
+
+def _checkpoint_digest(init_from: str) -> str:
+    """Digest of a local checkpoint's files; empty for an id, which stands for itself, and for a start from scratch."""
+    folder = Path(init_from)
+    if not init_from or not folder.is_dir():
+        return ""
+    files = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        with path.open("rb") as file:
+            files.append((path.name, hashlib.file_digest(file, "sha256").hexdigest()))
+    return digest(files)
