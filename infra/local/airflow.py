@@ -10,6 +10,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -30,9 +31,11 @@ _COMPONENTS = {
 
 
 class Airflow:
-    """Scheduler, API server, DAG processor and triggerer on SQLite."""
+    """Scheduler, API server, DAG processor and triggerer, on SQLite unless `database` names another."""
 
-    def __init__(self, *, home: Path, dags: Path, env: Mapping[str, str], parallelism: int = 2) -> None:
+    def __init__(
+        self, *, home: Path, dags: Path, env: Mapping[str, str], parallelism: int = 2, database: str = ""
+    ) -> None:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         self._port = free_port()
@@ -59,7 +62,10 @@ class Airflow:
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         }
-        self._services: list[Service] = []
+        if database:
+            self._env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database
+        self._services: dict[str, Service] = {}
+        self._crashed: list[Service] = []
         self._token = ""
 
     @property
@@ -74,14 +80,20 @@ class Airflow:
     def start(self) -> None:
         """Create the database and start the four processes."""
         self.run("db", "migrate")
-        for name, arguments in _COMPONENTS.items():
-            self._services.append(
-                Service(name, [_program(), *arguments], env=self._env, log=self._logs / f"{name}.log")
-            )
+        for name in _COMPONENTS:
+            self._start(name)
+
+    def kill_and_restart(self, name: str, *, pause_seconds: float = 0.0) -> None:
+        """End one of the four as a crash would (kill -9), and start it anew."""
+        former = self._services.pop(name)
+        former.kill()
+        time.sleep(pause_seconds)
+        self._start(name)
+        self._crashed.append(former)
 
     def wait_for_dags(self, names: list[str]) -> None:
         """Until the API server answers and the DAGs are parsed; an import error is a ServiceError."""
-        wait_until(self._logs_in, services=self._services, seconds=120, what="the Airflow API server")
+        wait_until(self._logs_in, services=list(self._services.values()), seconds=120, what="the Airflow API server")
 
         def parsed() -> bool:
             errors = self.call("GET", "/importErrors")["import_errors"]
@@ -90,7 +102,7 @@ class Airflow:
             found = {dag["dag_id"] for dag in self.call("GET", "/dags?limit=100")["dags"]}
             return found >= set(names)
 
-        wait_until(parsed, services=self._services, seconds=90, what="the DAGs")
+        wait_until(parsed, services=list(self._services.values()), seconds=90, what="the DAGs")
 
     def run(self, *arguments: str) -> str:
         """One command of Airflow's own CLI; its output. Raises ServiceError when it fails."""
@@ -107,14 +119,18 @@ class Airflow:
 
     def check(self) -> None:
         """Raise ServiceError when one of the processes has died."""
-        for service in self._services:
+        for service in self._services.values():
             service.check()
 
     def stop(self) -> None:
         """End all four, the API server last: the others report to it while they end."""
-        for service in reversed(self._services):
+        for service in (*reversed(self._services.values()), *self._crashed):
             service.stop()
         self._services.clear()
+
+    def _start(self, name: str) -> None:
+        command = [_program(), *_COMPONENTS[name]]
+        self._services[name] = Service(name, command, env=self._env, log=self._logs / f"{name}.log")
 
     def _logs_in(self) -> bool:
         try:

@@ -24,15 +24,23 @@ class ServiceError(PipelineError):
 class Service:
     """One process with its descendants, its output in a log file."""
 
-    def __init__(self, name: str, command: Sequence[str], *, env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], *, env: Mapping[str, str], log: Path, user: str | None = None
+    ) -> None:
         self.name = name
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as sink:
             self._process = subprocess.Popen(
-                command, env=dict(env), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
-            )
+                command, env=dict(env), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True,
+                user=user,
+            )  # fmt: skip
         self._handle = psutil.Process(self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        """Number of the process; also of its session."""
+        return self._process.pid
 
     def check(self) -> None:
         """Raise ServiceError when it has ended."""
@@ -41,12 +49,14 @@ class Service:
             tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
             raise ServiceError(f"{self.name} ended with exit code {code}; the end of {self._log}:\n{tail}")
 
+    def kill(self) -> None:
+        """End the process at once, as a crash would, and leave what it started; `stop` still ends that too."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self, *, number: int = signal.SIGTERM, patience_seconds: float = 15.0) -> None:
         """Ask the process to end, then make it and whatever it started."""
-        try:
-            family = [self._handle, *self._handle.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            family = []
+        family = self._family()
         if self._process.poll() is None:
             self._process.send_signal(number)
         _, alive = psutil.wait_procs(family, timeout=patience_seconds)
@@ -57,6 +67,22 @@ class Service:
             except psutil.NoSuchProcess:
                 continue
         self._process.wait()
+
+    def _family(self) -> list[psutil.Process]:
+        """The process, its descendants, and whatever a killed process left behind in its session."""
+        try:
+            family = [self._handle, *self._handle.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            family = []
+        known = {process.pid for process in family}
+        return family + [p for p in psutil.process_iter() if p.pid not in known and _session(p) == self.pid]
+
+
+def _session(process: psutil.Process) -> int:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return 0
 
 
 def family_bytes() -> int:

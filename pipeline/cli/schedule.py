@@ -109,6 +109,8 @@ class BackfillCommand:
             wanted = set(keys)
             runs = [run for run in _runs(api, _INGEST, run_type=("backfill",)) if run["partition_key"] in wanted]
             _follow(api, _INGEST, [run["dag_run_id"] for run in runs], self.poll_seconds)
+            while api.call("GET", f"/backfills/{backfill['id']}")["completed_at"] is None:
+                time.sleep(self.poll_seconds)  # Airflow closes it some seconds later, and allows the next one then
 
 
 def _ingest_run(key: str) -> dict[str, Any]:

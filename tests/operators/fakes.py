@@ -161,7 +161,7 @@ class FakeTaskInstance:
 
 @dataclass
 class FakeApiServer:
-    """The RayJob resources of a Kubernetes API server, and the service proxy to one head; nothing reconciles them."""
+    """RayJob and RayCluster resources of a Kubernetes API server, and the proxy to one head; nothing reconciles them."""
 
     url: str = ""
     objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -180,11 +180,14 @@ class FakeApiServer:
     async def create(self, request: web.Request) -> web.Response:
         body = await request.json()
         name, namespace = body["metadata"]["name"], request.match_info["namespace"]
-        unknown = set(body["spec"]) - RAY_JOB_FIELDS
-        if body["apiVersion"] != "ray.io/v1" or body["kind"] != "RayJob" or unknown or not DNS_1035.fullmatch(name):
-            return web.json_response(_failure(422, f"RayJob {name!r} is invalid: {unknown}"), status=422)
+        kind, fields = (
+            ("RayJob", RAY_JOB_FIELDS) if request.path.endswith("rayjobs") else ("RayCluster", CLUSTER_FIELDS)
+        )
+        unknown = set(body["spec"]) - fields
+        if body["apiVersion"] != "ray.io/v1" or body["kind"] != kind or unknown or not DNS_1035.fullmatch(name):
+            return web.json_response(_failure(422, f"{kind} {name!r} is invalid: {unknown}"), status=422)
         if (namespace, name) in self.objects:
-            return web.json_response(_failure(409, f'rayjobs.ray.io "{name}" already exists'), status=409)
+            return web.json_response(_failure(409, f'{kind} "{name}" already exists'), status=409)
         body["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
         self.objects[namespace, name] = body
         return web.json_response(body, status=201)
@@ -194,6 +197,12 @@ class FakeApiServer:
         if found is None:
             return web.json_response(_failure(404, "not found"), status=404)
         return web.json_response(found)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        found = self.objects.pop((request.match_info["namespace"], request.match_info["name"]), None)
+        if found is None:
+            return web.json_response(_failure(404, "not found"), status=404)
+        return web.json_response({"kind": "Status", "status": "Success"})
 
     async def patch(self, request: web.Request) -> web.Response:
         if request.content_type != "application/merge-patch+json":
@@ -217,11 +226,19 @@ class FakeApiServer:
         app.router.add_post(jobs, self.create)
         app.router.add_get(jobs + "/{name}", self.read)
         app.router.add_patch(jobs + "/{name}", self.patch)
+        clusters = "/apis/ray.io/v1/namespaces/{namespace}/rayclusters"
+        app.router.add_post(clusters, self.create)
+        app.router.add_get(clusters + "/{name}", self.read)
+        app.router.add_delete(clusters + "/{name}", self.delete)
         app.router.add_get("/api/v1/namespaces/{namespace}/services/head-svc:8265/proxy/api/jobs/{id}/logs", self.proxy)
         return app
 
 
 DNS_1035 = re.compile(r"[a-z]([-a-z0-9]{0,45}[a-z0-9])?")  # and at most 47 characters, as KubeRay demands
+CLUSTER_FIELDS = {
+    "autoscalerOptions", "enableInTreeAutoscaling", "gcsFaultToleranceOptions", "headGroupSpec",
+    "headServiceAnnotations", "managedBy", "rayVersion", "suspend", "upgradeStrategy", "workerGroupSpecs",
+}  # fmt: skip
 RAY_JOB_FIELDS = {
     "activeDeadlineSeconds", "backoffLimit", "clusterSelector", "deletionStrategy", "entrypoint",
     "entrypointNumCpus", "entrypointNumGpus", "entrypointResources", "jobId", "managedBy", "metadata",

@@ -1,0 +1,179 @@
+"""A whole small deployment on this machine: PostgreSQL, the four Airflow processes, a Ray head, a corpus, a root."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+from infra.local.airflow import Airflow
+from infra.local.postgres import Postgres
+from infra.local.ray_head import RayHead, inherited_env
+from pipeline.stages import INGEST_STAGES
+
+__all__ = ["DAGS", "FINAL", "Stack", "objects", "reference", "started"]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DAGS = ["videobert_ingest", "videobert_embed", "videobert_train"]
+FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
+
+# Airflow notices a dead process after minutes by default; here nobody wants to wait for that.
+IMPATIENT = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "3",
+}
+
+
+T = TypeVar("T")
+
+
+class Stack:
+    """What the tests do to it and ask of it."""
+
+    def __init__(self, airflow: Airflow, ray: RayHead, root: Path) -> None:
+        self.airflow, self.ray, self.root = airflow, ray, root
+
+    def videobert(self, *arguments: str) -> str:
+        """Output of one command that must succeed."""
+        env = inherited_env() | {
+            "VIDEOBERT_AIRFLOW_URL": self.airflow.url,
+            "VIDEOBERT_AIRFLOW_USER": self.airflow.user,
+            "VIDEOBERT_AIRFLOW_PASSWORD": self.airflow.password,
+        }
+        command = [sys.executable, "-m", "pipeline", *arguments]
+        done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=1800)
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def runs(self, dag: str = "videobert_ingest") -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.airflow.call("GET", f"/dags/{dag}/dagRuns?limit=100")["dag_runs"]
+        return found
+
+    def tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
+        path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
+        found: list[dict[str, Any]] = self.airflow.call("GET", path)["task_instances"]
+        return found
+
+    def jobs(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.ray.get("/api/jobs/"))
+        return [job for job in found if job["submission_id"]]
+
+    def deferred(self, *, with_job: str = "RUNNING") -> tuple[dict[str, Any], str] | None:
+        """A task that waits in the triggerer for a Ray job in that state, and the job's id."""
+        jobs = {job["submission_id"]: job["status"] for job in self.jobs()}
+        for run in self.runs():
+            for task in self.tasks(run) if run["state"] == "running" else []:
+                if task["state"] != "deferred":
+                    continue
+                link = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task['task_id']}/xcomEntries"
+                value = self.airflow.call("GET", f"{link}/ray_job_link")["value"]
+                submission_id = str(value).rsplit("/", 1)[-1].strip('"')
+                if jobs.get(submission_id) == with_job:
+                    return task, submission_id
+        return None
+
+    def actors(self) -> list[psutil.Process]:
+        """Processes of the pipeline's own Ray actors."""
+        head = psutil.Process(self.ray.service.pid)
+        found = []
+        for process in head.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "ray::_Actor" in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def wait_for(self, what: str, look: Callable[[], T | None], *, seconds: float = 300.0) -> T:
+        """The first true answer of `look`."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.airflow.check()
+            if found := look():
+                return found
+            time.sleep(0.5)
+        raise AssertionError(f"{what}: not within {seconds:.0f} s; runs {self.summary()}")
+
+    def wait_until_done(self, dag: str = "videobert_ingest", *, runs: int, seconds: float = 900.0) -> Counter[str]:
+        """Wait until that many runs have ended; how many in which state."""
+
+        def ended() -> bool:
+            states = [run["state"] for run in self.runs(dag)]
+            return len(states) >= runs and all(state in ("success", "failed") for state in states)
+
+        self.wait_for(f"{runs} runs of {dag}", ended, seconds=seconds)
+        return Counter(str(run["state"]) for run in self.runs(dag))
+
+    def summary(self) -> str:
+        return json.dumps([
+            [run["dag_run_id"], run["state"], {t["task_id"]: t["state"] for t in self.tasks(run)}]
+            for dag in DAGS
+            for run in self.runs(dag)
+        ])  # fmt: skip
+
+    def computed(self) -> Counter[tuple[str, str]]:
+        """How many jobs wrote something, by stage and batch."""
+        results = [json.loads(path.read_bytes()) for path in (self.root / "runs").glob("*.json")]
+        return Counter(
+            (result["stage"], one["batch"]) for result in results for one in result["results"] if one["computed"]
+        )
+
+
+def flags(corpus: Path) -> list[str]:
+    """Settings of every stage: the corpus as source, and several small shards a batch."""
+    source = f"{corpus}/videos/{{batch}}"
+    return ["--ingest.source", source, "--ingest.files-per-part", "2", "--shard.shard-bytes", "400000"]
+
+
+def reference(root: Path, corpus: Path, batches: Sequence[str]) -> dict[str, bytes]:
+    """What an undisturbed run in one process writes: every object by its path."""
+    for stage in INGEST_STAGES:
+        command = [sys.executable, "-m", "pipeline", "stage", stage, "--root", str(root), "--batch", ",".join(batches)]
+        subprocess.run([*command, *flags(corpus)], env=inherited_env(), cwd=REPOSITORY, check=True, capture_output=True)
+    return objects(root)
+
+
+def objects(root: Path) -> dict[str, bytes]:
+    """Every object of a root but the small results of single jobs, whose names hold ids."""
+    files = (p for p in sorted(root.rglob("*")) if p.is_file())
+    found = {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
+    return {path: data for path, data in found.items() if not path.startswith("runs/")}
+
+
+@contextlib.contextmanager
+def started(folder: Path, *, corpus: Path, shard_groups: int = 1) -> Iterator[Stack]:
+    """The deployment, its DAGs unpaused; everything ends with the block."""
+    root = folder / "root"
+    root.mkdir(parents=True)
+    settings = {
+        "VIDEOBERT_ROOT": str(root), "VIDEOBERT_LAST_BATCH": "2026-01-31", "VIDEOBERT_POLL_SECONDS": "1",
+        "VIDEOBERT_RETRY_SECONDS": "2", "VIDEOBERT_SHARD_GROUPS": str(shard_groups),
+        "VIDEOBERT_OPTIONS": " ".join(["--executor.workers 1 --executor.cpus-per-worker 0.25", *flags(corpus)]),
+    }  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        postgres = Postgres(env=inherited_env(), log=folder / "postgres.log")
+        stack.callback(postgres.stop)
+        ray = RayHead(env=inherited_env(), log=folder / "ray.log")
+        stack.callback(ray.stop)
+        postgres.wait()
+        airflow = Airflow(
+            home=folder / "airflow", dags=REPOSITORY / "dags", database=postgres.url,
+            env=inherited_env() | ray.client_env | settings | IMPATIENT,
+        )  # fmt: skip
+        stack.callback(airflow.stop)
+        airflow.start()
+        ray.wait()
+        airflow.wait_for_dags(DAGS)
+        for dag in DAGS:
+            airflow.call("PATCH", f"/dags/{dag}", {"is_paused": False})
+        yield Stack(airflow, ray, root)

@@ -1,0 +1,101 @@
+"""A backfill under a real scheduler on PostgreSQL while its parts die: in the end every batch stands once."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.corpus.grammar import demo_kitchen
+from pipeline.corpus.render import write_kitchen
+from tests.orchestration.stack import FINAL, Stack, objects, reference, started
+
+pytestmark = [pytest.mark.airflow, pytest.mark.ray, pytest.mark.slow]
+
+DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
+NAMED = "late-uploads"
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    write_kitchen(demo_kitchen(1), out_url=str(folder), batches=(*DAYS, NAMED), videos_per_batch=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with started(tmp_path_factory.mktemp("stack"), corpus=corpus, shard_groups=2) as found:
+        yield found
+
+
+def backfills(stack: Stack) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = stack.airflow.call("GET", "/backfills?dag_id=videobert_ingest")["backfills"]
+    return found
+
+
+def test_a_backfill_survives_its_parts(stack: Stack, corpus: Path, tmp_path: Path) -> None:
+    plan = stack.videobert("backfill", "--from", DAYS[0], "--to", DAYS[-1], "--dry-run")
+    assert plan.split()[:3] == list(DAYS) and not stack.runs()
+    stack.videobert("backfill", "--from", DAYS[0], "--to", DAYS[-1])
+
+    stack.wait_for("a deferred task", stack.deferred)
+    stack.airflow.kill_and_restart("triggerer")
+    cancelled, job = stack.wait_for("a deferred task", stack.deferred)
+    path = f"/dags/{cancelled['dag_id']}/dagRuns/{cancelled['dag_run_id']}/taskInstances/{cancelled['task_id']}"
+    stack.airflow.call("PATCH", path, {"new_state": "failed"})
+    stack.wait_for(
+        "the cancelled job's end", lambda: any(j["submission_id"] == job and j["status"] in FINAL for j in stack.jobs())
+    )
+    stack.airflow.kill_and_restart("scheduler")
+    actor = stack.wait_for("an actor", lambda: next(iter(stack.actors()), None))
+    actor.kill()
+
+    ended = stack.wait_until_done(runs=len(DAYS))
+    assert ended == Counter(success=len(DAYS) - 1, failed=1), stack.summary()
+    stack.wait_for("the backfill's end", lambda: backfills(stack)[0]["completed_at"])
+    told = stack.videobert("backfill", "--from", DAYS[0], "--to", DAYS[-1], "--reprocess", "failed", "--wait")
+    assert "1 success" in told
+    assert all(job["status"] in FINAL for job in stack.jobs())
+    assert objects(stack.root) == reference(tmp_path / "reference", corpus, DAYS)
+
+
+def test_two_runs_of_one_batch_at_once_do_the_work_once(stack: Stack) -> None:
+    before = len(stack.runs())
+    for number in (1, 2):
+        body = {"dag_run_id": f"twice-{number}", "logical_date": None, "conf": {"batch": NAMED}}
+        stack.airflow.call("POST", "/dags/videobert_ingest/dagRuns", body)
+    told = stack.videobert("trigger", "--batch", NAMED, "--wait")
+    assert "no second one is started" in told
+    stack.wait_until_done(runs=before + 2)
+    assert {run["state"] for run in stack.runs() if run["dag_run_id"].startswith("twice")} == {"success"}
+    assert {key: n for key, n in stack.computed().items() if key[1] == NAMED and n != 1 and key[0] != "features"} == {}
+
+
+def test_a_batch_of_any_name_reaches_the_embedding_dag_with_its_counts(stack: Stack) -> None:
+    run = stack.wait_for(
+        "the embedding run",
+        lambda: next((r for r in stack.runs("videobert_embed") if r["partition_key"] == NAMED), None),
+    )
+    stack.wait_for(
+        "its end",
+        lambda: (
+            run["dag_run_id"] in {r["dag_run_id"] for r in stack.runs("videobert_embed") if r["state"] == "success"}
+        ),
+    )
+    events = stack.airflow.call("GET", "/assets/events?limit=100")["asset_events"]
+    counts = [event["extra"]["counts"]["videos"] for event in events if event.get("partition_key") == NAMED]
+    assert counts and set(counts) == {3}
+
+
+def test_a_wrong_batch_fails_at_once_and_says_why(stack: Stack) -> None:
+    started_at = time.monotonic()
+    with pytest.raises(AssertionError, match="1 of 1 runs of videobert_ingest failed"):
+        stack.videobert("trigger", "--batch", "no-such-batch", "--wait")
+    (run,) = [run for run in stack.runs() if (run["conf"] or {}).get("batch") == "no-such-batch"]
+    tries = {task["task_id"]: (task["state"], task["try_number"]) for task in stack.tasks(run)}
+    assert tries["ingest"] == ("failed", 1), f"{tries} after {time.monotonic() - started_at:.0f} s"
