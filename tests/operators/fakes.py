@@ -161,7 +161,7 @@ class FakeTaskInstance:
 
 @dataclass
 class FakeApiServer:
-    """RayJob and RayCluster resources of a Kubernetes API server, and the proxy to one head; nothing reconciles them."""
+    """Ray resources of a Kubernetes API server, and the proxy to one head; nothing reconciles them."""
 
     url: str = ""
     objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
