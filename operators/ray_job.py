@@ -17,6 +17,7 @@ from operators.endpoint import Endpoint
 from operators.errors import RayJobBadInput, RayJobResultError, RayUnavailable, error_of
 from operators.hook import RayHook
 from operators.kuberay import KubeRay
+from operators.lineage import lineage_of
 from operators.link import RayJobLink
 from operators.result import (
     RESULT_URI_VARIABLE,
@@ -31,6 +32,7 @@ from operators.trigger import RayJobTrigger
 from operators.watch import WatchSettings, watch
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import BaseOperatorLink, Context
 
 __all__ = ["RayJobOperator"]
@@ -54,6 +56,7 @@ class RayJobOperator(BaseOperator):
     :param result_uri: where the job writes its result, any fsspec URL (templated); `{submission_id}` in it is filled
         in. The job finds it as RAY_JOB_RESULT_URI, and its id as RAY_JOB_SUBMISSION_ID, which the object must repeat
         under `submission_id`. Without it the task returns the id alone and no former success is reused.
+        URLs that it lists under `inputs` and `outputs` go to OpenLineage where Airflow's provider is installed.
     :param validate: function or dotted path that looks at a result and returns False, or raises ValueError or OSError,
         when it does not stand; asked after the job and before a former success is reused.
     :param input_digest: what the job's output depends on (templated); default: entrypoint and runtime_env.
@@ -135,6 +138,7 @@ class RayJobOperator(BaseOperator):
         self.deferrable = deferrable
         self._endpoint: Endpoint | None = None
         self._submission_id: str | None = None
+        self._result: dict[str, Any] = {}
 
     def execute(self, context: Context) -> Any:
         """Find or start the job, then wait for it here or in the triggerer."""
@@ -144,6 +148,7 @@ class RayJobOperator(BaseOperator):
         context["ti"].xcom_push(key=RayJobLink.xcom_key, value=self._backend().link(attempt.submission_id))
         self.log.info("Ray job %s: %s", attempt.submission_id, attempt.origin)
         if attempt.origin is Origin.REUSED:
+            self._result = attempt.result or {}
             return attempt.result
         deadline = self._deadline_seconds(attempt)
         if self.deferrable:
@@ -170,7 +175,12 @@ class RayJobOperator(BaseOperator):
         if not self.result_uri:
             return {"submission_id": submission_id}
         uri = result_uri_of(self.result_uri, submission_id)
-        return read_result(uri, submission_id, load_validate(self.validate))
+        self._result = read_result(uri, submission_id, load_validate(self.validate))
+        return self._result
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any]:
+        """For Airflow's OpenLineage provider: URLs that the result lists under `inputs` and `outputs`."""
+        return lineage_of(self._result)
 
     def on_kill(self) -> None:
         """Stop the job when the task is killed while it runs in a worker; deferred tasks are the trigger's."""

@@ -37,6 +37,8 @@ class StageResult:
     computed: bool
     """False when everything was committed before."""
     facts: dict[str, Any]
+    inputs: tuple[str, ...]
+    """URLs of the manifests it read."""
 
 
 def run_stage(
@@ -72,6 +74,7 @@ def _run(recipe: Recipe, store: Store, stage: Stage, inputs: Inputs, executor: E
         stage=stage.name, spec=manifest.spec, batch=inputs.batch, manifest=store.url(path) if whole else "",
         counts=manifest.counts, seconds=round(time.monotonic() - started, 2), computed=store.writes > written,
         facts=manifest.facts,
+        inputs=tuple(store.url(manifest_path(get_stage(s.stage), s.spec, s.batch)) for s in inputs.sources),
     )  # fmt: skip
 
 

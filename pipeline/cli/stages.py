@@ -23,6 +23,9 @@ from pipeline.stages import EMBED_STAGES, INGEST_STAGES, STAGES, TRAIN_STAGES
 
 __all__ = ["ExecutorOptions", "RunCommand", "StageCommand"]
 
+_MOST = 100
+"""Entries of a list in a job's result: it goes through Airflow's database."""
+
 StageName = Literal["ingest", "shard", "features", "codebook", "tokens", "pretrain", "embed", "evaluate"]
 
 
@@ -181,10 +184,12 @@ def _write_job_result(results: Sequence[StageResult]) -> None:
     url = os.environ.get("RAY_JOB_RESULT_URI")
     if not url:
         return
-    batches = [{k: v for k, v in asdict(r).items() if k not in ("facts", "stage", "spec")} for r in results]
+    batches = [{k: v for k, v in asdict(r).items() if k not in ("facts", "inputs", "stage", "spec")} for r in results]
     value = {
         "submission_id": os.environ.get("RAY_JOB_SUBMISSION_ID", ""), "stage": results[0].stage,
-        "spec": results[0].spec, "seconds": round(sum(r.seconds for r in results), 2), "results": batches[:100],
+        "spec": results[0].spec, "seconds": round(sum(r.seconds for r in results), 2), "results": batches[:_MOST],
+        "inputs": sorted({url for r in results for url in r.inputs})[:_MOST],
+        "outputs": [r.manifest for r in results if r.manifest][:_MOST],
     }  # fmt: skip
     filesystem, path = open_filesystem(url)
     filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
