@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import ClassVar, Literal
 
 from pipeline.errors import InputError
+from pipeline.features.limits import DecoderLimits
 
 __all__ = ["FeaturesConfig"]
 
@@ -36,17 +37,15 @@ class FeaturesConfig:
     """Clips a call of a GPU encoder; on CPU every clip is its own call, so that nothing depends on its neighbours."""
     decode_ahead: int = 4
     """Batches of clips that may wait, decoded, for the encoder; bounds the memory of a worker."""
-    max_pixels: int = 36_000_000
-    """Width x height above which a video is refused (8K is 35.4 million)."""
-    max_seconds: float = 43_200.0
-    """Length above which a video is refused; also stops files whose time stamps jump."""
+    limits: DecoderLimits = field(default_factory=DecoderLimits)
+    """What one video may cost."""
 
     def __post_init__(self) -> None:
-        for name in ("fps", "clip_seconds", "max_seconds"):
+        for name in ("fps", "clip_seconds"):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise InputError(f"{name}={value!r} must be a positive finite number")
-        for name in ("batch_clips", "decode_ahead", "max_pixels"):
+        for name in ("batch_clips", "decode_ahead"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)!r} must be at least 1")
         if self.frames_per_clip is not None and self.frames_per_clip < 1:

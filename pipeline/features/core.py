@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.encoders.base import Encoder
-from pipeline.features.frames import ClipDecoder, ClipFrames
+from pipeline.features.frames import ClipFrames
+from pipeline.features.isolated import IsolatedDecoder
 
 __all__ = ["VideoFeatures", "decoding_ahead", "encode_video"]
 
@@ -47,15 +48,17 @@ class VideoFeatures:
             raise ValueError("a feature is not finite; the encoder or its weights are broken")
 
 
-def encode_video(path: str | Path, encoder: Encoder, config: FeaturesConfig) -> VideoFeatures:
+def encode_video(
+    path: str | Path, encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder
+) -> VideoFeatures:
     """Decode a local file and encode its clips (section 1 of VideoBERT: 1.5 s clips of 30 frames at 20 fps).
 
     Raises `VideoError` with a reason of `decode.REASONS`. The decoding thread is gone when this returns or raises.
     """
-    decoder = ClipDecoder(path, encoder.request, config)
+    source = decoder.clips(path, encoder.request, config)
     rows: list[NDArray[np.float32]] = []
     indices: list[int] = []
-    with decoding_ahead(decoder, batch=config.batch_clips, ahead=config.decode_ahead) as batches:
+    with decoding_ahead(source, batch=config.batch_clips, ahead=config.decode_ahead) as batches:
         for batch in batches:
             rows.append(encoder.encode(batch))
             indices += [clip.index for clip in batch]
@@ -64,14 +67,14 @@ def encode_video(path: str | Path, encoder: Encoder, config: FeaturesConfig) -> 
         features=np.concatenate(rows),
         start_seconds=start,
         end_seconds=start + config.clip_seconds,
-        damaged_seconds=tuple((float(a), float(b)) for a, b in decoder.damaged),
-        frames_decoded=decoder.frames_decoded,
+        damaged_seconds=tuple(source.damaged),
+        frames_decoded=source.frames_decoded,
     )
 
 
 @contextmanager
-def decoding_ahead(decoder: ClipDecoder, *, batch: int, ahead: int) -> Iterator[Iterator[list[ClipFrames]]]:
-    """Batches of clips, decoded by a thread that runs at most `ahead` batches before its reader.
+def decoding_ahead(source: Iterable[ClipFrames], *, batch: int, ahead: int) -> Iterator[Iterator[list[ClipFrames]]]:
+    """Batches of clips, fetched by a thread that runs at most `ahead` batches before its reader.
 
     What the thread raises, the reader raises. Leaving the block, however it comes about, ends the thread.
     """
@@ -85,12 +88,15 @@ def decoding_ahead(decoder: ClipDecoder, *, batch: int, ahead: int) -> Iterator[
                 break
 
     def work() -> None:
-        clips = iter(decoder)
         try:
-            while not stopped.is_set() and (some := list(islice(clips, batch))):
-                offer(some)
+            with closing(clips()) as found:
+                while not stopped.is_set() and (some := list(islice(found, batch))):
+                    offer(some)
         finally:
             offer([])
+
+    def clips() -> Generator[ClipFrames]:
+        yield from source
 
     def read() -> Iterator[list[ClipFrames]]:
         while some := ready.get():

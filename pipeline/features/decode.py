@@ -1,4 +1,4 @@
-"""The seam to FFmpeg: opening a local file safely, what it says about itself, and its subtitle cues.
+"""The seam to FFmpeg: opening a local file safely, and what it says about itself.
 
 Videos are hostile input. Only the `file` protocol and ordinary containers are allowed: a playlist (hls, dash, concat)
 could make the decoder read other files or the network.
@@ -7,8 +7,8 @@ could make the decoder read other files or the network.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,35 +17,29 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 from av.subtitles.stream import SubtitleStream
-from av.subtitles.subtitle import AssSubtitle
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import InputError, VideoError
+from pipeline.features.limits import DecoderLimits
 
 __all__ = [
-    "REASONS",
-    "SubtitleTrack",
-    "VideoProbe",
-    "declared_seconds",
-    "open_video",
-    "probe",
-    "quarter_turns",
-    "read_subtitles",
-    "time_zero",
-    "video_stream",
-]
+    "REASONS", "Beat", "PacketMeter", "SubtitleTrack", "VideoProbe", "declared_seconds", "describe", "open_video",
+    "probe", "quarter_turns", "silent", "time_zero", "video_stream",
+]  # fmt: skip
 
-REASONS = ("undecodable", "no-video-stream", "too-short", "too-large", "too-long")
-"""Every `VideoError.reason` of this stage."""
+REASONS = (
+    "undecodable", "no-video-stream", "too-short", "too-large", "too-long", "too-many-packets",
+    "decoder-crash", "decoder-memory", "decoder-timeout",
+)  # fmt: skip
+"""Every `VideoError.reason` of whatever opens a video."""
+
+Beat = Callable[[float], None]
+"""Called for every packet, with the seconds from the start of the video that are good so far: the work goes on."""
 
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,gif,flv,asf"
 _TEXT_CODECS = frozenset({"mov_text", "subrip", "webvtt", "ass", "ssa", "text"})
-_OTHER_TAGS = {"cs": "cze", "de": "ger", "el": "gre", "es": "spa", "ja": "jpn", "nl": "dut", "pl": "pol", "pt": "por",
-               "sv": "swe", "tr": "tur", "zh": "chi"}  # fmt: skip
-"""ISO 639-2 tags in files that do not begin with the two-letter code."""
 _MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
-_ASS_OVERRIDES = re.compile(r"\{\\[^}]*\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +73,34 @@ class VideoProbe:
     subtitles: tuple[SubtitleTrack, ...]
 
 
+def silent(good_seconds: float) -> None:
+    """The beat that nobody hears."""
+
+
+class PacketMeter:
+    """Counts the packets of one reading and refuses a file of too many."""
+
+    def __init__(self, limits: DecoderLimits, beat: Beat) -> None:
+        self._limit, self._beat = limits.max_packets, beat
+        self._packets = 0
+
+    def __call__(self, good_seconds: float = 0.0) -> None:
+        self._packets += 1
+        if self._packets > self._limit:
+            raise VideoError(
+                "too-many-packets", f"the file holds more than max_packets={self._limit}",
+                salvageable_seconds=good_seconds,
+            )  # fmt: skip
+        self._beat(good_seconds)
+
+
 @contextmanager
-def open_video(path: str | Path, *, max_pixels: int = 36_000_000) -> Iterator[InputContainer]:
+def open_video(path: str | Path, *, limits: DecoderLimits) -> Iterator[InputContainer]:
     """Open a local file; FFmpeg's own errors inside the block surface as `VideoError("undecodable")`."""
     local = Path(path)
     if not local.is_file():
         raise InputError(f"video {str(path)!r} is not a local file; copy it to this machine before decoding")
-    options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(max_pixels)}
+    options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(limits.max_pixels)}
     try:
         with av.open(f"file:{local.absolute()}", "r", options=options, metadata_errors="replace") as container:
             yield container
@@ -93,8 +108,9 @@ def open_video(path: str | Path, *, max_pixels: int = 36_000_000) -> Iterator[In
         raise VideoError("undecodable", f"FFmpeg cannot read this file: {error.strerror}") from error
 
 
-def video_stream(container: InputContainer, *, max_pixels: int) -> VideoStream:
+def video_stream(container: InputContainer, *, limits: DecoderLimits) -> VideoStream:
     """The stream a player would show, set to one decoding thread and never to allocate more than `max_pixels`."""
+    max_pixels = limits.max_pixels
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         raise VideoError("no-video-stream", "the file holds no video stream (cover art does not count)")
@@ -132,14 +148,14 @@ def quarter_turns(frame: VideoFrame) -> int:
     return round(frame.rotation / 90) % 4
 
 
-def probe(path: str | Path, *, max_pixels: int = 36_000_000) -> VideoProbe:
+def probe(path: str | Path, *, limits: DecoderLimits, beat: Beat = silent) -> VideoProbe:
     """Describe a local video, decoding its first frame.
 
     Raises `VideoError` with a reason of `REASONS`, `InputError` when the path is no local file.
     """
-    with open_video(path, max_pixels=max_pixels) as container:
-        stream = video_stream(container, max_pixels=max_pixels)
-        frame = next(container.decode(stream), None)
+    with open_video(path, limits=limits) as container:
+        stream, meter = video_stream(container, limits=limits), PacketMeter(limits, beat)
+        frame = _first_frame(container, stream, meter)
         if frame is None:
             raise VideoError("undecodable", "no frame of the video stream can be decoded")
         duration = declared_seconds(container, stream)
@@ -155,46 +171,20 @@ def probe(path: str | Path, *, max_pixels: int = 36_000_000) -> VideoProbe:
             fps=float(stream.average_rate) if stream.average_rate else None,
             duration_seconds=None if duration is None else float(duration),
             has_audio=bool(container.streams.audio),
-            subtitles=tuple(_describe(track) for track in container.streams.subtitles),
+            subtitles=tuple(describe(track) for track in container.streams.subtitles),
         )
 
 
-def _describe(track: SubtitleStream) -> SubtitleTrack:
+def _first_frame(container: InputContainer, stream: VideoStream, meter: PacketMeter) -> VideoFrame | None:
+    for packet in container.demux(stream):
+        meter()
+        with suppress(av.FFmpegError):  # a damaged beginning does not spoil what follows
+            for frame in packet.decode():
+                return frame
+    return None
+
+
+def describe(track: SubtitleStream) -> SubtitleTrack:
+    """What the container says about a subtitle track."""
     codec = track.codec.canonical_name if track.codec_context else "unknown"
     return SubtitleTrack(codec=codec, language=track.language, is_text=codec in _TEXT_CODECS)
-
-
-def read_subtitles(path: str | Path, *, language: str = "") -> list[tuple[float, float, str]]:
-    """(start seconds, end seconds, text) of an embedded text track in time order; lines of a cue end in a newline.
-
-    `language` is a two- or three-letter code: a track tagged so is taken before an untagged one, and one tagged
-    otherwise never; without it the first text track is taken. Empty when there is none. Raises `VideoError`.
-    """
-    with open_video(path) as container:
-        tracks = [s for s in container.streams.subtitles if _describe(s).is_text]
-        if language:
-            tagged = [s for s in tracks if _speaks(s.language, language)]
-            tracks = tagged or [s for s in tracks if s.language in (None, "und")]
-        if not tracks:
-            return []
-        zero = time_zero(container) or Fraction(0)
-        cues = []
-        for packet in container.demux(tracks[0]):
-            if packet.pts is None or not packet.duration:
-                continue
-            start = packet.pts * packet.time_base - zero
-            text = "\n".join(_plain(s) for s in packet.decode() if isinstance(s, AssSubtitle))
-            if text.strip():
-                cues.append((float(start), float(start + packet.duration * packet.time_base), text))
-        return sorted(cues)
-
-
-def _speaks(tag: str | None, language: str) -> bool:
-    short = language.lower()[:2]
-    return tag is not None and (tag.lower()[:2] == short or tag.lower() == _OTHER_TAGS.get(short))
-
-
-def _plain(subtitle: AssSubtitle) -> str:
-    """Text of an ASS event without override tags (FFmpeg turns every text format into ASS)."""
-    text = _ASS_OVERRIDES.sub("", subtitle.dialogue.decode("utf-8", "replace"))
-    return text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")

@@ -23,7 +23,16 @@ from numpy.typing import NDArray
 from pipeline.errors import VideoError
 from pipeline.features.clips import TickClock, clip_count, overlaps
 from pipeline.features.config import FeaturesConfig
-from pipeline.features.decode import declared_seconds, open_video, quarter_turns, time_zero, video_stream
+from pipeline.features.decode import (
+    Beat,
+    PacketMeter,
+    declared_seconds,
+    open_video,
+    quarter_turns,
+    silent,
+    time_zero,
+    video_stream,
+)
 
 __all__ = ["ClipDecoder", "ClipFrames", "ClipRequest"]
 
@@ -101,8 +110,9 @@ class ClipDecoder:
     Raises `VideoError` (see `decode.REASONS`), also when not one whole clip comes out. Good for one iteration.
     """
 
-    def __init__(self, path: str | Path, request: ClipRequest, config: FeaturesConfig) -> None:
+    def __init__(self, path: str | Path, request: ClipRequest, config: FeaturesConfig, *, beat: Beat = silent) -> None:
         self._path, self._request, self._config = path, request, config
+        self._meter = PacketMeter(config.limits, beat)
         self._clock = TickClock(config.rate)
         self._scalers = (VideoReformatter(), VideoReformatter())
         self._zero: Fraction | None = None
@@ -113,29 +123,43 @@ class ClipDecoder:
         self._held: ClipFrames | None = None
         self._damaged_since: Fraction | None = None
         self._holes_are_losses = False
+        self._memory_ran_out = False
         self.damaged: list[tuple[Fraction, Fraction]] = []
         """Half-open ranges in seconds whose frames could not be trusted."""
         self.frames_decoded = 0
         self.clips = 0
 
     def __iter__(self) -> Iterator[ClipFrames]:
-        with open_video(self._path, max_pixels=self._config.max_pixels) as container:
-            stream = video_stream(container, max_pixels=self._config.max_pixels)
+        limits = self._config.limits
+        with open_video(self._path, limits=limits) as container:
+            stream = video_stream(container, limits=limits)
             for other in container.streams:
                 if other.index != stream.index:
                     other.discard = Discard.all
             self._zero = time_zero(container)
             self._holes_are_losses = container.format.name in ("mpegts", "mpeg")
             for packet in self._packets(container, stream):
+                self._meter(float(self.good_until))
                 for frame in self._decode(packet):
                     yield from self._accept(frame)
             declared = declared_seconds(container, stream)
         yield from self._finish(declared)
         if not self.clips:
+            if self._memory_ran_out:
+                raise MemoryError
             length = f"one clip of {self._config.clip_seconds:g} s"
             if self.damaged or self._damaged_since is not None:
-                raise VideoError("undecodable", f"the file is damaged and does not hold {length} unharmed")
-            raise VideoError("too-short", f"{float(self._shown_until):.3f} s is less than {length}")
+                raise self._refused("undecodable", f"the file is damaged and does not hold {length} unharmed")
+            raise self._refused("too-short", f"{float(self._shown_until):.3f} s is less than {length}")
+
+    @property
+    def good_until(self) -> Fraction:
+        """Seconds from the start of the video up to which all is well."""
+        since = self._damaged_since if self._damaged_since is not None else self._shown_until
+        return self.damaged[0][0] if self.damaged else since
+
+    def _refused(self, reason: str, message: str) -> VideoError:
+        return VideoError(reason, message, salvageable_seconds=float(self.good_until))
 
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
         """Packets, the flushing one last; a demuxer that fails is asked again, as it may have moved past the damage."""
@@ -152,7 +176,8 @@ class ClipDecoder:
             self._open_damage()
         try:
             frames = packet.decode()
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            self._memory_ran_out |= isinstance(error, MemoryError)
             self._open_damage()
             return []
         self.frames_decoded += len(frames)
@@ -183,9 +208,9 @@ class ClipDecoder:
             seconds = self._shown_until
         if self._now is not None and seconds <= self._now:
             return
-        limit = self._config.max_seconds
+        limit = self._config.limits.max_seconds
         if seconds > limit:
-            raise VideoError("too-long", f"a frame at {float(seconds):.0f} s is above max_seconds={limit:g}")
+            raise self._refused("too-long", f"a frame at {float(seconds):.0f} s is above max_seconds={limit:g}")
         step = 1 / self._config.rate if self._now is None else seconds - self._now
         length = frame.duration * frame.time_base if frame.duration and frame.time_base else step
         self._now, self._shown_until = seconds, seconds + length

@@ -14,6 +14,7 @@ from pipeline.errors import VideoError
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.core import VideoFeatures, encode_video
 from pipeline.features.encoders import load_encoder
+from pipeline.features.isolated import IsolatedDecoder
 from pipeline.runtime.manifest import Output, Reject
 from pipeline.runtime.parquet import table_bytes
 from pipeline.runtime.shards import ShardTask, finish
@@ -41,6 +42,7 @@ class FeaturesWorker:
         self._config = config
         self._store = store
         self._encoder = load_encoder(config)
+        self._decoder = IsolatedDecoder(config.limits)
 
     def __call__(self, task: ShardTask) -> Output:
         schema = features_schema(self._encoder.dimension)
@@ -51,7 +53,7 @@ class FeaturesWorker:
             for metadata, path in self._videos(task.payload, Path(folder)):
                 video_id = metadata["video_id"]
                 try:
-                    video = encode_video(path, self._encoder, self._config)
+                    video = encode_video(path, self._encoder, self._config, decoder=self._decoder)
                     tables.append(_rows(video_id, video, schema, clip_seconds=self._config.clip_seconds))
                     damaged += sum(round(1000 * (end - start)) for start, end in video.damaged_seconds)
                 except VideoError as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pipeline.errors import InputError
+from pipeline.features.limits import DecoderLimits
 
 __all__ = ["IngestConfig"]
 
@@ -14,7 +15,7 @@ __all__ = ["IngestConfig"]
 class IngestConfig:
     """Where a batch's videos lie and how their captions are found."""
 
-    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("source",)
+    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("source", "limits")
 
     source: str = "{root}/incoming/videos/{batch}"
     """Prefix of a batch's videos: any path or fsspec URL; `{batch}` and `{root}` are filled in."""
@@ -26,6 +27,8 @@ class IngestConfig:
     """Whisper model for videos without captions: a directory, a Hugging Face id, or `packaged`; empty for none."""
     language: str = ""
     """Preferred caption language, such as `en`; empty takes the first found."""
+    limits: DecoderLimits = field(default_factory=DecoderLimits)
+    """What one video may cost."""
 
     def __post_init__(self) -> None:
         if not self.source:

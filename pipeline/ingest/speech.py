@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import InputError
 from pipeline.ingest.captions import Cue, clean_cues
 
@@ -42,7 +45,10 @@ class Transcriber:
                 "a Hugging Face id that can be reached, or 'packaged'"
             ) from error
 
-    def __call__(self, path: Path) -> tuple[list[Cue], str]:
-        """Sentences with times, and the language heard; greedy decoding, so that a retry hears the same words."""
-        segments, info = self._model.transcribe(str(path), vad_filter=True, beam_size=1, temperature=0.0)
+    def __call__(self, samples: NDArray[np.float32]) -> tuple[list[Cue], str]:
+        """Sentences with times, and the language heard in 16 kHz mono; greedy, so that a retry hears the same words.
+
+        Samples and no path: whisper's own reader would open whatever a file points to.
+        """
+        segments, info = self._model.transcribe(samples, vad_filter=True, beam_size=1, temperature=0.0)
         return clean_cues((s.start, s.end, s.text) for s in segments), info.language

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import VideoError
-from pipeline.features.decode import VideoProbe, probe, read_subtitles
+from pipeline.features.decode import VideoProbe
+from pipeline.features.isolated import IsolatedDecoder
 from pipeline.ingest.captions import Cue, clean_cues, parse_captions
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.core import CATALOG_SCHEMA, PartPayload, SourceFile
@@ -28,6 +29,7 @@ class IngestWorker:
     def __init__(self, config: IngestConfig, store: Store) -> None:
         self._config = config
         self._store = store
+        self._decoder = IsolatedDecoder(config.limits)
         self._transcribe = Transcriber(config.speech_model) if config.speech_model else None
 
     def __call__(self, task: ShardTask) -> Output:
@@ -58,7 +60,7 @@ class IngestWorker:
         return {row["uri"]: row for row in rows}
 
     def _row(self, file: SourceFile, video_id: str, local: Path) -> dict[str, Any]:
-        facts = probe(local)
+        facts = self._decoder.probe(local)
         cues, source, language, note = self._captions(file, facts, local)
         return {
             "video_id": video_id, "uri": file.uri, "size_bytes": local.stat().st_size, "source_digest": file.digest,
@@ -81,14 +83,17 @@ class IngestWorker:
                 continue
             if cues:
                 return cues, suffix.removeprefix("."), _language_of(uri), "; ".join(notes)
-        if facts.subtitles:
-            cues = clean_cues(read_subtitles(local, language=self._config.language))
-            if cues:
-                return cues, "embedded", self._config.language, "; ".join(notes)
-        if self._transcribe and facts.has_audio:
-            cues, language = self._transcribe(local)
-            if cues:
-                return cues, "speech", language, "; ".join(notes)
+        try:
+            if facts.subtitles:
+                cues = clean_cues(self._decoder.subtitles(local, language=self._config.language))
+                if cues:
+                    return cues, "embedded", self._config.language, "; ".join(notes)
+            if self._transcribe and facts.has_audio:
+                cues, language = self._transcribe(self._decoder.sound(local))
+                if cues:
+                    return cues, "speech", language, "; ".join(notes)
+        except VideoError as error:  # the pictures may be good all the same
+            notes.append(f"subtitles or sound: {error.reason}: {error}")
         return [], "none", "", "; ".join(notes)
 
 

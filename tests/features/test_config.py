@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.features.config import FeaturesConfig
+from pipeline.features.limits import DecoderLimits
 
 
 def test_the_defaults_are_the_clips_of_the_paper() -> None:
@@ -19,8 +20,8 @@ def test_the_defaults_are_the_clips_of_the_paper() -> None:
     ("field", "value"),
     [
         ("fps", 0.0), ("fps", float("nan")), ("fps", 29.97), ("clip_seconds", -1.0), ("clip_seconds", 0.05),
-        ("frames_per_clip", 0), ("batch_clips", 0), ("decode_ahead", 0), ("max_pixels", 0),
-        ("max_seconds", float("inf")),        ("autocast", "int8"), ("device", "tpu"), ("device", "cuda:x"),
+        ("frames_per_clip", 0), ("batch_clips", 0), ("decode_ahead", 0),
+        ("autocast", "int8"), ("device", "tpu"), ("device", "cuda:x"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_work_is_named(field: str, value: Any) -> None:
@@ -31,9 +32,14 @@ def test_a_value_that_cannot_work_is_named(field: str, value: Any) -> None:
 def test_output_fields_are_fields_and_leave_out_what_only_speeds_up() -> None:
     names = {field.name for field in dataclasses.fields(FeaturesConfig)}
     assert set(FeaturesConfig.OUTPUT_FIELDS) <= names
-    assert not {"device", "batch_clips", "decode_ahead", "max_pixels", "max_seconds"} & set(
-        FeaturesConfig.OUTPUT_FIELDS
-    )
+    assert not {"device", "batch_clips", "decode_ahead", "limits"} & set(FeaturesConfig.OUTPUT_FIELDS)
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(DecoderLimits)])
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
+def test_a_limit_is_positive_and_finite(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=rf"limits\.{name}="):
+        DecoderLimits(**{name: value})
 
 
 def test_config_imports_nothing_heavy() -> None:

@@ -12,6 +12,8 @@ from pipeline.features.config import FeaturesConfig
 from pipeline.features.core import VideoFeatures, decoding_ahead, encode_video
 from pipeline.features.encoders.base import EncoderIdentity
 from pipeline.features.frames import ClipDecoder, ClipFrames, ClipRequest
+from pipeline.features.isolated import IsolatedDecoder
+from pipeline.features.limits import DecoderLimits
 from tests.features.videos import moving_square, write_video
 
 
@@ -37,45 +39,52 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("core") / "a.mkv", frames, options={"bf": "0"})
 
 
+@pytest.fixture(scope="module")
+def decoder() -> IsolatedDecoder:
+    return IsolatedDecoder(DecoderLimits())
+
+
 def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("decode-ahead")]
 
 
-def test_rows_are_the_clips_in_order_with_their_times(video: Path) -> None:
-    got = encode_video(video, MeanEncoder(), FeaturesConfig())
+def test_rows_are_the_clips_in_order_with_their_times(video: Path, decoder: IsolatedDecoder) -> None:
+    got = encode_video(video, MeanEncoder(), FeaturesConfig(), decoder=decoder)
     assert got.features.shape == (6, 3) and got.frames_decoded == 200 and got.damaged_seconds == ()
     assert got.start_seconds.tolist() == [0, 1.5, 3, 4.5, 6, 7.5] and (got.end_seconds - got.start_seconds == 1.5).all()
 
 
 @pytest.mark.parametrize(("batch", "ahead"), [(1, 1), (3, 1), (64, 8)])
-def test_batches_and_decoding_ahead_change_nothing(video: Path, batch: int, ahead: int) -> None:
-    usual = encode_video(video, MeanEncoder(), FeaturesConfig())
-    other = encode_video(video, MeanEncoder(), FeaturesConfig(batch_clips=batch, decode_ahead=ahead))
+def test_batches_and_decoding_ahead_change_nothing(
+    video: Path, decoder: IsolatedDecoder, batch: int, ahead: int
+) -> None:
+    usual = encode_video(video, MeanEncoder(), FeaturesConfig(), decoder=decoder)
+    other = encode_video(video, MeanEncoder(), FeaturesConfig(batch_clips=batch, decode_ahead=ahead), decoder=decoder)
     assert np.array_equal(usual.features, other.features)
 
 
-def test_lost_clips_leave_a_gap_in_time(video: Path, tmp_path: Path) -> None:
+def test_lost_clips_leave_a_gap_in_time(video: Path, tmp_path: Path, decoder: IsolatedDecoder) -> None:
     content = bytearray(video.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 700] = bytes(700)
     path = tmp_path / "a.mkv"
     path.write_bytes(content)
-    got = encode_video(path, MeanEncoder(), FeaturesConfig())
+    got = encode_video(path, MeanEncoder(), FeaturesConfig(), decoder=decoder)
     assert len(got.features) < 6 and len(got.damaged_seconds) == 1
     assert set(got.start_seconds) < {0, 1.5, 3, 4.5, 6, 7.5}
 
 
-def test_an_error_of_the_decoder_surfaces_and_ends_the_thread(tmp_path: Path) -> None:
+def test_an_error_of_the_decoder_surfaces_and_ends_the_thread(tmp_path: Path, decoder: IsolatedDecoder) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"no video")
     with pytest.raises(VideoError):
-        encode_video(path, MeanEncoder(), FeaturesConfig())
+        encode_video(path, MeanEncoder(), FeaturesConfig(), decoder=decoder)
     assert threads() == []
 
 
-def test_an_error_of_the_encoder_surfaces_and_ends_the_thread(video: Path) -> None:
+def test_an_error_of_the_encoder_surfaces_and_ends_the_thread(video: Path, decoder: IsolatedDecoder) -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
-        encode_video(video, BrokenEncoder(), FeaturesConfig(batch_clips=1, decode_ahead=1))
+        encode_video(video, BrokenEncoder(), FeaturesConfig(batch_clips=1, decode_ahead=1), decoder=decoder)
     assert threads() == []
 
 

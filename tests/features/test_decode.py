@@ -11,7 +11,9 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.subtitle import SubtitleSet
 
 from pipeline.errors import InputError, VideoError
-from pipeline.features.decode import probe, read_subtitles
+from pipeline.features.decode import probe
+from pipeline.features.limits import DecoderLimits
+from pipeline.features.tracks import read_subtitles
 from tests.features.videos import moving_square, write_video
 
 ASS_HEADER = b"""[Script Info]
@@ -24,6 +26,7 @@ Style: Default,Arial,16
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
+LIMITS = DecoderLimits()
 FRAMES = [moving_square(i) for i in range(40)]
 
 
@@ -67,14 +70,14 @@ def write_subtitled(path: Path, codec: str, cues: list[tuple[int, int, str]], la
 def test_probe_tells_container_codec_size_rate_and_length(
     tmp_path: Path, name: str, codec: str, expected: tuple[str, str]
 ) -> None:
-    facts = probe(write_video(tmp_path / name, FRAMES, fps=25, codec=codec))
+    facts = probe(write_video(tmp_path / name, FRAMES, fps=25, codec=codec), limits=LIMITS)
     assert (facts.container, facts.codec) == expected
     assert (facts.width, facts.height, facts.fps, facts.has_audio) == (96, 64, 25.0, False)
     assert facts.duration_seconds == pytest.approx(1.6, abs=0.65)  # an MPEG program stream only estimates it
 
 
 def test_probe_tells_rotation_and_sound(tmp_path: Path) -> None:
-    facts = probe(write_video(tmp_path / "a.mp4", FRAMES, rotation=90, audio=True))
+    facts = probe(write_video(tmp_path / "a.mp4", FRAMES, rotation=90, audio=True), limits=LIMITS)
     assert (facts.rotation, facts.width, facts.height, facts.has_audio) == (90, 96, 64, True)
 
 
@@ -86,7 +89,7 @@ def test_bytes_that_are_no_video_have_a_reason(tmp_path: Path, content: bytes, r
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with pytest.raises(VideoError) as caught:
-        probe(path)
+        probe(path, limits=LIMITS)
     assert caught.value.reason == reason
 
 
@@ -99,21 +102,21 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
     with pytest.raises(VideoError) as caught:
-        probe(path)
+        probe(path, limits=LIMITS)
     assert caught.value.reason == "no-video-stream"
 
 
 def test_a_picture_above_the_limit_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", FRAMES)
     with pytest.raises(VideoError) as caught:
-        probe(path, max_pixels=96 * 64 - 1)
+        probe(path, limits=DecoderLimits(max_pixels=96 * 64 - 1))
     assert caught.value.reason == "too-large"
 
 
 @pytest.mark.parametrize("name", ["http://127.0.0.1/a.mp4", "concat:a.mp4|b.mp4", "/nowhere/a.mp4"])
 def test_only_local_files_are_opened(name: str) -> None:
     with pytest.raises(InputError, match="not a local file"):
-        probe(name)
+        probe(name, limits=LIMITS)
 
 
 def test_a_playlist_reads_neither_the_network_nor_other_files(tmp_path: Path) -> None:
@@ -137,11 +140,11 @@ def test_a_playlist_reads_neither_the_network_nor_other_files(tmp_path: Path) ->
                 path = tmp_path / f"list{suffix}"
                 path.write_text(f"{header}{line}\n#EXT-X-ENDLIST\n")
                 with pytest.raises(VideoError):
-                    probe(path)
+                    probe(path, limits=LIMITS)
         path = tmp_path / "list.ffconcat"
         path.write_text(f"ffconcat version 1.0\nfile '{video}'\n")
         with pytest.raises(VideoError):
-            probe(path)
+            probe(path, limits=LIMITS)
         listener.join()
     assert not visits
 
@@ -149,17 +152,21 @@ def test_a_playlist_reads_neither_the_network_nor_other_files(tmp_path: Path) ->
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "mov_text"), ("a.mkv", "subrip")])
 def test_embedded_cues_come_with_their_times(tmp_path: Path, name: str, codec: str) -> None:
     path = write_subtitled(tmp_path / name, codec, [(100, 900, "Chop the onion."), (1000, 1800, "Stir\nit well.")])
-    track = probe(path).subtitles[0]
+    track = probe(path, limits=LIMITS).subtitles[0]
     assert (track.codec, track.language, track.is_text) == (codec, "eng", True)
-    cues = read_subtitles(path)
+    cues = read_subtitles(path, limits=LIMITS)
     assert [cue[2] for cue in cues] == ["Chop the onion.", "Stir\nit well."]
     assert np.allclose([cue[:2] for cue in cues], [(0.1, 0.9), (1.0, 1.8)], atol=0.002)
 
 
 def test_a_track_is_chosen_by_language(tmp_path: Path) -> None:
     path = write_subtitled(tmp_path / "a.mkv", "subrip", [(0, 500, "Zwiebel.")], language="ger")
-    assert read_subtitles(path, language="de") and read_subtitles(path) and not read_subtitles(path, language="en")
+    assert (
+        read_subtitles(path, language="de", limits=LIMITS)
+        and read_subtitles(path, limits=LIMITS)
+        and not read_subtitles(path, language="en", limits=LIMITS)
+    )
 
 
 def test_no_track_is_no_cue(tmp_path: Path) -> None:
-    assert read_subtitles(write_video(tmp_path / "a.mp4", FRAMES)) == []
+    assert read_subtitles(write_video(tmp_path / "a.mp4", FRAMES), limits=LIMITS) == []

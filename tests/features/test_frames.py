@@ -12,6 +12,7 @@ from pipeline.features import frames as module
 from pipeline.features.clips import spread_ticks
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.frames import ClipDecoder, ClipFrames, ClipRequest
+from pipeline.features.limits import DecoderLimits
 from tests.features.videos import frame_of_each_tick, level_of, moving_square, numbered_frame, write_video
 
 CONFIG = FeaturesConfig()
@@ -124,8 +125,8 @@ def reason(path: Path, config: FeaturesConfig = CONFIG) -> str:
 def test_reasons(tmp_path: Path) -> None:
     assert reason(write_video(tmp_path / "short.mp4", NUMBERED[:29])) == "too-short"
     path = write_video(tmp_path / "long.mp4", NUMBERED)
-    assert reason(path, FeaturesConfig(max_seconds=2.0)) == "too-long"
-    assert reason(path, FeaturesConfig(max_pixels=100)) == "too-large"
+    assert reason(path, FeaturesConfig(limits=DecoderLimits(max_seconds=2.0))) == "too-long"
+    assert reason(path, FeaturesConfig(limits=DecoderLimits(max_pixels=100))) == "too-large"
 
 
 def pictures(path: Path) -> dict[int, NDArray[np.uint8]]:
@@ -139,7 +140,8 @@ def test_damage_in_the_middle_costs_only_the_clips_that_meet_it(tmp_path: Path, 
     path = write_video(tmp_path / name, [moving_square(i) for i in range(200)], fps=25, codec=codec)
     whole, content = pictures(path), bytearray(path.read_bytes())
     middle = len(content) // 2
-    content[middle : middle + 700] = np.random.default_rng(1).bytes(700)
+    # Ten pictures of the transport stream: fewer are a hole that its demuxer steps over and nobody notices.
+    content[middle : middle + 2000] = np.random.default_rng(1).bytes(2000)
     path.write_bytes(content)
     decoder = ClipDecoder(path, REQUEST, CONFIG)
     kept = {clip.index: clip.rgb for clip in decoder}
