@@ -104,6 +104,8 @@ def open_video(path: str | Path, *, limits: DecoderLimits) -> Iterator[InputCont
     try:
         with av.open(f"file:{local.absolute()}", "r", options=options, metadata_errors="replace") as container:
             yield container
+    except MemoryError:
+        raise  # one of FFmpeg's errors too, but not a property of the file
     except av.FFmpegError as error:
         raise VideoError("undecodable", f"FFmpeg cannot read this file: {error.strerror}") from error
 

@@ -123,7 +123,6 @@ class ClipDecoder:
         self._held: ClipFrames | None = None
         self._damaged_since: Fraction | None = None
         self._holes_are_losses = False
-        self._memory_ran_out = False
         self.damaged: list[tuple[Fraction, Fraction]] = []
         """Half-open ranges in seconds whose frames could not be trusted."""
         self.frames_decoded = 0
@@ -145,8 +144,6 @@ class ClipDecoder:
             declared = declared_seconds(container, stream)
         yield from self._finish(declared)
         if not self.clips:
-            if self._memory_ran_out:
-                raise MemoryError
             length = f"one clip of {self._config.clip_seconds:g} s"
             if self.damaged or self._damaged_since is not None:
                 raise self._refused("undecodable", f"the file is damaged and does not hold {length} unharmed")
@@ -176,8 +173,7 @@ class ClipDecoder:
             self._open_damage()
         try:
             frames = packet.decode()
-        except av.FFmpegError as error:
-            self._memory_ran_out |= isinstance(error, MemoryError)
+        except av.FFmpegError:
             self._open_damage()
             return []
         self.frames_decoded += len(frames)

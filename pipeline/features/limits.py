@@ -20,7 +20,8 @@ class DecoderLimits:
     max_packets: int = 20_000_000
     """Packets of a file; 12 hours of 60 pictures a second with sound are 5 million."""
     memory_bytes: int = 4 << 30
-    """Address space of the decoder's process; 16 reference frames of 8K take 850 MB."""
+    """Address space of the decoder's process; 16 reference frames of 8K take 850 MB. FFmpeg calls a picture that finds
+    no room damaged, so that such a video may end as `undecodable` too."""
     stall_seconds: float = 60.0
     """Time in which the decoder must come one packet further."""
     decode_seconds: float = 14_400.0
