@@ -30,6 +30,8 @@ COMMANDS = {
     "search": "query:SearchCommand",
     "sql": "query:SqlCommand",
     "lineage": "query:LineageCommand",
+    "forecast": "pictures:ForecastCommand",
+    "text-to-video": "pictures:TextToVideoCommand",
     "dead-letters": "state:DeadLettersCommand",
     "models": "models:ModelsCommand",
     "trigger": "schedule:TriggerCommand",

@@ -11,9 +11,10 @@ import tyro
 from pipeline.errors import InputError
 from pipeline.query.embeddings import open_embeddings, resolve_embed_spec
 from pipeline.query.lineage import trace
+from pipeline.query.model import open_model
 from pipeline.query.search import Hit, nearest, vector_of_row
 from pipeline.query.sql import run_sql
-from pipeline.query.text import encode_query
+from pipeline.query.text import encode_query, rerank
 from pipeline.runtime.storage import Store
 
 __all__ = ["LineageCommand", "SearchCommand", "SqlCommand"]
@@ -31,6 +32,8 @@ class SearchCommand:
     """Row to compare with instead of a text: VIDEO_ID:SEGMENT."""
     top: int = 5
     """How many to show."""
+    rerank: int = 0
+    """Put this many of the nearest rows in the order of the alignment head, which reads text and video together."""
     batch: str = ""
     """Only these batches, separated by commas."""
     model: str = "current"
@@ -43,6 +46,8 @@ class SearchCommand:
             raise InputError(
                 "give either a text or --like ROW_ID, such as: videobert search 'stir the egg' --root demo"
             )
+        if self.rerank < 0 or (self.rerank and self.like):
+            raise InputError(f"--rerank {self.rerank} goes with a text and is not negative; leave it out with --like")
         store = Store(self.root)
         spec = resolve_embed_spec(store, self.model)
         rows = open_embeddings(store, spec, [key for key in self.batch.split(",") if key])
@@ -50,7 +55,9 @@ class SearchCommand:
             level = "segment" if ":" in self.like else "video"
             hits = nearest(rows, vector_of_row(rows, self.like), top=self.top, level=level, without=[self.like])
         else:
-            hits = nearest(rows, encode_query(store, spec.rsplit(".", 1)[0], self.text), top=self.top)
+            opened = open_model(store, spec.rsplit(".", 1)[0])
+            hits = nearest(rows, encode_query(opened, self.text), top=max(self.top, self.rerank))
+            hits = (rerank(opened, self.text, hits[: self.rerank]) + hits[self.rerank :])[: self.top]
         for hit in hits:
             print(json.dumps(asdict(hit)) if self.json else _hit_line(hit))
 

@@ -1,4 +1,4 @@
-"""What a trained model says: zero-shot verbs and nouns, vectors of texts and videos, alignment.
+"""What a trained model says: zero-shot verbs and nouns, vectors of texts and videos, alignment, missing video.
 
 Every call runs in evaluation mode, in fixed groups of sequences, in the given order of results. A result does not
 depend on its neighbours beyond the rounding of float32 (about 1e-5).
@@ -22,7 +22,10 @@ from pipeline.pretrain.batch import Tokens, pack_sequences
 from pipeline.pretrain.data import layout
 from pipeline.pretrain.model import VideoBert, sequence_means
 
-__all__ = ["Leaves", "ZeroShot", "alignment_logits", "encode_text", "encode_video", "pooled", "zero_shot"]
+__all__ = [
+    "Leaves", "VisualGuess", "ZeroShot", "alignment_logits", "encode_text", "encode_video", "pooled", "predict_visual",
+    "zero_shot",
+]  # fmt: skip
 
 GROUP = 64
 """Sequences a forward pass."""
@@ -119,6 +122,44 @@ def pooled(
     return _stack(found, model.config.hidden_size * (2 if pool == "paper" else 1))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisualGuess:
+    """The likeliest visual tokens of P missing places, best first."""
+
+    leaves: NDArray[np.int32]
+    """[B, P, k]."""
+    probabilities: NDArray[np.float32]
+    """Their shares of the whole vocabulary, [B, P, k]."""
+
+
+def predict_visual(
+    model: VideoBert, texts: Sequence[Ids | None], videos: Sequence[Leaves], *, places: int, k: int
+) -> VisualGuess:
+    """The k likeliest visual tokens at `places` masks after each video.
+
+    After a stretch of video this is the paper's forecast; after an empty one with a text, its text-to-video
+    (section 4.4: for each position the best visual token given the text). A video that leaves no room is cut at its
+    beginning. Raises InputError when not even the text and the masks fit, or for a k outside the codebook.
+    """
+    vocabulary = model.vocabulary
+    if not 1 <= k <= vocabulary.leaves or places < 1:
+        raise InputError(f"{k} guesses at {places} places: ask for 1..{vocabulary.leaves} at 1 place or more")
+    leaves, chances = [], []
+    for tokens, place_B, hidden_TD in _forward(model, texts, videos, masks=places):
+        # The masks are the last tokens before [SEP].
+        end_B = tokens.packing.edges[1:].long()[place_B] - 1
+        at_BP = end_B.unsqueeze(1) + torch.arange(-places, 0, device=end_B.device)
+        shares_BPV = model.cloze_logits(hidden_TD[at_BP]).float().softmax(-1)
+        best = shares_BPV[..., vocabulary.first_visual :].topk(k)
+        leaves.append(best.indices.to(torch.int32).cpu().numpy())
+        chances.append(_numpy(best.values))
+    empty = np.empty((0, places, k))
+    return VisualGuess(
+        leaves=np.concatenate([empty.astype(np.int32), *leaves]),
+        probabilities=np.concatenate([empty.astype(np.float32), *chances]),
+    )
+
+
 def _visual_means(model: VideoBert, tokens: Tokens, hidden_TD: Tensor) -> Tensor:
     """Mean state of the visual tokens of every packed sequence, [B, D]."""
     visual_T1 = (tokens.ids_T >= model.vocabulary.first_visual).unsqueeze(1)
@@ -127,9 +168,9 @@ def _visual_means(model: VideoBert, tokens: Tokens, hidden_TD: Tensor) -> Tensor
 
 
 def _forward(
-    model: VideoBert, texts: Sequence[Ids | None], videos: Sequence[Leaves | None]
+    model: VideoBert, texts: Sequence[Ids | None], videos: Sequence[Leaves | None], *, masks: int = 0
 ) -> Iterator[tuple[Tokens, Tensor, Tensor]]:
-    """Groups of sequences as (packed tokens, place of each sequence, hidden states [T, D])."""
+    """Groups of sequences as (packed tokens, place of each sequence, hidden states [T, D]); `masks` follow a video."""
     if len(texts) != len(videos):
         raise InputError(f"{len(texts)} texts do not pair with {len(videos)} videos: give one each")
     training = model.training
@@ -138,7 +179,7 @@ def _forward(
         with torch.inference_mode():
             for begin in range(0, len(texts), GROUP):
                 pairs = zip(texts[begin : begin + GROUP], videos[begin : begin + GROUP], strict=True)
-                rows = [_sequence(model, text, video) for text, video in pairs]
+                rows = [_sequence(model, text, video, masks=masks) for text, video in pairs]
                 tokens, place_B = pack_sequences([ids for ids, _ in rows], [types for _, types in rows])
                 tokens = tokens.to(model.device)
                 yield tokens, torch.from_numpy(place_B).to(model.device), model(tokens)
@@ -146,13 +187,17 @@ def _forward(
         model.train(training)
 
 
-def _sequence(model: VideoBert, text: Ids | None, video: Leaves | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _sequence(
+    model: VideoBert, text: Ids | None, video: Leaves | None, *, masks: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     vocabulary = model.vocabulary
     text_N = None if text is None else np.asarray(text, dtype=np.int64)
     visual_N = None if video is None else vocabulary.visual_ids(np.asarray(video))
     if visual_N is not None:
-        room = model.max_length - 3 - (0 if text_N is None else len(text_N))
-        visual_N = visual_N[: max(0, room)]
+        room = max(0, model.max_length - 3 - masks - (0 if text_N is None else len(text_N)))
+        # What comes next follows from the last that was seen; else the beginning of a long video stands for it.
+        visual_N = visual_N[max(0, len(visual_N) - room) :] if masks else visual_N[:room]
+        visual_N = np.append(visual_N, np.full(masks, vocabulary.mask))
     ids_L, types_L = layout(text_N, visual_N, vocabulary=vocabulary)
     if len(ids_L) > model.max_length:
         raise InputError(f"a text of {len(ids_L)} tokens exceeds the model's {model.max_length}: shorten it")

@@ -22,7 +22,7 @@ _COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_u
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One found row; `score` is the cosine."""
+    """One found row; `score` is the cosine, after re-ranking the probability that text and video belong together."""
 
     score: float
     row_id: str

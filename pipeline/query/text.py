@@ -1,35 +1,53 @@
-"""A sentence as a vector of the retrieval space. Needs torch: the extra `worker`."""
+"""Searching with words: a sentence as a vector, and the found rows in the order of the alignment head."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.runtime.manifest import load_manifest
-from pipeline.runtime.storage import Store
+from pipeline.query.model import OpenModel
+from pipeline.query.search import Hit
+from pipeline.tokens.core import from_json
 
-__all__ = ["encode_query"]
+__all__ = ["encode_query", "rerank"]
 
 
-def encode_query(store: Store, model_spec: str, text: str) -> NDArray[np.float32]:
+def encode_query(opened: OpenModel, text: str) -> NDArray[np.float32]:
     """Unit vector float32 [R] of a sentence by the text side of a model."""
-    try:
-        from pipeline.codebook.artifact import load_tokenizer
-        from pipeline.pretrain.artifact import load_committed_model
-        from pipeline.pretrain.score import encode_text
-    except ImportError as error:
-        raise InputError(
-            f"searching by text runs the model, and {error.name} is not installed; "
-            "pip install 'videobert-pipeline[worker]', or search with --like ROW_ID, which needs no model"
-        ) from error
-    manifest = load_manifest(store, "pretrain", model_spec, "")
-    if manifest is None:
-        raise InputError(
-            f"model {model_spec!r} is not committed below {store.root}; `videobert status` lists the models"
-        )
-    ids = load_tokenizer(store, manifest).encode(text, add_special_tokens=False).ids
-    if not ids:
-        raise InputError(f"the query {text!r} holds no words; describe what to find, such as 'stir the egg'")
-    vector: NDArray[np.float32] = encode_text(load_committed_model(store, manifest), [ids])[0]
+    from pipeline.pretrain.score import encode_text
+
+    vector: NDArray[np.float32] = encode_text(opened.model, [opened.text_ids(text)])[0]
     return vector
+
+
+def rerank(opened: OpenModel, text: str, hits: Sequence[Hit]) -> list[Hit]:
+    """Segments in the order of P(the text belongs to the video) by the alignment head, which becomes their score.
+
+    It reads text and video together, so it tells more than a cosine and costs a forward pass a row: use it on the
+    best rows of a search. Raises InputError when the tokens of a row are gone.
+    """
+    from pipeline.pretrain.score import alignment_logits
+
+    if not hits:
+        return []
+    wanted = {hit.row_id.rsplit(":", 1)[0] for hit in hits}
+    videos = {
+        s["video_id"]: from_json(s) for s in opened.samples({hit.batch for hit in hits}) if s["video_id"] in wanted
+    }
+    if missing := sorted(wanted - set(videos)):
+        raise InputError(
+            f"the tokens of {missing[0]} and {len(missing) - 1} other videos are gone; run the stage tokens of their "
+            f"batches again with --model {opened.manifest.spec}, or search without --rerank"
+        )
+    stretches = []
+    for hit in hits:
+        video_id, segment = hit.row_id.rsplit(":", 1)
+        found = videos[video_id].segments[int(segment)]
+        stretches.append(videos[video_id].visual[found.first_clip : found.last_clip])
+    logits_N = alignment_logits(opened.model, [opened.text_ids(text)] * len(hits), stretches).astype(np.float64)
+    scored = [replace(hit, score=float(1 / (1 + np.exp(-z)))) for hit, z in zip(hits, logits_N, strict=True)]
+    return sorted(scored, key=lambda hit: (-hit.score, hit.row_id))

@@ -10,7 +10,7 @@ from pipeline.pretrain.config import LossWeights, Mixture, PretrainConfig
 from pipeline.pretrain.data import layout
 from pipeline.pretrain.metrics import retrieval_ranks, top_k_accuracy
 from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.score import alignment_logits, encode_text, encode_video, pooled, zero_shot
+from pipeline.pretrain.score import alignment_logits, encode_text, encode_video, pooled, predict_visual, zero_shot
 from pipeline.pretrain.train import train
 from tests.pretrain.material import FIRST_WORD, MASK, TINY, video, vocabulary
 
@@ -72,6 +72,44 @@ def test_sentences_find_their_video_and_pairs_are_told_from_strangers(trained: V
     assert (retrieval_ranks(similarity) == 1).mean() >= 0.9
     own, other = alignment_logits(trained, SENTENCES, SEEN), alignment_logits(trained, SENTENCES, SEEN[7:] + SEEN[:7])
     assert (own[:, None] > other[None, :]).mean() > 0.9
+
+
+def test_the_video_of_a_sentence_is_imagined_and_what_goes_on_is_forecast(trained: VideoBert) -> None:
+    truth = np.arange(1, 1 + len(SEEN))
+    coming = predict_visual(trained, [None] * len(SEEN), SEEN, places=1, k=2)
+    assert (coming.leaves[:, 0, 0] == truth).mean() > 0.9
+    assert (coming.probabilities[..., 0] >= coming.probabilities[..., 1]).all()
+    # Videos of one clip, which is masked, so that only the sentence can tell it.
+    videos = [video(f"v{i}", [sentence], [[1 + i]]) for i, sentence in enumerate(SENTENCES)]
+    silent = LossWeights(text_only=0, video_only=0, joint_text=0, alignment=0, retrieval=0)
+    config = PretrainConfig(
+        architecture=dataclasses.replace(TINY, initializer_range=0.15), learning_rate=5e-3, warmup_steps=20,
+        batch_size=20, steps=250, mixture=Mixture(text_only=0, video_only=0), weights=silent, negative_fraction=0,
+        concatenate_probability=0, threads=1,
+    )  # fmt: skip
+    dreamer = VideoBert.create(config, vocabulary=WORDS)
+    train(dreamer, videos, config)
+    imagined = predict_visual(dreamer, SENTENCES, [np.empty(0, np.int32)] * len(SEEN), places=1, k=2)
+    assert (imagined.leaves[:, 0, 0] == truth).mean() > 0.9
+
+
+def test_guesses_are_read_at_the_masks_after_the_last_that_was_seen(model: VideoBert) -> None:
+    seen = CLIPS[7]
+    visual_N = np.append(WORDS.visual_ids(seen), [MASK, MASK])
+    tokens, _ = pack_sequences(*([x] for x in layout(np.array(TEXTS[3]), visual_N, vocabulary=WORDS)))
+    with torch.no_grad():
+        shares_LV = model.eval().cloze_logits(model(tokens)).softmax(-1).numpy()
+    found = predict_visual(model, TEXTS[:9], CLIPS[4:13], places=2, k=3)
+    assert found.leaves.shape == found.probabilities.shape == (9, 2, 3)
+    visual_PV = shares_LV[-3:-1, WORDS.first_visual :]
+    assert found.leaves[3].tolist() == np.argsort(-visual_PV, axis=1)[:, :3].tolist()
+    assert found.probabilities[3] == pytest.approx(-np.sort(-visual_PV, axis=1)[:, :3], abs=1e-6)
+    long = np.arange(90, dtype=np.int32) % WORDS.leaves
+    cut = predict_visual(model, [None], [long[-59:]], places=2, k=1)
+    assert (predict_visual(model, [None], [long], places=2, k=1).leaves == cut.leaves).all()
+    for places, k in ((0, 1), (1, 0), (1, WORDS.leaves + 1)):
+        with pytest.raises(InputError, match="guesses"):
+            predict_visual(model, [None], [long], places=places, k=k)
 
 
 def test_scores_are_log_probabilities_over_the_whole_vocabulary(model: VideoBert) -> None:
