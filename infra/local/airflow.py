@@ -10,7 +10,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -65,7 +64,6 @@ class Airflow:
         if database:
             self._env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database
         self._services: dict[str, Service] = {}
-        self._crashed: list[Service] = []
         self._token = ""
 
     @property
@@ -83,13 +81,10 @@ class Airflow:
         for name in _COMPONENTS:
             self._start(name)
 
-    def kill_and_restart(self, name: str, *, pause_seconds: float = 0.0) -> None:
-        """End one of the four as a crash would (kill -9), and start it anew."""
-        former = self._services.pop(name)
-        former.kill()
-        time.sleep(pause_seconds)
+    def kill_and_restart(self, name: str) -> None:
+        """End one of the four, with the tasks that run in it, as a crash would (kill -9), and start it anew."""
+        self._services.pop(name).kill()
         self._start(name)
-        self._crashed.append(former)
 
     def wait_for_dags(self, names: list[str]) -> None:
         """Until the API server answers and the DAGs are parsed; an import error is a ServiceError."""
@@ -124,7 +119,7 @@ class Airflow:
 
     def stop(self) -> None:
         """End all four, the API server last: the others report to it while they end."""
-        for service in (*reversed(self._services.values()), *self._crashed):
+        for service in reversed(self._services.values()):
             service.stop()
         self._services.clear()
 

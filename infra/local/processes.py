@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -50,8 +51,8 @@ class Service:
             raise ServiceError(f"{self.name} ended with exit code {code}; the end of {self._log}:\n{tail}")
 
     def kill(self) -> None:
-        """End the process at once, as a crash would, and leave what it started; `stop` still ends that too."""
-        self._process.kill()
+        """End the process and all it started at once (kill -9), as the loss of its container would."""
+        _kill(self._family())
         self._process.wait()
 
     def stop(self, *, number: int = signal.SIGTERM, patience_seconds: float = 15.0) -> None:
@@ -60,22 +61,24 @@ class Service:
         if self._process.poll() is None:
             self._process.send_signal(number)
         _, alive = psutil.wait_procs(family, timeout=patience_seconds)
-        for process in alive:
-            # psutil compares the start time too: a number that was given to a stranger is left alone.
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        _kill(alive)
         self._process.wait()
 
     def _family(self) -> list[psutil.Process]:
-        """The process, its descendants, and whatever a killed process left behind in its session."""
+        """The process, its descendants, and whatever else belongs to its session."""
         try:
             family = [self._handle, *self._handle.children(recursive=True)]
         except psutil.NoSuchProcess:
             family = []
         known = {process.pid for process in family}
         return family + [p for p in psutil.process_iter() if p.pid not in known and _session(p) == self.pid]
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        # psutil compares the start time too: a number that was given to a stranger is left alone.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _session(process: psutil.Process) -> int:

@@ -34,13 +34,14 @@ class RayHead:
             # Without it Ray turns 127.0.0.1 into the address of the machine, and its control service listens outside.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         }
-        command = [
+        self._command = [
             str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats",
             "--node-ip-address=127.0.0.1", "--port=0", "--dashboard-host=127.0.0.1", f"--dashboard-port={self._port}",
             f"--num-cpus={num_cpus}", f"--object-store-memory={_OBJECT_STORE_BYTES}", f"--temp-dir={self._folder}",
             "--no-monitor",  # the autoscaler's process: one node has nothing to scale
         ]  # fmt: skip
-        self.service = Service("Ray head", command, env=own, log=log)
+        self._env, self._log = own, log
+        self.service = Service("Ray head", self._command, env=own, log=log)
 
     @property
     def url(self) -> str:
@@ -51,6 +52,16 @@ class RayHead:
     def client_env(self) -> dict[str, str]:
         """What a client of the Jobs API needs in its environment."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self._token, "RAY_ADDRESS_URL": self.url}
+
+    @property
+    def token(self) -> str:
+        """What every request must carry."""
+        return self._token
+
+    def restart(self) -> None:
+        """End the head and start one at the same address with the same token; it knows nothing of former jobs."""
+        self.service.stop()
+        self.service = Service("Ray head", self._command, env=self._env, log=self._log)
 
     def wait(self) -> None:
         """Until the Jobs API answers."""

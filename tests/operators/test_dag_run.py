@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.operators.conftest import RayHead
+from infra.local.ray_head import RayHead
 
 pytestmark = [pytest.mark.airflow, pytest.mark.ray]
 

@@ -16,12 +16,13 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TriggerEvent
 
+from infra.local.ray_head import RayHead, inherited_env
 from operators.backend import JobSpec, JobStatus
 from operators.endpoint import Endpoint
 from operators.errors import RayJobBadInput, RayJobFailed, RayJobTimeout, RayUnavailable, SubmissionExists
 from operators.jobs_api import JobsApi
 from operators.ray_job import RayJobOperator
-from tests.operators.conftest import RayHead
+from operators.trigger import RayJobTrigger
 from tests.operators.fakes import FakeTaskInstance
 
 pytestmark = pytest.mark.ray
@@ -145,3 +146,30 @@ def test_the_server_answers_as_the_fake_pretends(head: RayHead) -> None:
                     await jobs.state("same-id")
 
     asyncio.run(work())
+
+
+def test_a_head_that_restarts_has_lost_the_job_and_the_next_try_starts_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = RayHead(env=inherited_env(), log=tmp_path / "ray.log", num_cpus=1)
+    try:
+        head.wait()
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
+        with pytest.raises(TaskDeferred) as deferred:
+            run(operator_on(head, tmp_path, "sleep 600", deferrable=True, max_errors=200), "restart")
+        trigger = cast(RayJobTrigger, deferred.value.trigger)
+
+        async def follow() -> dict[str, Any]:
+            events = trigger.run()
+            ended = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(2)
+            await asyncio.to_thread(head.restart)
+            return cast(dict[str, Any], (await asyncio.wait_for(ended, 180)).payload)
+
+        event = asyncio.run(follow())
+        assert event["status"] == "LOST"
+        again = run(operator_on(head, tmp_path, WRITE_RESULT), "restart")
+        assert again["rows"] == 3
+    finally:
+        head.stop()
