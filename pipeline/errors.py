@@ -3,12 +3,13 @@
 PipelineError                 anything this package raises on purpose
 ├── InputError                the caller's value is wrong: value, cause and cure in one sentence; exit code 2
 ├── VideoError                one video cannot be used; becomes a dead letter, harms no other video
-└── BalanceError              counts of a stage do not add up; the commit is refused
+├── BalanceError              counts of a stage do not add up; the commit is refused
+└── ConflictError             another run committed the same thing meanwhile; the commit is refused
 """
 
 from __future__ import annotations
 
-__all__ = ["BalanceError", "InputError", "PipelineError", "VideoError"]
+__all__ = ["BalanceError", "ConflictError", "InputError", "PipelineError", "VideoError"]
 
 
 class PipelineError(Exception):
@@ -37,3 +38,7 @@ class VideoError(PipelineError):
 
 class BalanceError(PipelineError):
     """Videos in is not videos out plus dead letters; nothing was committed."""
+
+
+class ConflictError(PipelineError):
+    """Another run wrote meanwhile what this one would replace; nothing was committed, the same command resumes."""

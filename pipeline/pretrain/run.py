@@ -9,7 +9,7 @@ from pipeline.errors import InputError
 from pipeline.pretrain.card import model_card
 from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.spec import pretrain_spec
-from pipeline.pretrain.step_folders import Checkpoint, find_checkpoint
+from pipeline.pretrain.step_folders import find_checkpoint
 from pipeline.runtime.corpus import commit_files, committed
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
@@ -47,14 +47,6 @@ def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
     }  # fmt: skip
     curve = json.loads(inputs.store.read(f"{last.folder}/train_state.json"))["curve"]
     card = model_card(spec, facts, [manifest.counts for manifest in tokens], curve)
-    manifest = commit_files(
+    return commit_files(
         inputs, _STAGE, spec, {"README.md": card}, config=output_config(config), facts=facts, written=last.files
     )
-    _remove_former_steps(inputs, folder, last)
-    return manifest
-
-
-def _remove_former_steps(inputs: Inputs, folder: str, last: Checkpoint) -> None:
-    for name in inputs.store.folders(folder):
-        if name.startswith("step-") and f"{folder}/{name}" != last.folder:
-            inputs.store.delete_folder(f"{folder}/{name}")

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest, Output, folder_of, library_versions, load_manifest, save_manifest
+from pipeline.runtime.manifest import (
+    Manifest,
+    Output,
+    folder_of,
+    library_versions,
+    load_manifest,
+    manifest_path,
+    save_manifest,
+)
 from pipeline.runtime.storage import Store, sha256
 from pipeline.stages import Stage
 
@@ -20,7 +28,11 @@ def committed(store: Store, stage: Stage, spec: str) -> Manifest | None:
     if manifest is None:
         return None
     present = store.list(folder_of(stage, spec, ""))
-    return manifest if all(present.get(o.path) == o.size_bytes for o in manifest.outputs) else None
+    if not all(present.get(o.path) == o.size_bytes for o in manifest.outputs):
+        return None
+    if len(present) > len(manifest.outputs) + 1:
+        _sweep(store, stage, manifest)  # what a run that was killed after its commit left
+    return manifest
 
 
 def commit_files(
@@ -47,7 +59,14 @@ def commit_files(
         facts=facts, versions=library_versions(),
     )  # fmt: skip
     save_manifest(inputs.store, manifest)
+    _sweep(inputs.store, stage, manifest)
     return manifest
+
+
+def _sweep(store: Store, stage: Stage, manifest: Manifest) -> None:
+    """Remove what the manifest does not name: steps before the last, temporaries of killed writers."""
+    keep = {output.path for output in manifest.outputs} | {manifest_path(stage, manifest.spec, "")}
+    store.sweep(folder_of(stage, manifest.spec, ""), keep)
 
 
 def download_outputs(store: Store, manifest: Manifest, target: Path) -> None:

@@ -43,6 +43,8 @@ class Inputs:
     """Stage name -> its manifests: one, or one a batch for a corpus stage, sorted by batch."""
     share: Share = field(default_factory=Share)
     """The part of the shards to do; the job that finds all of them done commits."""
+    retry: frozenset[int] = frozenset()
+    """Committed shards to do once more: `videobert replay`."""
 
     def one(self, stage: str) -> Manifest:
         """The only manifest of an upstream stage."""

@@ -104,8 +104,11 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """sha256 over what was made, without the library versions."""
-        return sha256(canonical_json({k: v for k, v in dataclasses.asdict(self).items() if k != "versions"}))
+        """sha256 over what was made; not over the library versions, nor over how often a reject was tried."""
+        made = {k: v for k, v in dataclasses.asdict(self).items() if k != "versions"}
+        for reject in (reject for output in made["outputs"] for reject in output["rejects"]):
+            del reject["attempts"]
+        return sha256(canonical_json(made))
 
     def as_source(self) -> Source:
         return Source(stage=self.stage, spec=self.spec, batch=self.batch, digest=self.digest)

@@ -43,3 +43,4 @@ def read_pointer(store: Store) -> Pointer | None:
 def write_pointer(store: Store, pointer: Pointer) -> None:
     """Move the pointer."""
     store.write(_PATH, canonical_json(dataclasses.asdict(pointer)))
+    store.clear_temporaries(_PATH.rsplit("/", 1)[0])

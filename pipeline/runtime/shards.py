@@ -1,7 +1,8 @@
 """One shard in, one shard out: what every batch stage does around its own worker.
 
-A shard is done when its output and then its receipt are written; the manifest over all of them is the commit. A
-killed run resumes at the shards without receipt, a finished one finds its manifest and does nothing.
+A shard is done when its output and then its receipt are written; the manifest over all of them is the commit, and the
+dead letters follow from it. A killed run resumes at the shards without receipt, a finished one finds its manifest and
+does nothing. Of two runs at once, both write the same bytes; where their inputs differ, the second commit is refused.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
+from pipeline.errors import ConflictError
+from pipeline.runtime.dead_letters import dead_letters_path, write_dead_letters
 from pipeline.runtime.executor import Executor, Worker
 from pipeline.runtime.inputs import Share
 from pipeline.runtime.manifest import (
@@ -25,9 +26,7 @@ from pipeline.runtime.manifest import (
     folder_of,
     library_versions,
     manifest_path,
-    save_manifest,
 )
-from pipeline.runtime.parquet import table_bytes
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.spec import canonical_json
 from pipeline.runtime.storage import Store, sha256
@@ -37,13 +36,6 @@ __all__ = ["ShardCommit", "ShardTask", "load_plan", "run_shards", "save_plan"]
 
 _PLAN = "_plan.json"
 _RECEIPTS = "_receipts"
-
-_DEAD_LETTER_COLUMNS: list[tuple[str, pa.DataType]] = [
-    ("video_id", pa.string()), ("uri", pa.string()), ("batch", pa.string()), ("stage", pa.string()),
-    ("spec", pa.string()), ("shard", pa.int32()), ("reason", pa.string()), ("message", pa.string()),
-    ("attempts", pa.int32()), ("salvageable_seconds", pa.float64()),
-]  # fmt: skip
-_DEAD_LETTER_SCHEMA = pa.schema(_DEAD_LETTER_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +64,16 @@ class ShardCommit:
     expected_videos: int
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     share: Share = dataclasses.field(default_factory=Share)
+    retry: frozenset[int] = frozenset()
+    """Committed shards to do once more, because something outside of the inputs has changed."""
 
     @property
     def folder(self) -> str:
         return folder_of(get_stage(self.stage), self.spec, self.batch)
+
+    @property
+    def manifest_path(self) -> str:
+        return manifest_path(get_stage(self.stage), self.spec, self.batch)
 
 
 def finish(store: Store, task: ShardTask, *, data: bytes, counts: dict[str, int], rejects: Sequence[Reject]) -> Output:
@@ -108,24 +106,27 @@ def run_shards(
 
     Where other shares are not done yet, the manifest that is returned covers what is there, and is not committed.
     """
-    standing = _standing(commit)
+    standing_data = commit.store.read_or_none(commit.manifest_path)  # the catalog's folder is shared by all its specs
+    standing = Manifest.from_bytes(standing_data) if standing_data is not None else None
     former = standing if standing and standing.spec == commit.spec else None
     present = commit.store.list(commit.folder)
-    done = _done(commit, former.outputs if former else (), tasks, present)
-    taken = {output.path: output.input_digest for output in (standing.outputs if standing else ())}
-    missing = [_with_paths(commit, task, taken) for task in tasks if task.shard not in done]
+    tasks = [_with_paths(commit, task, standing) for task in tasks]
+    done = _done(commit, former, tasks, present)
+    missing = [task for task in tasks if task.shard not in done]
     mine = [task for task in missing if commit.share.holds(task.shard)]
     outputs = tuple(done[number] for number in sorted(done))
     if former and not missing and outputs == former.outputs and former.sources == commit.sources:
+        write_dead_letters(commit.store, former)
         _sweep(commit, former, present)  # what a run that was killed after its commit left
         return former
     progress = Progress(f"{commit.stage} {commit.batch}", total=len(done) + len(mine), done=len(done), unit="shards")
     output: Output
     for output in executor.map(worker, arguments, mine):
-        done[output.shard] = output
+        done[output.shard] = _after_retry(commit, former, output)
         progress.step(output.counts)
+    present = commit.store.list(commit.folder)
     if len(mine) < len(missing):  # what the other shares did meanwhile
-        done = _done(commit, done.values(), tasks, commit.store.list(commit.folder))
+        done = _done(commit, former, tasks, present) | done
     manifest = Manifest(
         stage=commit.stage, spec=commit.spec, batch=commit.batch, config=commit.config, sources=commit.sources,
         outputs=tuple(done[number] for number in sorted(done)), facts=commit.facts, versions=library_versions(),
@@ -133,11 +134,13 @@ def run_shards(
     if len(done) < len(tasks):
         return manifest
     check_balance(manifest, commit.expected_videos)
-    _write_dead_letters(commit.store, manifest)
+    _check_present(commit, manifest, present)
     if standing and standing.spec != manifest.spec:
-        commit.store.delete([_dead_letters_path(standing)])
-    save_manifest(commit.store, manifest)
-    _sweep(commit, manifest, commit.store.list(commit.folder))
+        commit.store.delete([dead_letters_path(standing)])
+    commit.store.commit(commit.manifest_path, manifest.to_bytes(), former=standing_data)
+    write_dead_letters(commit.store, manifest)
+    # Our own receipts by name: a listing need not show yet what was written a moment ago.
+    _sweep(commit, manifest, {**present, **{task.receipt: 0 for task in mine}})
     return manifest
 
 
@@ -154,63 +157,70 @@ def save_plan(store: Store, folder: str, plan: Iterable[Sequence[str]]) -> None:
         store.write(f"{folder}/{_PLAN}", data)
 
 
-def _standing(commit: ShardCommit) -> Manifest | None:
-    """The manifest that stands in the folder; the catalog's folder is shared by all specs of ingest."""
-    data = commit.store.read_or_none(manifest_path(get_stage(commit.stage), commit.spec, commit.batch))
-    return Manifest.from_bytes(data) if data is not None else None
-
-
 def _done(
-    commit: ShardCommit, committed: Iterable[Output], tasks: Sequence[ShardTask], present: dict[str, int]
+    commit: ShardCommit, former: Manifest | None, tasks: Sequence[ShardTask], present: Mapping[str, int]
 ) -> dict[int, Output]:
+    """Shards whose output stands: those of a killed run by their receipts, and before them what is committed."""
+    retried = {task.shard: task.path for task in tasks if task.shard in commit.retry}
     found = []
     for path in present:
-        if path.startswith(f"{commit.folder}/{_RECEIPTS}/"):
+        # A writer that was killed may have left its temporary there, which has no suffix.
+        if path.startswith(f"{commit.folder}/{_RECEIPTS}/") and path.endswith(".json"):
             data = commit.store.read_or_none(path)
             if data is None:
-                continue  # another share has committed, and cleans up
+                continue  # another run has committed, and cleans up
             raw = json.loads(data)
             raw["rejects"] = tuple(Reject(**reject) for reject in raw["rejects"])
-            found.append(Output(**raw))
+            output = Output(**raw)
+            if retried.get(output.shard, output.path) == output.path:
+                found.append(output)
+    committed = [o for o in (former.outputs if former else ()) if o.shard not in retried]
     wanted = {task.shard: task.input_digest for task in tasks}
     return {
-        output.shard: output
-        for output in (*found, *committed)  # what is committed goes before what a killed run left
+        output.shard: _after_retry(commit, former, output)
+        for output in (*found, *committed)
         if wanted.get(output.shard) == output.input_digest and present.get(output.path) == output.size_bytes
     }
 
 
-def _with_paths(commit: ShardCommit, task: ShardTask, taken: Mapping[str, str]) -> ShardTask:
+def _with_paths(commit: ShardCommit, task: ShardTask, standing: Manifest | None) -> ShardTask:
+    """Where the shard goes: never onto a committed file of other content, which stays until the new manifest stands."""
     suffix = get_stage(commit.stage).suffix
-    path = f"{commit.folder}/{task.shard:05d}.{suffix}"
-    if taken.get(path, task.input_digest) != task.input_digest:
-        # The committed file stays until the new manifest stands.
-        path = f"{commit.folder}/{task.shard:05d}-{task.input_digest[:8]}.{suffix}"
-    return dataclasses.replace(task, path=path, receipt=f"{commit.folder}/{_RECEIPTS}/{task.shard:05d}.json")
+    name = f"{commit.folder}/{task.shard:05d}"
+    outputs = {output.path: output for output in (standing.outputs if standing else ())}
+    before = next((o for o in outputs.values() if o.shard == task.shard), None)
+    if before and before.input_digest == task.input_digest and task.shard in commit.retry:
+        tries = max((reject.attempts for reject in before.rejects), default=0)
+        name += f"-{task.input_digest[:8]}-{tries + 1}"
+    elif (taken := outputs.get(f"{name}.{suffix}")) and taken.input_digest != task.input_digest:
+        name += f"-{task.input_digest[:8]}"
+    receipt = f"{commit.folder}/{_RECEIPTS}/{task.shard:05d}.json"
+    return dataclasses.replace(task, path=f"{name}.{suffix}", receipt=receipt)
 
 
-def _dead_letters_path(manifest: Manifest) -> str:
-    return f"dead_letters/batch={manifest.batch}/{manifest.spec}.parquet"
+def _after_retry(commit: ShardCommit, former: Manifest | None, output: Output) -> Output:
+    """Failed tries add up; where a retry changed nothing, the committed file stays."""
+    before = next((o for o in (former.outputs if former else ()) if o.shard == output.shard), None)
+    if output.shard not in commit.retry or before is None or before.input_digest != output.input_digest:
+        return output
+    tries = {reject.uri: reject.attempts for reject in before.rejects}
+    rejects = tuple(dataclasses.replace(r, attempts=r.attempts + tries.get(r.uri, 0)) for r in output.rejects)
+    same = (output.sha256, output.counts) == (before.sha256, before.counts)
+    return dataclasses.replace(output, rejects=rejects, path=before.path if same else output.path)
 
 
-def _write_dead_letters(store: Store, manifest: Manifest) -> None:
-    path = _dead_letters_path(manifest)
-    rows = [
-        {
-            **dataclasses.asdict(reject), "batch": manifest.batch, "stage": manifest.stage, "spec": manifest.spec,
-            "shard": output.shard,
-        }
-        for output in manifest.outputs
-        for reject in output.rejects
-    ]  # fmt: skip
-    if rows:
-        store.write(path, table_bytes(pa.Table.from_pylist(rows, schema=_DEAD_LETTER_SCHEMA)))
-    else:
-        store.delete([path])
+def _check_present(commit: ShardCommit, manifest: Manifest, present: Mapping[str, int]) -> None:
+    """A run beside ours may have swept what it did not know; a file the listing does not show yet is asked for."""
+    lost = [o.path for o in manifest.outputs if o.path not in present and not commit.store.exists(o.path)]
+    if lost:
+        raise ConflictError(
+            f"{commit.store.url(lost[0])} was removed while this ran, by another run of batch {commit.batch!r}; "
+            "nothing was committed; run this again"
+        )
 
 
 def _sweep(commit: ShardCommit, manifest: Manifest, present: Iterable[str]) -> None:
     """Remove receipts, files of a former commit and temporaries of killed writers."""
     keep = {output.path for output in manifest.outputs}
-    keep |= {f"{commit.folder}/{_PLAN}", manifest_path(get_stage(commit.stage), commit.spec, commit.batch)}
+    keep |= {f"{commit.folder}/{_PLAN}", commit.manifest_path}
     commit.store.delete(path for path in present if path not in keep)

@@ -6,11 +6,13 @@ upload. Readers that list the root with a plain glob therefore see only whole fi
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -19,7 +21,7 @@ import fsspec
 from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.errors import InputError, VideoError
+from pipeline.errors import ConflictError, InputError, VideoError
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -28,6 +30,9 @@ __all__ = ["Store", "fetch", "file_sha256", "open_filesystem", "sha256"]
 
 _COPY_BYTES = 1 << 20
 _TEMPORARY_PREFIX = ".part-"
+_WRITE_TRIES = 5
+_CONDITION_FAILED = (errno.EINVAL, errno.EBUSY, errno.EEXIST, errno.ENOENT)
+"""What s3fs makes of 412, 409 and 404, with which servers answer a conditional PUT whose condition does not hold."""
 
 
 def sha256(data: bytes) -> str:
@@ -53,7 +58,12 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
             "use_listings_cache": False,
             # fsspec keeps one instance for equal arguments; named here, another endpoint is another instance.
             "endpoint_url": os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
-            "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 4}},
+            # `standard`: 500, 503, throttling, timeouts and lost connections, after random waits that double to 20 s.
+            "config_kwargs": {
+                "connect_timeout": 5,
+                "read_timeout": 60,
+                "retries": {"mode": "standard", "max_attempts": 6},
+            },
         }
     try:
         kind = fsspec.get_filesystem_class(split_protocol(url)[0] or "file")
@@ -136,21 +146,39 @@ class Store:
 
     def write(self, path: str, data: bytes) -> None:
         """Write one object whole."""
-        self.writes += 1
-        if not self._local:
-            self._fs.pipe_file(self._full(path), data)
+        self._put(path, data)
+
+    def commit(self, path: str, data: bytes, *, former: bytes | None) -> None:
+        """Write one object whole, if it is still what it was; raises ConflictError when another writer came between.
+
+        Files are compared under a lock of their folder; S3 by a conditional PUT. On other filesystems, and on S3
+        servers without conditional PUTs, the object is compared just before it is written: a gap of one request.
+        """
+        if self._local:
+            with _locked(Path(self._full(path)).parent):
+                self._check_unchanged(path, data, former)
+                self._put(path, data)
             return
-        with self._local_target(path) as temporary:
-            temporary.write_bytes(data)
+        condition = self._condition(path)  # taken before the comparison, so that whatever comes after it is noticed
+        self._check_unchanged(path, data, former)
+        try:
+            self._put(path, data, **condition)
+        except OSError as error:
+            if error.errno == errno.ENOSYS:
+                self._put(path, data)
+                return
+            if error.errno not in _CONDITION_FAILED:
+                raise
+            # Ours all the same when the answer to a first try was lost: the second then met what the first wrote.
+            self._check_unchanged(path, data, data)
 
     def upload(self, source: Path, path: str) -> None:
         """Write one object whole from a local file."""
         self.writes += 1
-        if not self._local:
+        if self._local:
+            self._replace(path, lambda temporary: shutil.copyfile(source, temporary))
+        else:
             self._fs.put_file(str(source), self._full(path))
-            return
-        with self._local_target(path) as temporary:
-            shutil.copyfile(source, temporary)
 
     def dataset(self, paths: Sequence[str], *, partitioning: ds.Partitioning) -> ds.Dataset:
         """Parquet objects as one lazily read dataset, with columns made from their paths."""
@@ -193,27 +221,77 @@ class Store:
             except FileNotFoundError:
                 continue
 
-    def delete_folder(self, folder: str) -> None:
-        """Remove all below a folder that nobody else writes to, the emptied folders of a file system too."""
-        self.delete(self.list(folder))
+    def sweep(self, folder: str, keep: Collection[str]) -> None:
+        """Remove all below a folder but what is to be kept: temporaries and emptied folders of a file system too."""
+        self.delete(path for path in self.list(folder) if path not in keep)
         if self._local:
-            shutil.rmtree(self._full(folder), ignore_errors=True)
+            for parent, _, _ in os.walk(self._full(folder), topdown=False):
+                try:
+                    os.rmdir(parent)
+                except OSError:  # not empty
+                    continue
+
+    def clear_temporaries(self, folder: str) -> None:
+        """Remove what killed writers left directly in a folder that several stages share, and that nobody sweeps."""
+        if self._local:
+            for temporary in Path(self._full(folder)).glob(f"{_TEMPORARY_PREFIX}*"):
+                temporary.unlink(missing_ok=True)
 
     def _full(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
 
-    @contextmanager
-    def _local_target(self, path: str) -> Iterator[Path]:
+    def _put(self, path: str, data: bytes, **condition: str) -> None:
+        self.writes += 1
+        if self._local:
+            self._replace(path, lambda temporary: temporary.write_bytes(data))
+        else:
+            self._fs.pipe_file(self._full(path), data, **condition)
+
+    def _replace(self, path: str, fill: Callable[[Path], object]) -> None:
+        """Write a local file under a temporary name and rename it once it is on disk."""
         target = Path(self._full(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+        for tries in range(_WRITE_TRIES):
+            temporary = target.parent / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fill(temporary)
+                _fsync(temporary)
+                os.replace(temporary, target)
+                _fsync(target.parent)
+                return
+            except FileNotFoundError:  # another run of the same work has committed, and swept our temporary away
+                if tries == _WRITE_TRIES - 1:
+                    raise
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def _condition(self, path: str) -> dict[str, str]:
+        """What makes a PUT fail unless the object is still what it is now; nothing where no server would look at it."""
+        if "s3" not in self._fs.protocol:
+            return {}
         try:
-            yield temporary
-            _fsync(temporary)
-            os.replace(temporary, target)
-            _fsync(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+            return {"IfMatch": self._fs.info(self._full(path))["ETag"]}
+        except FileNotFoundError:
+            return {"IfNoneMatch": "*"}
+
+    def _check_unchanged(self, path: str, data: bytes, former: bytes | None) -> None:
+        if self.read_or_none(path) not in (former, data):
+            raise ConflictError(
+                f"{self.url(path)} was committed by another run meanwhile; run this one again: "
+                "it takes over what stands"
+            )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Alone among the processes that commit below a local folder; a killed one gives the lock back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _fsync(path: Path) -> None:

@@ -123,17 +123,17 @@ def test_a_killed_run_resumes_at_what_is_missing_and_ends_with_the_same_bytes(
     assert {p: d for p, d in batch.objects().items() if not p.startswith("straight")} == straight.objects()
 
 
-@pytest.mark.parametrize("victim", ["save_manifest", "_sweep", "_write_dead_letters"])
+@pytest.mark.parametrize("victim", ["storage.Store.commit", "shards._sweep", "shards.write_dead_letters"])
 def test_a_run_killed_around_the_commit_ends_with_the_same_bytes(
     batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KilledError
 
     changed = {**SHARDS, 0: ("a", "b", "z!")}
     batch.run(SHARDS)
     with monkeypatch.context() as patch:
-        patch.setattr(f"pipeline.runtime.shards.{victim}", killed)
+        patch.setattr(f"pipeline.runtime.{victim}", killed)
         with pytest.raises(KilledError):
             batch.run(changed)
     calls: list[int] = []
@@ -157,14 +157,13 @@ def test_a_changed_shard_gets_a_new_name_and_the_old_file_stays_until_the_commit
 ) -> None:
     batch.run(SHARDS)
     seen: list[bytes | None] = []
-    original = batch.store.write
+    original = batch.store.commit
 
-    def spy(path: str, data: bytes) -> None:
-        if path.endswith("_manifest.json"):
-            seen.append(batch.store.read_or_none(f"{FOLDER}/00001.parquet"))
-        original(path, data)
+    def spy(path: str, data: bytes, *, former: bytes | None) -> None:
+        seen.append(batch.store.read_or_none(f"{FOLDER}/00001.parquet"))
+        original(path, data, former=former)
 
-    monkeypatch.setattr(batch.store, "write", spy)
+    monkeypatch.setattr(batch.store, "commit", spy)
     calls: list[int] = []
     manifest = batch.run({**SHARDS, 1: ("c", "late")}, calls=calls)
     assert calls == [1]
