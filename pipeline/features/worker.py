@@ -27,7 +27,10 @@ _COPY_BYTES = 1 << 20
 
 
 def features_schema(dimension: int) -> pa.Schema:
-    """One row a clip; `feature` is float32 [dimension]."""
+    """One row a clip; `feature` is float32 [dimension].
+
+    The lost ranges of damaged videos stand in the file's metadata: `damaged_seconds`, {video_id: [[start, end], …]}.
+    """
     columns: list[tuple[str, pa.DataType]] = [
         ("video_id", pa.string()), ("clip", pa.int32()), ("start_seconds", pa.float64()),
         ("end_seconds", pa.float64()), ("feature", pa.list_(pa.float32(), dimension)),
@@ -48,18 +51,22 @@ class FeaturesWorker:
         schema = features_schema(self._encoder.dimension)
         tables: list[pa.Table] = [schema.empty_table()]
         rejects: list[Reject] = []
-        damaged = 0
+        damaged: dict[str, tuple[tuple[float, float], ...]] = {}
         with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
             for metadata, path in self._videos(task.payload, Path(folder)):
                 video_id = metadata["video_id"]
                 try:
                     video = encode_video(path, self._encoder, self._config, decoder=self._decoder)
                     tables.append(_rows(video_id, video, schema, clip_seconds=self._config.clip_seconds))
-                    damaged += sum(round(1000 * (end - start)) for start, end in video.damaged_seconds)
+                    if video.damaged_seconds:
+                        damaged[video_id] = video.damaged_seconds
                 except VideoError as error:
                     rejects.append(Reject.of(error, video_id=video_id, uri=metadata["uri"]))
         table = pa.concat_tables(tables)
-        counts = {"videos": len(tables) - 1, "clips": table.num_rows, "damaged_milliseconds": damaged}
+        if damaged:
+            table = table.replace_schema_metadata({"damaged_seconds": json.dumps(damaged)})
+        lost = sum(round(1000 * (end - start)) for ranges in damaged.values() for start, end in ranges)
+        counts = {"videos": len(tables) - 1, "clips": table.num_rows, "damaged_milliseconds": lost}
         return finish(self._store, task, data=table_bytes(table), counts=counts, rejects=rejects)
 
     def _videos(self, tar_path: str, folder: Path) -> Any:

@@ -1,12 +1,14 @@
 import threading
 import time
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.corpus.hostile.clip import Clip, encode_clip
 from pipeline.errors import VideoError
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.core import VideoFeatures, decoding_ahead, encode_video
@@ -106,3 +108,25 @@ def test_a_record_checks_itself(bad: NDArray[np.float32]) -> None:
     times = np.zeros(len(bad))
     with pytest.raises(ValueError, match="feature"):
         VideoFeatures(features=bad, start_seconds=times, end_seconds=times, damaged_seconds=(), frames_decoded=1)
+
+
+class CountingEncoder(MeanEncoder):
+    def __init__(self) -> None:
+        self.clips = 0
+
+    def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
+        self.clips += len(clips)
+        return super().encode(clips)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_a_still_is_encoded_once_and_has_all_its_rows(tmp_path: Path, decoder: IsolatedDecoder, batch: int) -> None:
+    still = tmp_path / "still.mp4"
+    still.write_bytes(encode_clip(Clip(frames=3, times=[Fraction(0), Fraction(60), Fraction(90)])))
+    encoder = CountingEncoder()
+    got = encode_video(still, encoder, FeaturesConfig(batch_clips=batch), decoder=decoder)
+    # The square moves at 60 and at 90 s; FFmpeg lets the last picture stay as long as the one before.
+    assert len(got.features) == 80 and encoder.clips == 3
+    for first, end in ((0, 40), (40, 60), (60, 80)):
+        assert (got.features[first:end] == got.features[first]).all()
+    assert len(np.unique(got.features, axis=0)) == 3
