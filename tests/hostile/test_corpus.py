@@ -111,11 +111,11 @@ def test_changed_bytes_at_one_path_are_another_video(tmp_path: Path) -> None:
 def test_limits_end_in_dead_letters_that_name_them(tmp_path: Path) -> None:
     folder = tmp_path / "v" / BATCH
     folder.mkdir(parents=True)
-    (folder / "large.mp4").write_bytes(encode_clip(Clip(width=320, height=240)))
+    (folder / "large.mp4").write_bytes(encode_clip(Clip(width=640, height=360)))
     (folder / "long.mp4").write_bytes(still(seconds=60))
     (folder / "tiny.avi").write_bytes(tiny_packets(3_000))
     (folder / "good.mp4").write_bytes(encode_clip(Clip()))
-    limits = DecoderLimits(max_pixels=50_000, max_seconds=30, max_packets=2_000)
+    limits = DecoderLimits(max_pixels=200_000, max_seconds=30, max_packets=2_000)
     found = harvest(
         hostile_recipe(tmp_path / "v", limits=limits),
         tmp_path / "root",
