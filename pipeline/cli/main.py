@@ -32,6 +32,7 @@ COMMANDS = {
     "lineage": "query:LineageCommand",
     "forecast": "pictures:ForecastCommand",
     "text-to-video": "pictures:TextToVideoCommand",
+    "youcook": "youcook:YoucookCommand",
     "dead-letters": "state:DeadLettersCommand",
     "models": "models:ModelsCommand",
     "trigger": "schedule:TriggerCommand",

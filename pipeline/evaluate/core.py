@@ -57,10 +57,12 @@ def candidates(words: Iterable[str], *, limit: int, vocabulary: Mapping[str, int
     return [w for w in common if w in vocabulary], [w for w in common if w not in vocabulary]
 
 
-def span_clips(starts_N: Sequence[float], ends_N: Sequence[float], label: Label) -> tuple[int, int]:
-    """[first, last) of the clips whose middle lies in the label's span; empty when none does."""
+def span_clips(
+    starts_N: Sequence[float], ends_N: Sequence[float], *, start_seconds: float, end_seconds: float
+) -> tuple[int, int]:
+    """[first, last) of the clips whose middle lies in a span; empty when none does."""
     middles = (np.asarray(starts_N) + np.asarray(ends_N)) / 2
-    first, last = np.searchsorted(middles, [label.start_seconds, label.end_seconds])
+    first, last = np.searchsorted(middles, [start_seconds, end_seconds])
     return int(first), int(last)
 
 

@@ -107,7 +107,9 @@ def _zero_shot(
         video = by_id.get(label.video_id)
         if video is None or label.verb not in verbs or label.noun not in nouns:
             continue
-        first, last = span_clips(video["clip_starts"], video["clip_ends"], label)
+        first, last = span_clips(
+            video["clip_starts"], video["clip_ends"], start_seconds=label.start_seconds, end_seconds=label.end_seconds
+        )
         if last > first:
             kept.append(label)
             spans.append(np.array(video["visual"][first:last], dtype=np.int32))

@@ -23,8 +23,8 @@ from pipeline.pretrain.data import layout
 from pipeline.pretrain.model import VideoBert, sequence_means
 
 __all__ = [
-    "Leaves", "VisualGuess", "ZeroShot", "alignment_logits", "encode_text", "encode_video", "pooled", "predict_visual",
-    "zero_shot",
+    "Leaves", "VisualGuess", "ZeroShot", "alignment_logits", "encode_text", "encode_video", "mask_scores", "pooled",
+    "predict_visual", "zero_shot",
 ]  # fmt: skip
 
 GROUP = 64
@@ -54,17 +54,26 @@ def zero_shot(
 
     None in place of a video gives the language prior. Raises InputError unless the prompt has two [MASK].
     """
+    verbs, nouns = mask_scores(model, prompt, videos, candidates=(verb_ids, noun_ids))
+    return ZeroShot(verbs=verbs, nouns=nouns)
+
+
+def mask_scores(
+    model: VideoBert, prompt: Ids, videos: Sequence[Leaves | None], *, candidates: Sequence[Ids]
+) -> list[NDArray[np.float32]]:
+    """Log probabilities of each mask's candidates, [B, candidates] a mask; raises InputError for another number."""
     masks = [i + 1 for i, token in enumerate(prompt) if token == model.vocabulary.mask]
-    if len(masks) != 2:
-        raise InputError(f"the prompt has {len(masks)} [MASK], a verb and a noun need 2: check its tokenisation")
-    verbs: list[NDArray[np.float32]] = []
-    nouns: list[NDArray[np.float32]] = []
+    if len(masks) != len(candidates):
+        raise InputError(
+            f"the prompt has {len(masks)} [MASK], but {len(candidates)} are asked for: check its tokenisation"
+        )
+    scores: list[list[NDArray[np.float32]]] = [[] for _ in masks]
     for tokens, place_B, hidden_TD in _forward(model, [prompt] * len(videos), videos):
         first_B = tokens.packing.first_B[place_B]
-        for mask, ids, scores in ((masks[0], verb_ids, verbs), (masks[1], noun_ids, nouns)):
+        for mask, ids, found in zip(masks, candidates, scores, strict=True):
             logits_BV = model.cloze_logits(hidden_TD[first_B + mask]).float()
-            scores.append(_numpy(logits_BV.log_softmax(-1)[:, list(ids)]))
-    return ZeroShot(verbs=_stack(verbs, len(verb_ids)), nouns=_stack(nouns, len(noun_ids)))
+            found.append(_numpy(logits_BV.log_softmax(-1)[:, list(ids)]))
+    return [_stack(found, len(ids)) for found, ids in zip(scores, candidates, strict=True)]
 
 
 def encode_text(model: VideoBert, texts: Sequence[Ids]) -> NDArray[np.float32]:

@@ -46,8 +46,7 @@ def test_candidates_are_the_most_common_whole_words() -> None:
 def test_a_span_takes_the_clips_whose_middle_it_holds() -> None:
     starts, ends = [0.0, 1.5, 4.5], [1.5, 3.0, 6.0]
     for start, end, clips in [(0, 3, (0, 2)), (0.8, 2.2, (1, 1)), (0.7, 2.3, (0, 2)), (3, 9, (2, 3)), (7, 9, (3, 3))]:
-        label = Label(video_id="v", start_seconds=start, end_seconds=end, verb="", noun="")
-        assert span_clips(starts, ends, label) == clips
+        assert span_clips(starts, ends, start_seconds=start, end_seconds=end) == clips
 
 
 def test_hits_prior_and_gain() -> None:
