@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.pretrain.config import Architecture, LossWeights, Mixture, PretrainConfig
 
-__all__ = ["small"]
+__all__ = ["medium", "small"]
 
 
 def small() -> PretrainConfig:
@@ -38,4 +40,20 @@ def small() -> PretrainConfig:
         steps=1500,
         batch_size=64,
         threads=1,
+    )
+
+
+def medium() -> PretrainConfig:
+    """For some ten thousand captioned segments on CPU: as `small`, but in need of steps and not of brakes.
+
+    On 20,000 pairs of the documented kitchen (verb@1, noun@1; counting model .898, .900): `small` after 5,000 steps
+    .743, .754; without dropout after 2,000 .686, .661, after 6,000 .881, .884. Dropout hides tokens of which each is
+    needed: evidence adds up over three to eight of them. A rate of 6e-3 learns nothing.
+    """
+    base = small()
+    return replace(
+        base,
+        architecture=replace(base.architecture, dropout=0.0),
+        weights=replace(base.weights, video_only=1.0, joint_video=1.0),
+        steps=6_000,
     )

@@ -1,0 +1,228 @@
+"""The gates: what a model of the kitchen must reach, beside what says how much that is.
+
+Every gate is a function of a seed that trains what it needs and returns rows; the table is made elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from pipeline.corpus.oracle import Figures, bayes_ceiling, counting_model, language_prior
+from pipeline.corpus.tokens import SampledVideo
+from pipeline.pretrain.config import LossWeights
+from pipeline.pretrain.model import VideoBert
+from tests.benchmarks.learning.measure import (
+    alignment_auc,
+    nats_from_video,
+    order_accuracy,
+    retrieval,
+    thinned,
+    zero_shot_figures,
+)
+from tests.benchmarks.learning.runs import (
+    SMALL_PAIRS,
+    design,
+    design_config,
+    small_config,
+    small_world,
+    trained,
+)
+from tests.benchmarks.learning.world import shuffled, stretches
+
+__all__ = ["GATES", "Row"]
+
+TEST_STEPS = 6_000
+KINDS = {"verb@1": "verb_top1", "verb@5": "verb_top5", "noun@1": "noun_top1", "noun@5": "noun_top5"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure of one seed."""
+
+    gate: int
+    figure: str
+    found: float
+    least: float = -math.inf
+    most: float = math.inf
+    beside: str = ""
+    """Chance, prior, counting model, ceiling, or the model it is compared with."""
+
+    @property
+    def holds(self) -> bool:
+        return self.least <= self.found <= self.most
+
+
+@cache
+def reference(pairs: int) -> tuple[Figures, Figures, Figures]:
+    """(prior, counting model at `pairs`, ceiling) of the design world."""
+    world = design()
+    return (
+        language_prior(world.kitchen),
+        counting_model(world.kitchen, train_pairs=pairs, test_pairs=TEST_STEPS, channel=world.channel),
+        bayes_ceiling(world.kitchen, channel=world.channel, pairs=20_000),
+    )
+
+
+@cache
+def held_out() -> list[SampledVideo]:
+    """Test steps of the design world, those of the counting model."""
+    return design().videos(TEST_STEPS, split="oracle")
+
+
+@cache
+def design_model(pairs: int, seed: int) -> VideoBert:
+    """A model of the design world, kept for the gates that share it."""
+    videos = [v.video for v in design().videos(pairs, split="train")]
+    return trained(design(), videos, design_config(pairs, seed=seed))
+
+
+def zero_shot(pairs: int, seed: int) -> list[Row]:
+    """Gate 1: far above the prior, near the counting model, not above the ceiling."""
+    prior, counting, ceiling = reference(pairs)
+    found = zero_shot_figures(design(), design_model(pairs, seed), held_out(), stretches(held_out()))
+    rows = []
+    for name, field in KINDS.items():
+        low, near, high = (getattr(figures, field) for figures in (prior, counting, ceiling))
+        sigma = math.sqrt(high * (1 - high) / TEST_STEPS)
+        least = max(near - 0.02, low + 5 * math.sqrt(low * (1 - low) / TEST_STEPS))
+        beside = f"prior {low:.3f}, counting {near:.3f}, ceiling {high:.3f}"
+        rows.append(Row(gate=1, figure=name, found=found[name], least=least, most=high + 3 * sigma, beside=beside))
+    model = design_model(pairs, seed)
+    ranks = retrieval(model, held_out())
+    told = {
+        "R@1 of 100": (ranks["R@1"], 0.01, ceiling.retrieval_top1),
+        "R@5 of 100": (ranks["R@5"], 0.05, ceiling.retrieval_top5),
+    }
+    told["alignment AUC"] = (alignment_auc(model, held_out()), 0.5, ceiling.alignment_auc)
+    for name, (value, chance, best) in told.items():
+        rows.append(Row(gate=1, figure=name, found=value, least=chance, beside=f"chance {chance}, ceiling {best:.3f}"))
+    return rows
+
+
+def information(pairs: int, seed: int) -> list[Row]:
+    """Gate 2: the nats that video saves at a masked word are most of the mutual information, and no more."""
+    _, _, ceiling = reference(pairs)
+    found = nats_from_video(design(), design_model(pairs, seed), held_out())
+    truth = {"verb": ceiling.verb_information, "noun": ceiling.noun_information}
+    return [
+        Row(
+            gate=2, figure=f"{kind}: share of the mutual information", found=found[kind] / truth[kind], least=0.8,
+            most=1.0, beside=f"{found[kind]:.3f} of {truth[kind]:.3f} nats",
+        )
+        for kind in ("verb", "noun")
+    ]  # fmt: skip
+
+
+def permuted(pairs: int, seed: int) -> list[Row]:
+    """Gate 3: without the tie between sentence and video, nothing remains of what was learnt."""
+    found = retrieval(design_model(pairs, seed), held_out(), seed=seed)
+    groups = TEST_STEPS / 6.5
+    rows = [
+        Row(
+            gate=3, figure=f"{name} of 100, videos shuffled in the test", found=found[name],
+            most=chance + 4 * math.sqrt(chance / groups), beside=f"chance {chance}",
+        )
+        for name, chance in (("R@1", 0.01), ("R@5", 0.05))
+    ]  # fmt: skip
+    world = small_world()
+    test = world.videos(TEST_STEPS, split="oracle")
+    videos = [v.video for v in world.videos(SMALL_PAIRS, split="train")]
+    prior = language_prior(world.kitchen)
+    for name, corpus in (("as they are", videos), ("shuffled in training", shuffled(videos, seed=seed))):
+        model = trained(world, corpus, small_config(seed=seed))
+        gains = nats_from_video(world, model, test)
+        words = zero_shot_figures(world, model, test, stretches(test))
+        for kind in ("verb", "noun"):
+            low = getattr(prior, f"{kind}_top1")
+            free = corpus is not videos
+            rows.append(
+                Row(gate=3, figure=f"nats of the {kind}, videos {name}", found=gains[kind], most=0.02 if free else 9.0)
+            )
+            rows.append(
+                Row(
+                    gate=3, figure=f"{kind}@1, videos {name}", found=words[f"{kind}@1"],
+                    most=low + 0.05 if free else 1.0, beside=f"prior {low:.3f}",
+                )
+            )  # fmt: skip
+    return rows
+
+
+def order(_pairs: int, seed: int) -> list[Row]:
+    """Gate 4: "A, then B" against "B, then A": known by positions and by nothing else."""
+    world = small_world(honest=True)
+    videos = [v.video for v in world.videos(SMALL_PAIRS, split="train")]
+    test = world.videos(TEST_STEPS // 3, split="oracle")
+    config = dataclasses.replace(small_config(seed=seed), concatenate_probability=1.0, concatenate_max=1)
+    with_positions = order_accuracy(world, trained(world, videos, config), test)
+    without = order_accuracy(world, trained(world, videos, config, positions=False), test)
+    return [
+        Row(gate=4, figure="order, with positions", found=with_positions, least=0.85, beside="chance .5"),
+        Row(gate=4, figure="order, without positions", found=without, least=0.47, most=0.53, beside="chance .5"),
+    ]
+
+
+def scaling(pairs: int, seed: int) -> list[Row]:
+    """Gate 5: more data, better words."""
+    rows, below = [], {"verb@1": 0.0, "noun@1": 0.0}
+    for size in (2_000, 6_000, 20_000, 60_000):
+        if size > pairs:
+            break
+        _, counting, _ = reference(size)
+        found = zero_shot_figures(design(), design_model(size, seed), held_out(), stretches(held_out()))
+        for name, former in below.items():
+            beside = f"counting {getattr(counting, KINDS[name]):.3f}"
+            rows.append(Row(gate=5, figure=f"{name} at {size:,} pairs", found=found[name], least=former, beside=beside))
+            below[name] = found[name]
+    return rows
+
+
+def choices(_pairs: int, seed: int) -> list[Row]:
+    """Gate 6: each choice of the paper removed; what it is there for must get worse."""
+    world = small_world()
+    videos = [v.video for v in world.videos(SMALL_PAIRS, split="train")]
+    test = world.videos(TEST_STEPS // 2, split="oracle")
+    whole = dataclasses.replace(
+        small_config(seed=seed, steps=1_800),
+        concatenate_probability=0.5,
+        subsample_rates=(1, 2, 3, 4, 5),
+        negative_fraction=0.5,
+        weights=LossWeights(joint_text=2.0, alignment=1.0, retrieval=0.3),
+    )
+    removed = {
+        "alignment": dataclasses.replace(whole, weights=dataclasses.replace(whole.weights, alignment=0.0)),
+        "joint cloze": dataclasses.replace(whole, joint_cloze=False),
+        "concatenation": dataclasses.replace(whole, concatenate_probability=0.0),
+        "subsampling": dataclasses.replace(whole, subsample_rates=(1,)),
+    }
+
+    def figures(model: VideoBert) -> dict[str, float]:
+        fast = [zero_shot_figures(world, model, test, thinned(stretches(test), rate=rate)) for rate in (2, 3, 5)]
+        return {
+            "alignment": alignment_auc(model, test),
+            "joint cloze": zero_shot_figures(world, model, test, stretches(test))["verb@1"],
+            "concatenation": alignment_auc(model, test, steps=3),
+            "subsampling": sum(f["verb@1"] for f in fast) / len(fast),
+        }
+
+    names = {
+        "alignment": "AUC of single steps", "joint cloze": "verb@1", "concatenation": "AUC of three steps",
+        "subsampling": "verb@1 at 2, 3 and 5 x speed",
+    }  # fmt: skip
+    base = figures(trained(world, videos, whole))
+    return [
+        Row(
+            gate=6, figure=f"{names[choice]}, lost without {choice}", least=0.0,
+            found=base[choice] - (without := figures(trained(world, videos, config))[choice]),
+            beside=f"{base[choice]:.3f} with, {without:.3f} without",
+        )
+        for choice, config in removed.items()
+    ]  # fmt: skip
+
+
+GATES: dict[int, Callable[[int, int], list[Row]]] = {
+    1: zero_shot, 2: information, 3: permuted, 4: order, 5: scaling, 6: choices,
+}  # fmt: skip
