@@ -50,8 +50,12 @@ def run_stage(
     selection: Selection,
     executor: Executor,
     share: Share | None = None,
+    retry: frozenset[int] = frozenset(),
 ) -> list[StageResult]:
-    """Run one stage over its batches (empty: all there are); one result a batch, or one for the corpus."""
+    """Run one stage over its batches (empty: all there are); one result a batch, or one for the corpus.
+
+    `retry` names committed shards to do once more.
+    """
     stage = get_stage(name)
     if share and share.count > 1 and name not in _SHARED:
         raise InputError(f"{name} cannot be split into {share.count} shares, only {', '.join(_SHARED)} can")
@@ -60,7 +64,7 @@ def run_stage(
         return [_run(recipe, store, stage, resolver.corpus_inputs(stage, batches), executor)]
     chosen = list(batches) or _all_batches(stage, resolver)
     inputs = (resolver.batch_inputs(stage, batch) for batch in chosen)
-    return [_run(recipe, store, stage, replace(i, share=share or Share()), executor) for i in inputs]
+    return [_run(recipe, store, stage, replace(i, share=share or Share(), retry=retry), executor) for i in inputs]
 
 
 def _run(recipe: Recipe, store: Store, stage: Stage, inputs: Inputs, executor: Executor) -> StageResult:

@@ -34,6 +34,7 @@ COMMANDS = {
     "text-to-video": "pictures:TextToVideoCommand",
     "youcook": "youcook:YoucookCommand",
     "dead-letters": "state:DeadLettersCommand",
+    "replay": "replay:ReplayCommand",
     "models": "models:ModelsCommand",
     "trigger": "schedule:TriggerCommand",
     "backfill": "schedule:BackfillCommand",

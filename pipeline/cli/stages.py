@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Annotated, Literal, Self
 
 import tyro
@@ -21,7 +21,7 @@ from pipeline.runtime.inputs import Share
 from pipeline.runtime.storage import Store, open_filesystem
 from pipeline.stages import EMBED_STAGES, INGEST_STAGES, STAGES, TRAIN_STAGES
 
-__all__ = ["ExecutorOptions", "RunCommand", "StageCommand"]
+__all__ = ["Compute", "ExecutorOptions", "RunCommand", "StageCommand", "result_line"]
 
 _MOST = 100
 """Entries of a list in a job's result: it goes through Airflow's database."""
@@ -61,7 +61,9 @@ class ExecutorOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Compute:
+class Compute:
+    """What every command that computes asks for."""
+
     root: str
     """Where everything is written: a path or an fsspec URL such as s3://bucket/prefix."""
     batch: str = ""
@@ -75,6 +77,13 @@ class _Compute:
     dry_run: bool = False
     """Say what is committed and what would run, and stop."""
 
+    @classmethod
+    def with_recipe(cls, arguments: Sequence[str]) -> Self:
+        """Defaults of the recipe named on the command line; what has none must be given."""
+        name = _recipe_name(arguments)
+        needed = {f.name: tyro.MISSING for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
+        return cls(**needed, recipe=name, config=get_recipe(name))
+
     @property
     def batches(self) -> tuple[str, ...]:
         return tuple(key.strip() for key in self.batch.split(",") if key.strip())
@@ -87,7 +96,7 @@ class _Compute:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageCommand(_Compute):
+class StageCommand(Compute):
     """Run one stage over one batch, several, or the corpus."""
 
     name: tyro.conf.Positional[StageName]
@@ -99,12 +108,6 @@ class StageCommand(_Compute):
     share: str = "1/1"
     """Do one share of the shards, such as 2/8: several jobs split a huge batch, the last to end commits it."""
 
-    @classmethod
-    def with_recipe(cls, arguments: Sequence[str]) -> Self:
-        """Defaults of the recipe named on the command line."""
-        name = _recipe_name(arguments)
-        return cls(name=tyro.MISSING, root=tyro.MISSING, recipe=name, config=get_recipe(name))
-
     def execute(self) -> None:
         store = self.store()
         if self.dry_run:
@@ -115,19 +118,13 @@ class StageCommand(_Compute):
             selection=Selection(codebook=self.codebook, model=self.model), share=_share(self.share),
         )  # fmt: skip
         for result in results:
-            print(_line(result))
+            print(result_line(result))
         _write_job_result(results)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunCommand(_Compute):
+class RunCommand(Compute):
     """Run all stages: ingest to features of every batch, train, evaluate, embed, promote when the gates hold."""
-
-    @classmethod
-    def with_recipe(cls, arguments: Sequence[str]) -> Self:
-        """Defaults of the recipe named on the command line."""
-        name = _recipe_name(arguments)
-        return cls(root=tyro.MISSING, recipe=name, config=get_recipe(name))
 
     def execute(self) -> None:
         if not self.batches:
@@ -147,7 +144,7 @@ class RunCommand(_Compute):
             for result in run_stage(
                 self.config, store, name, batches=self.batches, selection=selection, executor=executor
             ):
-                print(_line(result), flush=True)
+                print(result_line(result), flush=True)
                 if name == "codebook":
                     selection = Selection(codebook=result.spec)
                 yield result
@@ -163,7 +160,7 @@ def _recipe_name(arguments: Sequence[str]) -> str:
     return "demo"
 
 
-def _line(result: StageResult) -> str:
+def result_line(result: StageResult) -> str:
     counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if value)
     done = f"{result.seconds:.1f} s" if result.computed else "already committed"
     if not result.manifest:

@@ -24,7 +24,7 @@ def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
     spec = stage_spec(_STAGE, identity, upstream=[shards.spec])
     commit = ShardCommit(
         store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=identity, sources=inputs.sources,
-        expected_videos=shards.counts.get("videos", 0), share=inputs.share,
+        expected_videos=shards.counts.get("videos", 0), share=inputs.share, retry=inputs.retry,
     )  # fmt: skip
     tasks = [ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in shards.outputs]
     return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)

@@ -48,7 +48,7 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
     gone = _gone(inputs.store, former, files)
     commit = ShardCommit(
         store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config), sources=(),
-        expected_videos=len(files) + len(gone), facts={"source": source},
+        expected_videos=len(files) + len(gone), facts={"source": source}, retry=inputs.retry,
     )  # fmt: skip
     items = [Item(key=uri, weight=1) for uri in (*files, *gone)]
     plan = extend_plan(load_plan(inputs.store, commit.folder), items, limit=config.files_per_part)

@@ -27,7 +27,7 @@ def run(config: ShardConfig, inputs: Inputs, executor: Executor) -> Manifest:
     commit = ShardCommit(
         store=inputs.store, stage=_STAGE.name, spec=stage_spec(_STAGE, config, upstream=[catalog.spec]),
         batch=inputs.batch, config=output_config(config), sources=inputs.sources, expected_videos=len(videos),
-        facts={"duplicates": len(rows) - len(videos)},
+        facts={"duplicates": len(rows) - len(videos)}, retry=inputs.retry,
     )  # fmt: skip
     items = [Item(key=video_id, weight=row["size_bytes"]) for video_id, row in videos.items()]
     plan = extend_plan(load_plan(inputs.store, commit.folder), items, limit=config.shard_bytes)
