@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import logging
 from itertools import pairwise
 from pathlib import Path
@@ -284,6 +285,27 @@ def test_a_sequence_does_not_feel_its_neighbours() -> None:
     assert torch.equal(together.ids_T[:length], alone.ids_T)
     with torch.no_grad():
         assert (model(together)[:length] - model(alone)).abs().max() < 1e-12
+
+
+def test_words_see_the_video_that_follows_them() -> None:
+    model = small_model()
+    tokens = random_tokens(WORDS, [(6, 5)])
+    disturbed = dataclasses.replace(tokens, ids_T=tokens.ids_T.clone())
+    disturbed.ids_T[-2] = WORDS.first_visual + (tokens.ids_T[-2] - WORDS.first_visual + 1) % WORDS.leaves
+    with torch.no_grad():
+        moved_T = (model(tokens) - model(disturbed)).abs().amax(dim=1)
+    assert (moved_T > 1e-5).all()
+
+
+def test_the_pooler_stays_that_of_bert(tmp_path: Path) -> None:
+    bert = bert_checkpoint(tmp_path).double()
+    model = VideoBert.create(PretrainConfig(init_from=str(tmp_path)), vocabulary=WORDS).eval().double()
+    tokens = random_tokens(WORDS, [(12, 0), (5, 0)])
+    with torch.no_grad():
+        hidden_TD = model(tokens)
+        ours = model.bert.pooler(hidden_TD[tokens.packing.first_B].unsqueeze(1))
+        theirs = bert.bert(**padded(tokens)).pooler_output
+    assert (ours - theirs).abs().max() <= 1e-10
 
 
 def test_names_of_the_losses_are_those_of_the_parts() -> None:
