@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("here", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("here")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """SIGTERM, as from `timeout`, ends like Ctrl-C: fixtures stop the servers that they started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))

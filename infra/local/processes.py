@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,8 @@ import psutil
 from pipeline.errors import PipelineError
 
 __all__ = ["Service", "ServiceError", "family_bytes", "free_port", "wait_until"]
+
+_PR_SET_PDEATHSIG = 1
 
 
 class ServiceError(PipelineError):
@@ -34,7 +38,7 @@ class Service:
         with log.open("ab") as sink:
             self._process = subprocess.Popen(
                 command, env=dict(env), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True,
-                user=user,
+                user=user, preexec_fn=_end_with_parent,
             )  # fmt: skip
         self._handle = psutil.Process(self._process.pid)
 
@@ -72,6 +76,12 @@ class Service:
             family = []
         known = {process.pid for process in family}
         return family + [p for p in psutil.process_iter() if p.pid not in known and _session(p) == self.pid]
+
+
+def _end_with_parent() -> None:
+    """In the child, before it becomes the program: Linux ends it with the thread that started it, even by kill -9."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:

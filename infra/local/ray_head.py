@@ -16,11 +16,12 @@ from infra.local.processes import Service, free_port, wait_until
 
 __all__ = ["RayHead", "inherited_env"]
 
+_REPOSITORY = Path(__file__).resolve().parents[2]
 _OBJECT_STORE_BYTES = 150 * 1024 * 1024
 
 
 class RayHead:
-    """`ray start --head` as a child of this process."""
+    """A head (see `ray_process`) as a child of this process."""
 
     def __init__(self, *, env: Mapping[str, str], log: Path, num_cpus: int = 2) -> None:
         self._token = secrets.token_hex(32)
@@ -33,12 +34,11 @@ class RayHead:
             "OMP_NUM_THREADS": "1",
             # Without it Ray turns 127.0.0.1 into the address of the machine, and its control service listens outside.
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "PYTHONPATH": str(_REPOSITORY),
         }
         self._command = [
-            str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats",
-            "--node-ip-address=127.0.0.1", "--port=0", "--dashboard-host=127.0.0.1", f"--dashboard-port={self._port}",
-            f"--num-cpus={num_cpus}", f"--object-store-memory={_OBJECT_STORE_BYTES}", f"--temp-dir={self._folder}",
-            "--no-monitor",  # the autoscaler's process: one node has nothing to scale
+            sys.executable, "-m", "infra.local.ray_process", f"--dashboard-port={self._port}", f"--num-cpus={num_cpus}",
+            f"--object-store-bytes={_OBJECT_STORE_BYTES}", f"--folder={self._folder}",
         ]  # fmt: skip
         self._env, self._log = own, log
         self.service = Service("Ray head", self._command, env=own, log=log)

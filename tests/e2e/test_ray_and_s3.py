@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
@@ -21,6 +23,18 @@ from tests.e2e.conftest import run_all, small_recipe
 from pipeline.runtime.storage import Store
 logging.getLogger("videobert").setLevel(logging.INFO)
 corpus, root, kind = sys.argv[1:]
+if kind.startswith("train"):
+    import dataclasses
+    from pipeline.flow import run_stage
+    from pipeline.resolve import Selection
+    from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
+    recipe = small_recipe(Path(corpus))
+    bert = dataclasses.replace(recipe.pretrain.architecture, dropout=0.0, attention_dropout=0.0)
+    recipe = dataclasses.replace(recipe, pretrain=dataclasses.replace(recipe.pretrain, architecture=bert))
+    executor = RayExecutor(train_workers=int(kind[-1]), options=ActorOptions(num_cpus=0.25))
+    selection = Selection(codebook=Store(root).folders("codebooks")[0])
+    run_stage(recipe, Store(root), "pretrain", batches=(), selection=selection, executor=executor)
+    sys.exit()
 if kind == "ray":
     from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
     executor = RayExecutor(workers=2, options=ActorOptions(num_cpus=0.5))
@@ -61,6 +75,24 @@ def test_ray_writes_the_bytes_of_a_local_run(run: Run, corpus: Path, tmp_path: P
     env = {k: v for k, v in inherited_env().items() if k != "RAY_ADDRESS"} | {"RAY_USAGE_STATS_ENABLED": "0"}
     run_elsewhere(corpus, str(tmp_path / "root"), "ray", env, tmp_path)
     assert objects(tmp_path / "root") == objects(run.root)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_two_workers_of_ray_train_learn_what_one_learns(run: Run, corpus: Path, tmp_path: Path) -> None:
+    """Gradients are summed over workers: without dropout the same model, up to the order of additions."""
+    env = {k: v for k, v in inherited_env().items() if k != "RAY_ADDRESS"} | {"RAY_USAGE_STATS_ENABLED": "0"}
+    models = []
+    for kind in ("train-1", "train-2"):
+        root = tmp_path / kind
+        shutil.copytree(run.root, root, ignore=shutil.ignore_patterns("models", "embeddings", "reports"))
+        run_elsewhere(corpus, str(root), kind, env, tmp_path)
+        models.append(load_file(next(root.glob("models/*/step-*/model.safetensors"))))
+    alone, together = models
+    assert alone.keys() == together.keys()
+    # Adam turns the last bit of a tiny gradient into a step: single weights may differ, their sum does not.
+    difference = sum(float((alone[name] - together[name]).abs().sum()) for name in alone)
+    assert 0 < difference < 1e-5 * sum(float(weights.abs().sum()) for weights in alone.values())
 
 
 @pytest.mark.slow
