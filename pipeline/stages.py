@@ -64,7 +64,7 @@ STAGES = (
     ),
     Stage(
         name="evaluate", scope="corpus", reads=("tokens", "codebook", "pretrain"), folder="reports/{spec}", suffix="",
-        version=1, summary="zero-shot, retrieval and codebook health; gates, JSON and one HTML page",
+        version=2, summary="zero-shot, retrieval and codebook health; gates, JSON and one HTML page",
     ),
 )  # fmt: skip
 

@@ -13,9 +13,18 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.evaluate.config import EvaluateConfig
-from pipeline.pretrain.metrics import median_rank, recall_at_k, top_k_hits
+from pipeline.pretrain.metrics import median_rank, recall_at_k, retrieval_ranks, top_k_hits
 
-__all__ = ["Label", "candidates", "gates_of", "parse_labels", "retrieval_figures", "span_clips", "word_figures"]
+__all__ = [
+    "Label",
+    "candidates",
+    "gates_of",
+    "parse_labels",
+    "reranked_figures",
+    "retrieval_figures",
+    "span_clips",
+    "word_figures",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +101,16 @@ def retrieval_figures(ranks_Q: NDArray[np.float64]) -> dict[str, float]:
         figures[f"recall_at_{k}"] = recall_at_k(ranks_Q, k=k)
         figures[f"recall_at_{k}_chance"] = min(1.0, k / len(ranks_Q))
     return figures
+
+
+def reranked_figures(best_QK: NDArray[np.int64], logits_QK: NDArray[np.float32]) -> dict[str, float]:
+    """R@1 and R@5 once the K nearest candidates of query q, whose target is q, stand in the order of their logits."""
+    own_QK = best_QK == np.arange(len(best_QK))[:, None]
+    found_Q = own_QK.any(axis=1)
+    ranks_Q = np.full(len(best_QK), np.inf)
+    targets = own_QK.argmax(axis=1)[found_Q].tolist()
+    ranks_Q[found_Q] = retrieval_ranks(logits_QK[found_Q], targets)
+    return {f"reranked_recall_at_{k}": recall_at_k(ranks_Q, k=k) for k in (1, 5)}
 
 
 def gates_of(metrics: Mapping[str, Any], config: EvaluateConfig) -> list[dict[str, Any]]:

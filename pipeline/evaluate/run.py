@@ -18,15 +18,16 @@ from pipeline.evaluate.core import (
     candidates,
     gates_of,
     parse_labels,
+    reranked_figures,
     retrieval_figures,
     span_clips,
     word_figures,
 )
 from pipeline.evaluate.report import render_report
 from pipeline.pretrain.artifact import load_committed_model
-from pipeline.pretrain.metrics import retrieval_ranks
+from pipeline.pretrain.metrics import retrieval_ranks, top_k
 from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.score import encode_text, encode_video, zero_shot
+from pipeline.pretrain.score import alignment_logits, encode_text, encode_video, zero_shot
 from pipeline.runtime.corpus import commit_files, committed
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
@@ -41,6 +42,8 @@ from pipeline.tokens.read import read_samples
 __all__ = ["run"]
 
 _STAGE = get_stage("evaluate")
+RERANKED = 10
+"""Nearest segments that the alignment head puts in order."""
 
 
 def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
@@ -137,5 +140,10 @@ def _retrieval(model: VideoBert, samples: Sequence[dict[str, Any]], config: Eval
     pairs = pairs[: config.max_retrieval]
     if not pairs:
         return {}
-    similarity_QC = encode_text(model, [text for text, _ in pairs]) @ encode_video(model, [v for _, v in pairs]).T
-    return retrieval_figures(retrieval_ranks(similarity_QC))
+    texts, videos = [text for text, _ in pairs], [video for _, video in pairs]
+    similarity_QC = encode_text(model, texts) @ encode_video(model, videos).T
+    best_QK = top_k(similarity_QC, k=RERANKED)
+    logits_QK = [
+        alignment_logits(model, [t] * len(k), [videos[i] for i in k]) for t, k in zip(texts, best_QK, strict=True)
+    ]
+    return retrieval_figures(retrieval_ranks(similarity_QC)) | reranked_figures(best_QK, np.stack(logits_QK))

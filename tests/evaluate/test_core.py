@@ -17,6 +17,7 @@ from pipeline.evaluate.core import (
     candidates,
     gates_of,
     parse_labels,
+    reranked_figures,
     retrieval_figures,
     span_clips,
     word_figures,
@@ -91,6 +92,13 @@ def test_retrieval_figures() -> None:
         "candidates": 4.0, "median_rank": 3.25, "recall_at_1": 0.5, "recall_at_1_chance": 0.25, "recall_at_5": 0.5,
         "recall_at_5_chance": 1.0, "recall_at_10": 0.75, "recall_at_10_chance": 1.0,
     }  # fmt: skip
+
+
+def test_reranking_moves_what_was_found_and_finds_nothing_new() -> None:
+    best = np.array([[2, 0, 1], [0, 2, 1], [0, 1, 3], [3, 0, 1]])
+    logits = np.array([[0, 5, 1], [3, 2, 1], [9, 9, 9], [1, 1, 0]], np.float32)
+    # Ranks: 1, 3, not among the three, and a tie for the first two places.
+    assert reranked_figures(best, logits) == {"reranked_recall_at_1": 0.25, "reranked_recall_at_5": 0.75}
 
 
 def test_gates_that_are_on_are_held_against_the_metrics() -> None:
