@@ -86,7 +86,7 @@ def fetch(url: str, target: Path) -> str:
                 digest.update(block)
                 sink.write(block)
     except FileNotFoundError as error:
-        raise VideoError("vanished", f"{url} is not there any more") from error
+        raise VideoError("vanished", f"{url} is not there any more, or its name is no UTF-8") from error
     except PermissionError as error:
         raise VideoError("forbidden", f"{url} may not be read: {error}") from error
     return digest.hexdigest()
