@@ -7,7 +7,7 @@ ROOT ?= demo
 TESTS ?= tests
 FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
-.PHONY: help setup demo demo-s3 test check bench clean
+.PHONY: help setup demo demo-s3 test test-e2e check bench learn clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -30,6 +30,9 @@ demo-s3: setup  ## The same against a packaged S3 server on loopback
 test: setup check  ## Checks and tests
 	$(BIN)/python -m pytest $(TESTS)
 
+test-e2e: setup  ## Backfills of 30 batches, calm and with parts that die, under Airflow on PostgreSQL (an hour)
+	$(BIN)/python -m pytest tests/orchestration --batches 30
+
 check: setup  ## ruff, strict mypy, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,6 +42,9 @@ check: setup  ## ruff, strict mypy, import rules
 bench: setup  ## Benchmarks; each prints a table
 	$(BIN)/python -m tests.benchmarks.features
 	$(BIN)/python -m tests.benchmarks.codebook
+
+learn: setup  ## Does the model learn what the kitchen holds? All gates, three seeds; over an hour of one core
+	$(BIN)/python -m tests.benchmarks.learning --seed 0 1 2
 
 clean:  ## Remove the virtual environment and the demo's folder
 	rm -rf $(VENV) demo

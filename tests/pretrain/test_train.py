@@ -89,7 +89,13 @@ def test_four_parts_of_32_are_a_batch_of_128() -> None:
 def _work(rank: int, world: int, config: PretrainConfig, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
     model = fresh(config)
-    state = train(model, corpus(), config, rank=rank, world_size=world)
+
+    def keep(current: VideoBert, at: TrainState) -> None:
+        if rank == 0 and at.step == 2:
+            save_model(current, folder / "middle")
+            save_state(at, folder / "middle")
+
+    state = train(model, corpus(), config, rank=rank, world_size=world, on_checkpoint=keep)
     if rank == 0:
         save_model(model, folder / "model")
         save_state(state, folder / "model")
@@ -98,7 +104,9 @@ def _work(rank: int, world: int, config: PretrainConfig, folder: Path) -> None:
 
 @pytest.mark.slow
 def test_two_workers_train_the_model_of_one(tmp_path: Path) -> None:
-    config = dataclasses.replace(BASE, architecture=TINY, steps=3, batch_size=28, log_every_steps=1)
+    config = dataclasses.replace(
+        BASE, architecture=TINY, steps=3, batch_size=28, log_every_steps=1, checkpoint_every_steps=2
+    )
     alone = fresh(config)
     state = train(alone, corpus(), config)
     mp.spawn(_work, args=(2, config, tmp_path), nprocs=2)
@@ -107,6 +115,9 @@ def test_two_workers_train_the_model_of_one(tmp_path: Path) -> None:
     assert len(curve) == len(state.curve) == 3
     for shared, own in zip(without_clock(curve), without_clock(state.curve), strict=True):
         assert shared == pytest.approx(own, rel=1e-4)
+    resumed = load_model(tmp_path / "middle")
+    train(resumed, corpus(), config, state=load_state(tmp_path / "middle"))
+    assert_close(alone.eval(), resumed.eval())  # begun by two, ended by one
 
 
 def test_frozen_rows_stay_bit_identical_under_weight_decay() -> None:
