@@ -70,18 +70,21 @@ class Stack:
         found: list[dict[str, Any]] = json.loads(self.ray.get("/api/jobs/"))
         return [job for job in found if job["submission_id"]]
 
+    def submission_id(self, task: dict[str, Any]) -> str:
+        """The Ray job that the last try of a task watched."""
+        run = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
+        value = self.airflow.call("GET", f"{run}/xcomEntries/ray_job_link")["value"]
+        return str(value).rsplit("/", 1)[-1].strip('"')
+
     def deferred(self, *, with_job: str = "RUNNING") -> tuple[dict[str, Any], str] | None:
         """A task that waits in the triggerer for a Ray job in that state, and the job's id."""
         jobs = {job["submission_id"]: job["status"] for job in self.jobs()}
         for run in self.runs():
             for task in self.tasks(run) if run["state"] == "running" else []:
-                if task["state"] != "deferred":
-                    continue
-                link = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/{task['task_id']}/xcomEntries"
-                value = self.airflow.call("GET", f"{link}/ray_job_link")["value"]
-                submission_id = str(value).rsplit("/", 1)[-1].strip('"')
-                if jobs.get(submission_id) == with_job:
-                    return task, submission_id
+                if task["state"] == "deferred" and task["map_index"] < 0:
+                    submission_id = self.submission_id(task)
+                    if jobs.get(submission_id) == with_job:
+                        return task, submission_id
         return None
 
     def actors(self) -> list[psutil.Process]:
