@@ -106,9 +106,9 @@ class BackfillCommand:
             f"backfill {backfill['id']}: {len(keys)} batches, {self.max_active_runs} at once; {api.url}/dags/{_INGEST}"
         )
         if self.wait:
-            wanted = set(keys)
-            runs = [run for run in _runs(api, _INGEST, run_type=("backfill",)) if run["partition_key"] in wanted]
-            _follow(api, _INGEST, [run["dag_run_id"] for run in runs], self.poll_seconds)
+            runs = sorted(_runs(api, _INGEST, run_type=("backfill",)), key=lambda run: str(run["queued_at"]))
+            newest = {run["partition_key"]: str(run["dag_run_id"]) for run in runs}
+            _follow(api, _INGEST, [newest[key] for key in keys], self.poll_seconds)
             while api.call("GET", f"/backfills/{backfill['id']}")["completed_at"] is None:
                 time.sleep(self.poll_seconds)  # Airflow closes it some seconds later, and allows the next one then
 
