@@ -18,6 +18,7 @@ _SCRIPT = """
 import json, sys, time
 import airflow.sdk, aiohttp, fsspec  # Airflow itself is not ours to time
 from airflow.dag_processing.dagbag import DagBag
+from operators.ray_job import RayJobOperator
 sys.path.insert(0, {folder!r})  # as every Airflow process does
 heavy_before = [m for m in {heavy!r} if m in sys.modules]
 started = time.perf_counter()
@@ -26,13 +27,15 @@ seconds = time.perf_counter() - started
 dags = {{
     dag.dag_id: {{
         "edges": sorted([t.task_id, d] for t in dag.tasks for d in t.downstream_task_ids),
-        "entrypoints": {{t.task_id: t.entrypoint for t in dag.tasks if hasattr(t, "entrypoint")}},
+        "entrypoints": {{t.task_id: t.entrypoint for t in dag.tasks if isinstance(t, RayJobOperator)}},
         "retries": {{t.task_id: t.retries for t in dag.tasks}},
         "outlets": {{t.task_id: [o.name for o in t.outlets] for t in dag.tasks}},
         "timetable": type(dag.timetable).__name__,
         "docs": bool(dag.doc_md), "owner": dag.default_args["owner"], "catchup": dag.catchup,
-        "deadlines": {{t.task_id: t.deadline is not None for t in dag.tasks if hasattr(t, "entrypoint")}},
+        "deadlines": {{t.task_id: t.deadline is not None for t in dag.tasks if isinstance(t, RayJobOperator)}},
         "start_date": dag.start_date and dag.start_date.isoformat(),
+        "pools": sorted({{t.pool for t in dag.tasks}}), "max_active_runs": dag.max_active_runs,
+        "shares": {{t.task_id: t.expand_input.value["entrypoint"] for t in dag.tasks if hasattr(t, "expand_input")}},
     }}
     for dag in bag.dags.values()
 }}
@@ -41,21 +44,26 @@ print(json.dumps({{"errors": bag.import_errors, "dags": dags, "seconds": seconds
 """
 
 
-@pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def parse(folder: Path, **settings: str) -> dict[str, Any]:
     """The DAG folder as a fresh process parses it."""
     env = dict(os.environ) | {
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW_HOME": str(folder), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "VIDEOBERT_ROOT": "s3://bucket/root", "VIDEOBERT_RECIPE": "demo",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     }  # fmt: skip
     code = _SCRIPT.format(heavy=HEAVY, folder=str(ROOT / "dags"))
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=env, capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=env | settings, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """With the settings of a small deployment."""
+    return parse(tmp_path_factory.mktemp("airflow"))
 
 
 def test_no_import_error(parsed: dict[str, Any]) -> None:
@@ -103,3 +111,17 @@ def test_on_call_finds_owner_docs_deadlines_and_retries(parsed: dict[str, Any]) 
 def test_unpausing_starts_no_run_of_its_own(parsed: dict[str, Any]) -> None:
     """With a start date, Airflow would at once run the last day's partition, for which no videos may lie there yet."""
     assert {dag["start_date"] for dag in parsed["dags"].values()} == {None}
+
+
+def test_a_huge_batch_is_split_over_several_jobs_in_a_pool(tmp_path: Path) -> None:
+    found = parse(
+        tmp_path, VIDEOBERT_SHARD_GROUPS="3", VIDEOBERT_POOL="ray", VIDEOBERT_MAX_ACTIVE_RUNS="7",
+        VIDEOBERT_OPTIONS="--executor.workers 4", VIDEOBERT_OPTIONS_FEATURES="--executor.gpus-per-worker 0.5",
+    )  # fmt: skip
+    ingest = found["dags"]["videobert_ingest"]
+    assert ingest["edges"] == [["features_share", "features"], ["ingest", "shard"], ["shard", "features_share"]]
+    shares = ingest["shares"]["features_share"]
+    assert [f"--share {index}/3" in share for index, share in enumerate(shares, 1)] == [True] * 3
+    assert all("--executor.gpus-per-worker 0.5" in share for share in shares)
+    assert "gpus" not in ingest["entrypoints"]["shard"] and "--executor.workers 4" in ingest["entrypoints"]["shard"]
+    assert ingest["pools"] == ["ray"] and ingest["max_active_runs"] == 7
