@@ -75,6 +75,15 @@ class Airflow:
     def user(self) -> str:
         return _USER
 
+    @property
+    def client_env(self) -> dict[str, str]:
+        """What `videobert trigger` and `backfill` need in their environment."""
+        return {
+            "VIDEOBERT_AIRFLOW_URL": self.url,
+            "VIDEOBERT_AIRFLOW_USER": _USER,
+            "VIDEOBERT_AIRFLOW_PASSWORD": self.password,
+        }
+
     def start(self) -> None:
         """Create the database and start the four processes."""
         self.run("db", "migrate")

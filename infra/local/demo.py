@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infra.local.airflow import Airflow
@@ -100,9 +100,7 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     _say(f"backfilling {len(_BATCHES)} batches: ingest, shard, features")
     watch.until_done("videobert_ingest", runs=len(_BATCHES))
     _say("training: codebook, tokens, pretrain, evaluate, embed, promote")
-    airflow.call(
-        "POST", "/dags/videobert_train/dagRuns", {"logical_date": None, "conf": {"batches": ",".join(_BATCHES)}}
-    )
+    _cli("trigger", "--dag", "train", "--batch", ",".join(_BATCHES), env=airflow.client_env)
     watch.until_done("videobert_train", runs=1)
     print_summary(store, watch.task_seconds(), watch.results())
     for text in _SEARCHES:
@@ -124,8 +122,8 @@ def _forever() -> Iterator[None]:
         time.sleep(2)
 
 
-def _cli(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "pipeline", *arguments], env=inherited_env())
+def _cli(*arguments: str, env: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run([sys.executable, "-m", "pipeline", *arguments], env=inherited_env() | dict(env or {}))
     if done.returncode:
         raise PipelineError(f"videobert {' '.join(arguments)} ended with exit code {done.returncode}; see above")
 

@@ -47,11 +47,7 @@ class Stack:
 
     def videobert(self, *arguments: str) -> str:
         """Output of one command that must succeed."""
-        env = inherited_env() | {
-            "VIDEOBERT_AIRFLOW_URL": self.airflow.url,
-            "VIDEOBERT_AIRFLOW_USER": self.airflow.user,
-            "VIDEOBERT_AIRFLOW_PASSWORD": self.airflow.password,
-        }
+        env = inherited_env() | self.airflow.client_env
         command = [sys.executable, "-m", "pipeline", *arguments]
         done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=1800)
         assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
