@@ -35,6 +35,7 @@ COMMANDS = {
     "youcook": "youcook:YoucookCommand",
     "dead-letters": "state:DeadLettersCommand",
     "replay": "replay:ReplayCommand",
+    "forget": "forget:ForgetCommand",
     "models": "models:ModelsCommand",
     "trigger": "schedule:TriggerCommand",
     "backfill": "schedule:BackfillCommand",

@@ -12,7 +12,7 @@ from pipeline.runtime.shards import ShardCommit, ShardTask, run_shards
 from pipeline.runtime.spec import digest, output_config
 from pipeline.stages import get_stage
 
-__all__ = ["run"]
+__all__ = ["run", "shard_tasks"]
 
 _STAGE = get_stage("embed")
 _WORKER = "pipeline.embed.worker:EmbedWorker"
@@ -32,9 +32,14 @@ def run(config: EmbedConfig, inputs: Inputs, executor: Executor) -> Manifest:
         sources=inputs.sources, expected_videos=tokens.counts.get("videos", 0), share=inputs.share,
         facts={"model_spec": model.spec, "codebook_spec": model.facts["codebook_spec"]},
     )  # fmt: skip
-    tasks = [
-        ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=(inputs.batch, o.path))
-        for o in tokens.outputs
-    ]
+    tasks = shard_tasks(spec, inputs)
     arguments = (config, inputs.store, model)
     return run_shards(commit, tasks, worker=_WORKER, arguments=arguments, executor=executor)
+
+
+def shard_tasks(spec: str, inputs: Inputs) -> list[ShardTask]:
+    """One a tar of tokens."""
+    return [
+        ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=(inputs.batch, o.path))
+        for o in inputs.one("tokens").outputs
+    ]

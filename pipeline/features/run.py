@@ -11,7 +11,7 @@ from pipeline.runtime.shards import ShardCommit, ShardTask, run_shards
 from pipeline.runtime.spec import digest, stage_spec
 from pipeline.stages import get_stage
 
-__all__ = ["run"]
+__all__ = ["run", "shard_tasks"]
 
 _STAGE = get_stage("features")
 _WORKER = "pipeline.features.worker:FeaturesWorker"
@@ -26,5 +26,11 @@ def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
         store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=identity, sources=inputs.sources,
         expected_videos=shards.counts.get("videos", 0), share=inputs.share, retry=inputs.retry,
     )  # fmt: skip
-    tasks = [ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in shards.outputs]
+    tasks = shard_tasks(spec, inputs)
     return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)
+
+
+def shard_tasks(spec: str, inputs: Inputs) -> list[ShardTask]:
+    """One a tar."""
+    outputs = inputs.one("shard").outputs
+    return [ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in outputs]

@@ -19,6 +19,7 @@ from pipeline.runtime.manifest import Output, Reject
 from pipeline.runtime.parquet import read_table, table_bytes
 from pipeline.runtime.shards import ShardTask, finish
 from pipeline.runtime.storage import Store, fetch, open_filesystem
+from pipeline.runtime.tombstones import is_forgotten
 
 __all__ = ["IngestWorker"]
 
@@ -37,6 +38,7 @@ class IngestWorker:
         former = self._former_rows(payload.former_path)
         rows: list[dict[str, Any]] = [former[uri] for uri in payload.keep_uris]
         rejects: list[Reject] = []
+        forgotten = 0
         for file in payload.files:
             if file.uri in former and former[file.uri]["source_digest"] == file.digest:
                 rows.append(former[file.uri])
@@ -46,6 +48,9 @@ class IngestWorker:
                 video_id = ""
                 try:
                     video_id = fetch(file.uri, local)
+                    if is_forgotten(self._store, video_id):
+                        forgotten += 1
+                        continue
                     if not local.stat().st_size:
                         raise VideoError("empty", f"{file.uri} has no bytes")
                     rows.append(self._row(file, video_id, local))
@@ -53,7 +58,8 @@ class IngestWorker:
                     rejects.append(Reject.of(error, video_id=video_id, uri=file.uri))
         rows.sort(key=lambda row: row["uri"])
         table = pa.Table.from_pylist(rows, schema=CATALOG_SCHEMA)
-        return finish(self._store, task, data=table_bytes(table), counts={"videos": len(rows)}, rejects=rejects)
+        counts = {"videos": len(rows), **({"forgotten": forgotten} if forgotten else {})}
+        return finish(self._store, task, data=table_bytes(table), counts=counts, rejects=rejects)
 
     def _former_rows(self, path: str) -> dict[str, dict[str, Any]]:
         rows = read_table(self._store, path).to_pylist() if path else []

@@ -151,9 +151,9 @@ def load_manifest(store: Store, stage_name: str, spec: str, batch: str) -> Manif
 
 
 def check_balance(manifest: Manifest, expected_videos: int) -> None:
-    """Raise BalanceError unless every video that went in is a row or a dead letter."""
+    """Raise BalanceError unless every video that went in is a row or a dead letter, or was to be forgotten."""
     counts = manifest.counts
-    if counts.get("videos", 0) + counts["rejects"] != expected_videos:
+    if counts.get("videos", 0) + counts["rejects"] + counts.get("forgotten", 0) != expected_videos:
         raise BalanceError(
             f"{manifest.stage} of batch {manifest.batch!r} does not balance: {expected_videos} videos went in, "
             f"{counts.get('videos', 0)} came out and {counts['rejects']} were rejected; nothing was committed"

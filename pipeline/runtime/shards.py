@@ -30,11 +30,12 @@ from pipeline.runtime.manifest import (
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.spec import canonical_json
 from pipeline.runtime.storage import Store, sha256
+from pipeline.runtime.tombstones import tombstones
 from pipeline.stages import get_stage
 
-__all__ = ["ShardCommit", "ShardTask", "load_plan", "run_shards", "save_plan"]
+__all__ = ["PLAN", "ShardCommit", "ShardTask", "load_plan", "run_shards", "save_plan"]
 
-_PLAN = "_plan.json"
+PLAN = "_plan.json"
 _RECEIPTS = "_receipts"
 
 
@@ -119,6 +120,7 @@ def run_shards(
         write_dead_letters(commit.store, former)
         _sweep(commit, former, present)  # what a run that was killed after its commit left
         return former
+    forgotten = tombstones(commit.store)
     progress = Progress(f"{commit.stage} {commit.batch}", total=len(done) + len(mine), done=len(done), unit="shards")
     output: Output
     for output in executor.map(worker, arguments, mine):
@@ -135,6 +137,11 @@ def run_shards(
         return manifest
     check_balance(manifest, commit.expected_videos)
     _check_present(commit, manifest, present)
+    if tombstones(commit.store) != forgotten:
+        raise ConflictError(
+            f"a video was forgotten while {commit.stage} of batch {commit.batch!r} ran; nothing was committed; "
+            "run this again"
+        )
     if standing and standing.spec != manifest.spec:
         commit.store.delete([dead_letters_path(standing)])
     commit.store.commit(commit.manifest_path, manifest.to_bytes(), former=standing_data)
@@ -146,15 +153,15 @@ def run_shards(
 
 def load_plan(store: Store, folder: str) -> tuple[tuple[str, ...], ...]:
     """The former plan of a folder: for every shard its keys; empty when there is none."""
-    data = store.read_or_none(f"{folder}/{_PLAN}")
+    data = store.read_or_none(f"{folder}/{PLAN}")
     return tuple(tuple(shard) for shard in json.loads(data)) if data else ()
 
 
 def save_plan(store: Store, folder: str, plan: Iterable[Sequence[str]]) -> None:
     """Written before the first shard, so that a resumed run places every video as the killed one did."""
     data = canonical_json([list(shard) for shard in plan])
-    if store.read_or_none(f"{folder}/{_PLAN}") != data:
-        store.write(f"{folder}/{_PLAN}", data)
+    if store.read_or_none(f"{folder}/{PLAN}") != data:
+        store.write(f"{folder}/{PLAN}", data)
 
 
 def _done(
@@ -222,5 +229,5 @@ def _check_present(commit: ShardCommit, manifest: Manifest, present: Mapping[str
 def _sweep(commit: ShardCommit, manifest: Manifest, present: Iterable[str]) -> None:
     """Remove receipts, files of a former commit and temporaries of killed writers."""
     keep = {output.path for output in manifest.outputs}
-    keep |= {f"{commit.folder}/{_PLAN}", commit.manifest_path}
+    keep |= {f"{commit.folder}/{PLAN}", commit.manifest_path}
     commit.store.delete(path for path in present if path not in keep)

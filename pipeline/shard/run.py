@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest
+from pipeline.runtime.manifest import Manifest, folder_of
 from pipeline.runtime.parquet import read_table
 from pipeline.runtime.plan import Item, extend_plan
 from pipeline.runtime.shards import ShardCommit, ShardTask, load_plan, run_shards, save_plan
@@ -13,7 +13,7 @@ from pipeline.shard.config import ShardConfig
 from pipeline.shard.core import metadata_bytes, unique_videos
 from pipeline.stages import get_stage
 
-__all__ = ["run"]
+__all__ = ["run", "shard_tasks"]
 
 _STAGE = get_stage("shard")
 _WORKER = "pipeline.shard.worker:ShardWorker"
@@ -22,22 +22,29 @@ _WORKER = "pipeline.shard.worker:ShardWorker"
 def run(config: ShardConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """Pack the batch. Duplicate bytes are packed once."""
     catalog = inputs.one("ingest")
-    rows = [row for output in catalog.outputs for row in read_table(inputs.store, output.path).to_pylist()]
-    videos = unique_videos(rows)
+    spec = stage_spec(_STAGE, config, upstream=[catalog.spec])
+    tasks = shard_tasks(spec, inputs, limit=config.shard_bytes)
+    videos = sum(len(task.payload) for task in tasks)
     commit = ShardCommit(
-        store=inputs.store, stage=_STAGE.name, spec=stage_spec(_STAGE, config, upstream=[catalog.spec]),
-        batch=inputs.batch, config=output_config(config), sources=inputs.sources, expected_videos=len(videos),
-        facts={"duplicates": len(rows) - len(videos)}, retry=inputs.retry,
+        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
+        sources=inputs.sources, expected_videos=videos, facts={"duplicates": catalog.counts["videos"] - videos},
+        retry=inputs.retry,
     )  # fmt: skip
+    save_plan(inputs.store, commit.folder, [[row["video_id"] for row in task.payload] for task in tasks])
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(inputs.store,), executor=executor)
+
+
+def shard_tasks(spec: str, inputs: Inputs, *, limit: int) -> list[ShardTask]:
+    """One a tar: the former plan goes on, without the videos that left the catalog."""
+    outputs = inputs.one("ingest").outputs
+    videos = unique_videos(row for output in outputs for row in read_table(inputs.store, output.path).to_pylist())
     items = [Item(key=video_id, weight=row["size_bytes"]) for video_id, row in videos.items()]
-    plan = extend_plan(load_plan(inputs.store, commit.folder), items, limit=config.shard_bytes)
-    save_plan(inputs.store, commit.folder, plan)
-    tasks = [
+    plan = extend_plan(load_plan(inputs.store, folder_of(_STAGE, spec, inputs.batch)), items, limit=limit)
+    return [
         ShardTask(
             shard=number,
-            input_digest=digest([commit.spec, *(metadata_bytes(videos[key]).decode() for key in members)]),
+            input_digest=digest([spec, *(metadata_bytes(videos[key]).decode() for key in members)]),
             payload=tuple(videos[key] for key in members),
         )
         for number, members in enumerate(plan)
     ]
-    return run_shards(commit, tasks, worker=_WORKER, arguments=(inputs.store,), executor=executor)

@@ -13,7 +13,7 @@ from pipeline.shard.core import unique_videos
 from pipeline.stages import get_stage
 from pipeline.tokens.config import TokensConfig
 
-__all__ = ["run"]
+__all__ = ["run", "shard_tasks"]
 
 _STAGE = get_stage("tokens")
 _WORKER = "pipeline.tokens.worker:TokensWorker"
@@ -22,7 +22,7 @@ _COLUMNS = ["video_id", "uri", "title", "cues"]
 
 def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """Tokenise the batch. Raises InputError when the codebook was fitted on other features than these."""
-    features, catalog, codebook = inputs.one("features"), inputs.one("ingest"), inputs.one("codebook")
+    features, codebook = inputs.one("features"), inputs.one("codebook")
     if codebook.facts["feature_spec"] != features.spec:
         raise InputError(
             f"codebook {codebook.spec} was fitted on {codebook.facts['feature_spec']}, but the features are "
@@ -34,6 +34,13 @@ def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
         sources=inputs.sources, expected_videos=features.counts.get("videos", 0), share=inputs.share,
         facts={"feature_spec": features.spec, "codebook_spec": codebook.spec},
     )  # fmt: skip
+    tasks = shard_tasks(spec, inputs)
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store, codebook), executor=executor)
+
+
+def shard_tasks(spec: str, inputs: Inputs) -> list[ShardTask]:
+    """One a file of features. Raises InputError when the catalog no longer knows one of its videos."""
+    features, catalog = inputs.one("features"), inputs.one("ingest")
     tables = [read_table(inputs.store, output.path, columns=_COLUMNS) for output in catalog.outputs]
     rows = unique_videos(row for table in tables for row in table.to_pylist())
     tasks = []
@@ -50,4 +57,4 @@ def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
         tasks.append(
             ShardTask(shard=output.shard, input_digest=known, payload={"features": output.path, "videos": videos})
         )
-    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store, codebook), executor=executor)
+    return tasks

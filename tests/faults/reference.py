@@ -13,19 +13,20 @@ from pipeline.corpus.grammar import demo_kitchen
 from pipeline.corpus.render import write_kitchen
 from pipeline.evaluate.config import Gates
 from pipeline.flow import StageResult, run_stage
+from pipeline.forget import forget
 from pipeline.promotion import promote
 from pipeline.recipes import Recipe, demo
 from pipeline.resolve import Selection
 from pipeline.runtime.executor import Executor, LocalExecutor
 from pipeline.runtime.manifest import Manifest
-from pipeline.runtime.storage import Store, sha256
+from pipeline.runtime.storage import Store, file_sha256, sha256
 from tests.faults.crash import CrashStore, boundaries, in_child
 
 __all__ = ["STEPS", "Reference", "check_manifests", "objects_of", "put_objects", "run_step"]
 
 BATCH = "2026-01-01"
-STEPS = ("ingest", "shard", "features", "codebook", "tokens", "pretrain", "evaluate", "embed", "promote")
-"""The stages and, last, the pointer."""
+STEPS = ("ingest", "shard", "features", "codebook", "tokens", "pretrain", "evaluate", "embed", "promote", "forget")
+"""The stages, the pointer, and the removal of one video."""
 
 
 def tiny_recipe(corpus: Path) -> Recipe:
@@ -53,10 +54,13 @@ def write_corpus(folder: Path) -> None:
 
 
 def run_step(recipe: Recipe, store: Store, step: str, executor: Executor) -> list[StageResult]:
-    """One stage, or the promotion."""
+    """One stage, the promotion, or the removal of a video."""
     if step == "promote":
         (model,) = store.folders("models")
         promote(recipe, store, model)
+        return []
+    if step == "forget":
+        list(forget(store, file_sha256(Path(recipe.ingest.source.format(batch=BATCH)) / "kitchen-00001.mp4")))
         return []
     codebooks = store.folders("codebooks") if step in ("tokens", "pretrain", "evaluate", "embed") else ()
     selection = Selection(codebook=codebooks[0] if codebooks else "")
