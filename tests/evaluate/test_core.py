@@ -95,7 +95,7 @@ def test_retrieval_figures() -> None:
 
 
 def test_reranking_moves_what_was_found_and_finds_nothing_new() -> None:
-    best = np.array([[2, 0, 1], [0, 2, 1], [0, 1, 3], [3, 0, 1]])
+    best = np.array([[2, 0, 1], [0, 2, 1], [0, 1, 3], [0, 3, 1]])
     logits = np.array([[0, 5, 1], [3, 2, 1], [9, 9, 9], [1, 1, 0]], np.float32)
     # Ranks: 1, 3, not among the three, and a tie for the first two places.
     assert reranked_figures(best, logits) == {"reranked_recall_at_1": 0.25, "reranked_recall_at_5": 0.75}

@@ -52,6 +52,11 @@ def test_orders_begin_with_verbs_and_noun_phrases_end_with_nouns() -> None:
     assert set(lists.nouns) == {"onion", "pan", "tomato", "oil", "salt", "heat", "soup"}
 
 
+def test_a_noun_that_opens_a_caption_now_and_then_stays_a_noun() -> None:
+    lists = word_lists([*CAPTIONS, *["add the onion"] * 5, "onion goes in"])
+    assert "onion" in lists.nouns and "onion" not in lists.verbs
+
+
 def test_no_more_words_than_the_paper_takes() -> None:
     captions = [
         f"verb{chr(97 + i // 26)}{chr(97 + i % 26)} the noun{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(130)
