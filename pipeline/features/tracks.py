@@ -26,6 +26,7 @@ _BLOCK_SAMPLES = 500_000
 _OTHER_TAGS = {"cs": "cze", "de": "ger", "el": "gre", "es": "spa", "ja": "jpn", "nl": "dut", "pl": "pol", "pt": "por",
                "sv": "swe", "tr": "tur", "zh": "chi"}  # fmt: skip
 """ISO 639-2 tags in files that do not begin with the two-letter code."""
+_MAX_CUE_BYTES = 8_000
 _ASS_OVERRIDES = re.compile(r"\{\\[^}]*\}")
 
 
@@ -99,5 +100,5 @@ def _speaks(tag: str | None, language: str) -> bool:
 
 def _plain(subtitle: AssSubtitle) -> str:
     """Text of an ASS event without override tags (FFmpeg turns every text format into ASS)."""
-    text = _ASS_OVERRIDES.sub("", subtitle.dialogue.decode("utf-8", "replace"))
+    text = _ASS_OVERRIDES.sub("", subtitle.dialogue[:_MAX_CUE_BYTES].decode("utf-8", "replace"))
     return text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")

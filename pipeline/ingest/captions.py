@@ -17,6 +17,13 @@ __all__ = ["MAX_CAPTION_BYTES", "Cue", "clean_cues", "decode_text", "parse_capti
 
 MAX_CAPTION_BYTES = 16 << 20
 _MAX_CUE_CHARACTERS = 2_000
+_MAX_CUES = 50_000
+"""More than one a second for twelve hours."""
+_MAX_TIME_LINE = 200
+_EMPTY_LINES = re.compile(r"\n{3,}")
+_MAX_MARKS = 100
+"""Brackets of a cue. A pattern such as `{[^}]*}` takes quadratic time over brackets that nobody closes: minutes for a
+file of one long line."""
 _TAG = re.compile(r"<[^<>]{0,200}>")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -58,7 +65,7 @@ def parse_captions(data: bytes, suffix: str) -> list[Cue]:
         except (RecursionError, OverflowError) as error:
             raise ValueError(f"no captions in JSON: {error}") from error
     try:
-        subtitles = pysubs2.SSAFile.from_string(text, format_=suffix.removeprefix("."))
+        subtitles = pysubs2.SSAFile.from_string(_bounded(text), format_=suffix.removeprefix("."))
     except (pysubs2.exceptions.Pysubs2Error, OverflowError) as error:
         raise ValueError(f"not a {suffix} file: {error}") from error
     return clean_cues((e.start / 1000, e.end / 1000, e.plaintext) for e in subtitles.events)
@@ -68,9 +75,9 @@ def clean_cues(raw: Iterable[tuple[float, float, str]]) -> list[Cue]:
     """Plain text in time order; cues without text or duration go, rolling captions are said once."""
     cues: list[Cue] = []
     last_line = ""
-    for start, end, text in sorted(raw, key=lambda cue: (cue[0], cue[1])):
-        if not (math.isfinite(start) and math.isfinite(end) and end > max(start, 0.0)):
-            continue
+    # Before the sort, for a time that is no number leaves its neighbours in any order.
+    timed = [cue for cue in raw if math.isfinite(cue[0]) and math.isfinite(cue[1]) and cue[1] > max(cue[0], 0.0)]
+    for start, end, text in sorted(timed, key=lambda cue: (cue[0], cue[1])):
         lines = [_plain(line) for line in text[:_MAX_CUE_CHARACTERS].splitlines()]
         lines = [line for line in lines if line]
         # Automatic captions scroll: each cue shows the former line again above the new one.
@@ -81,6 +88,27 @@ def clean_cues(raw: Iterable[tuple[float, float, str]]) -> list[Cue]:
         last_line = lines[-1]
         cues.append(Cue(start_seconds=max(start, 0.0), end_seconds=end, text=" ".join(lines)))
     return cues
+
+
+def _bounded(text: str) -> str:
+    """Subtitles of not too many cues, none longer or with more brackets than a reader could want; spaces made one."""
+    lines: list[str] = []
+    cues, room, marks = 0, 2 * _MAX_CUE_CHARACTERS, _MAX_MARKS
+    for line in _EMPTY_LINES.sub("\n\n", text).split("\n"):
+        if "-->" in line:
+            lines.append(line[:_MAX_TIME_LINE])
+            cues, room, marks = cues + 1, 2 * _MAX_CUE_CHARACTERS, _MAX_MARKS
+            if cues > _MAX_CUES:
+                break
+            continue
+        words = " ".join(line[:room].split())
+        marks -= words.count("<") + words.count("{")
+        if marks < 0:
+            words = words.replace("<", " ").replace("{", " ")
+        if room > 0 and (words or not lines or lines[-1]):
+            lines.append(words)
+            room -= len(words) + 1
+    return "\n".join(lines)
 
 
 def _plain(line: str) -> str:

@@ -95,7 +95,10 @@ def _listing(source: str, batch: str) -> dict[str, tuple[int, str]]:
     listing = {}
     for name, info in found.items():
         changed = str(info.get("ETag") or info.get("etag") or info.get("mtime") or "").strip('"')
-        listing[f"file://{name}" if local else filesystem.unstrip_protocol(name)] = (int(info["size"]), changed)
+        uri = f"file://{name}" if local else filesystem.unstrip_protocol(name)
+        # A local name may be no UTF-8, which neither JSON nor Parquet can hold: escaped, it ends as `vanished`.
+        uri = uri.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        listing[uri] = (int(info["size"]), changed)
     return listing
 
 

@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import VideoError
 from pipeline.features.decode import VideoProbe
 from pipeline.features.isolated import IsolatedDecoder
-from pipeline.ingest.captions import Cue, clean_cues, parse_captions
+from pipeline.ingest.captions import MAX_CAPTION_BYTES, Cue, clean_cues, parse_captions
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.core import CATALOG_SCHEMA, PartPayload, SourceFile
 from pipeline.ingest.speech import Transcriber
@@ -47,6 +48,8 @@ class IngestWorker:
                 local = Path(folder) / f"video{PurePosixPath(file.uri).suffix.lower()}"
                 video_id = ""
                 try:
+                    if not _is_object(file.uri):
+                        raise VideoError("no-file", f"{file.uri} is a pipe, a device or a folder")
                     video_id = fetch(file.uri, local)
                     if is_forgotten(self._store, video_id):
                         forgotten += 1
@@ -104,11 +107,23 @@ class IngestWorker:
 
 
 def _read(uri: str) -> bytes:
+    """The bytes of a caption file, and not many more than are allowed however large it is."""
+    if not _is_object(uri):
+        raise ValueError("a pipe, a device or a folder")
     filesystem, path = open_filesystem(uri)
     try:
-        return bytes(filesystem.cat_file(path))
+        with filesystem.open(path, "rb") as source:
+            return bytes(source.read(MAX_CAPTION_BYTES + 1))
     except FileNotFoundError as error:
         raise ValueError("vanished since it was listed") from error
+    except PermissionError as error:
+        raise ValueError("may not be read") from error
+
+
+def _is_object(uri: str) -> bool:
+    """False for a pipe, a device or a folder, which a local name may stand for: reading them may never end."""
+    filesystem, path = open_filesystem(uri)
+    return not isinstance(filesystem, LocalFileSystem) or not Path(path).exists() or Path(path).is_file()
 
 
 def _language_of(uri: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +89,11 @@ def test_cues_without_duration_or_text_go_and_order_is_time() -> None:
     ]  # fmt: skip
 
 
+def test_a_time_that_is_no_number_moves_no_other_cue() -> None:
+    none, raw = float("nan"), [(2.0, 3.0, "b"), (float("nan"), 1.0, "x"), (1.0, 2.0, "a"), (0.0, float("nan"), "y")]
+    assert [cue.text for cue in clean_cues([*raw, (none, none, "z"), (0.0, 1.0, "first")])] == ["first", "a", "b"]
+
+
 def test_markup_goes_and_text_stays() -> None:
     data = _vtt(("00:01.000", "00:02.000", "<v Bob><b>cut</b> &amp; <c.yellow>stir</c> {\\an8}now\u0007\u202e"))
     assert [cue.text for cue in parse_captions(data, ".vtt")] == ["cut & stir now"]
@@ -162,3 +169,84 @@ def test_clean_cues_are_plain_finite_and_in_order(raw: list[tuple[float, float, 
     for cue in cues:
         assert 0 <= cue.start_seconds < cue.end_seconds < float("inf")
         assert cue.text and cue.text.isprintable() and cue.text == " ".join(cue.text.split())
+
+
+_HOSTILE_LINES = {
+    "braces": "{\\" * 400_000, "brackets": "< " * 400_000, "tags": "<a" * 400_000, "spaces": "<" + " " * 800_000,
+    "letters": "a" * 800_000, "arrows": "-->" * 300_000, "entities": "&lt;" * 200_000,
+    "empty lines": "\n" * 800_000 + "x", "lines of braces": "{{{{{{{{\n" * 90_000, "digits": "1\n" * 400_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".vtt", ".srt"])
+@pytest.mark.parametrize("line", _HOSTILE_LINES.values(), ids=_HOSTILE_LINES.keys())
+def test_a_line_of_any_length_takes_linear_time(line: str, suffix: str) -> None:
+    text = (VTT if suffix == ".vtt" else SRT).replace("Cut the café onion", f"Cut {line} it")
+    started = time.process_time()
+    cues = parse_captions(text.encode(), suffix)
+    assert time.process_time() - started < 3  # quadratic ones take minutes
+    assert cues[-1].text == "Stir" and all(len(cue.text) <= 2_000 for cue in cues)
+
+
+def test_the_cues_of_a_file_are_limited() -> None:
+    clock = [f"{n // 3600:02d}:{n // 60 % 60:02d}:{n % 60:02d}" for n in range(51_000)]
+    many = "WEBVTT\n\n" + "".join(f"{at}.000 --> {at}.500\nsay {at}\n\n" for at in clock)
+    assert len(parse_captions(many.encode(), ".vtt")) == 50_000
+
+
+@pytest.mark.parametrize(
+    "text", ["قطّع البصل", "חתכו את הבצל", "\u202bقطّع البصل\u202c", "切洋葱", "Cut\u2066 the\u2069 onion"]
+)  # fmt: skip
+def test_scripts_of_any_direction_stay_and_their_control_characters_go(text: str) -> None:
+    (cue,) = parse_captions(_vtt(("00:01.000", "00:02.000", text)), ".vtt")
+    assert cue.text == " ".join("".join(c if c not in "\u202b\u202c\u2066\u2069" else " " for c in text).split())
+
+
+def test_scripts_of_the_other_kind_lose_their_tags_and_stay_text() -> None:
+    data = _vtt(
+        ("00:01.000", "00:02.000", "<script>alert(1)</script> <img src=x onerror=alert(2)> &lt;b&gt; javascript:x")
+    )
+    (cue,) = parse_captions(data, ".vtt")
+    assert cue.text == "alert(1) <b> javascript:x"
+
+
+def test_overlaps_stay_and_keep_their_times() -> None:
+    data = _vtt(
+        ("00:01.000", "00:05.000", "one"), ("00:02.000", "00:03.000", "two"), ("00:02.500", "00:09.000", "three")
+    )
+    assert _plain(parse_captions(data, ".vtt")) == [(1.0, 5.0, "one"), (2.0, 3.0, "two"), (2.5, 9.0, "three")]
+
+
+CASES = 2_000
+
+
+def test_thousands_of_mutated_caption_files_are_cues_or_a_value_error() -> None:
+    """`CASES` of each kind: bytes turned over, cut out, doubled and swapped, seeded."""
+    seeds = {
+        ".vtt": YOUTUBE.encode(),
+        ".srt": SRT.encode("utf-16"),
+        ".json": json.dumps([{"start": 1, "end": 2, "text": "a"}]).encode(),
+    }
+    for suffix, data in seeds.items():
+        for case in range(CASES):
+            try:
+                cues = parse_captions(_mutated(data, case), suffix)
+            except ValueError:
+                continue
+            assert all(0 <= cue.start_seconds < cue.end_seconds < float("inf") and cue.text for cue in cues)
+
+
+def _mutated(data: bytes, case: int) -> bytes:
+    rng, changed = np.random.default_rng([case, len(data)]), bytearray(data)
+    for _ in range(int(rng.integers(1, 9))):
+        at, length = int(rng.integers(len(changed) + 1)), int(rng.integers(12))
+        way = int(rng.integers(4))
+        if way == 0 and at < len(changed):
+            changed[at] = int(rng.integers(256))
+        elif way == 1:
+            del changed[at : at + length]
+        elif way == 2:
+            changed[at:at] = changed[at : at + length] * int(rng.integers(1, 5))
+        else:
+            changed[at:at] = rng.bytes(length)
+    return bytes(changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, VideoError
+from pipeline.features.isolated import IsolatedDecoder
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.run import run
 from pipeline.runtime.executor import LocalExecutor
@@ -19,6 +21,7 @@ from pipeline.runtime.manifest import Manifest
 from pipeline.runtime.parquet import read_table
 from pipeline.runtime.shards import load_plan
 from pipeline.runtime.storage import Store, fetch, file_sha256
+from tests.features.test_decode import write_subtitled
 from tests.features.videos import numbered_frame, write_video
 
 BATCH = "2026-01-01"
@@ -236,3 +239,45 @@ def test_membership_is_kept_beside_the_catalog(batch: Batch, clips: list[Path]) 
     batch.run()
     names = [[uri.rsplit("/", 1)[-1] for uri in part] for part in load_plan(batch.store, f"catalog/batch={BATCH}")]
     assert names == [["0.mp4", "1.mp4"], ["2.mp4"]]
+
+
+def test_what_is_no_file_is_a_dead_letter_and_stops_nobody(batch: Batch, clips: list[Path]) -> None:
+    """Opening a pipe waits for ever, reading a device never ends."""
+    batch.put(clips[0], "a.mp4")
+    os.mkfifo(batch.folder / "pipe.mp4")
+    os.mkfifo(batch.folder / "a.vtt")
+    (batch.folder / "device.mp4").symlink_to("/dev/zero")
+    (batch.folder / "folder.mp4").symlink_to(batch.folder)
+    Path(os.fsdecode(bytes(batch.folder) + b"/\xff\xfe.mp4")).write_bytes(b"x")
+    manifest = batch.run()
+    assert list(batch.rows(manifest)) == ["a.mp4"] and "pipe" in batch.rows(manifest)["a.mp4"]["caption_note"]
+    assert batch.letters() == {
+        "pipe.mp4": "no-file", "device.mp4": "no-file", "folder.mp4": "no-file", "\\xff\\xfe.mp4": "vanished"
+    }  # fmt: skip
+
+
+def test_a_huge_caption_file_is_not_read_to_its_end(batch: Batch, clips: list[Path]) -> None:
+    batch.put(clips[0], "a.mp4")
+    with batch.put(CAPTIONS.encode(), "a.vtt").open("r+b") as file:
+        file.truncate(1 << 40)  # a terabyte of nothing that takes no room
+    assert "at most" in batch.rows(batch.run())["a.mp4"]["caption_note"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "latin-1"])
+def test_captions_of_any_encoding_reach_the_catalog(batch: Batch, clips: list[Path], encoding: str) -> None:
+    batch.put(clips[0], "a.mp4")
+    batch.put(CAPTIONS.replace("onion", "café").encode(encoding), "a.vtt")
+    (cue,) = batch.rows(batch.run())["a.mp4"]["cues"]
+    assert cue["text"] == "Cut the café."
+
+
+def test_poisonous_sound_or_subtitles_cost_a_note_and_no_video(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(self: IsolatedDecoder, path: Path, *, language: str = "") -> list[tuple[float, float, str]]:
+        raise VideoError("decoder-crash", "the decoder's process died: SIGSEGV", 2)
+
+    batch.put(write_subtitled(tmp_path / "a.mkv", "subrip", [(0, 900, "Chop.")]), "a.mkv")
+    monkeypatch.setattr(IsolatedDecoder, "subtitles", die)
+    row = batch.rows(batch.run())["a.mkv"]
+    assert row["cues"] == [] and "decoder-crash" in row["caption_note"]
