@@ -7,14 +7,15 @@ import inspect
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import tyro
 
 from pipeline.errors import InputError, PipelineError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "report_errors"]
 
 
 class Command(Protocol):
@@ -53,14 +54,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(_overview())
         return
     signal.signal(signal.SIGTERM, _terminate)
-    try:
+    with report_errors():
         _command(arguments).execute()
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Ends the process with one sentence and the exit code that the overview promises."""
+    try:
+        yield
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
+    except _storage_errors() as error:
+        print(
+            f"error: storage failed, retries included: {type(error).__name__}: {error}; "
+            "what is committed stands, the same command resumes",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; what is committed stands, the same command resumes", file=sys.stderr)
         sys.exit(130)
+
+
+def _storage_errors() -> tuple[type[BaseException], ...]:
+    """What storage clients raise in the end; those of clients that are not loaded cannot have been raised."""
+    clients = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"))
+    return (OSError, *(getattr(sys.modules[module], name) for module, name in clients if module in sys.modules))
 
 
 def _command(arguments: list[str]) -> Command:
