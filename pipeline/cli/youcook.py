@@ -31,6 +31,8 @@ class YoucookCommand:
     videos: str = ""
     """Prefix of the videos, named by YouTube id (ID.mp4): they run through the stages up to tokens as the batch
     `youcook2`. Empty: they are in the pipeline already, tokenised for the model."""
+    batch: str = ""
+    """Only the videos of these batches, separated by commas; not with `videos`."""
     recipe: str = "demo"
     """Recipe that made the model; used with `videos`."""
     subset: Literal["training", "validation", "testing"] = "validation"
@@ -43,6 +45,8 @@ class YoucookCommand:
     def execute(self) -> None:
         from pipeline.evaluate.youcook import parse_annotations, word_lists
 
+        if self.videos and self.batch:
+            raise InputError(f"--batch {self.batch} and --videos exclude each other: give the videos or their batches")
         filesystem, path = open_filesystem(self.annotations)
         try:
             data = bytes(filesystem.cat_file(path))
@@ -56,7 +60,8 @@ class YoucookCommand:
         opened = open_model(store, self.model)
         from pipeline.evaluate.action_table import action_table
 
-        table = action_table(opened, clips, lists, batches=(BATCH,) if self.videos else ())
+        batches = [BATCH] if self.videos else [key for key in self.batch.split(",") if key]
+        table = action_table(opened, clips, lists, batches=batches)
         print(f"{'per cent':<28}{'verb@1':>9}{'verb@5':>9}{'object@1':>10}{'object@5':>10}")
         for name, *shares in table.rows:
             verb_1, verb_5, noun_1, noun_5 = (100 * share for share in shares)

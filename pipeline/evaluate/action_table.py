@@ -50,12 +50,15 @@ def action_table(
     Clips of videos that the model was trained on are left out. The language prior is the prompt without a video.
     """
     vocabulary = opened.tokenizer.get_vocab(with_added_tokens=True)
-    videos, left_out = _videos(opened, batches), dict.fromkeys(("video missing", "trained on", "too short"), 0)
+    videos, left_out = (
+        _videos(opened, batches),
+        dict.fromkeys(("video missing", "trained on", "name not unique", "too short"), 0),
+    )
     captions: list[list[str]] = []
     stretches: list[NDArray[np.int32]] = []
     for clip in clips:
         found = videos.get(clip.video)
-        reason = "video missing" if found is None else "trained on" if found["trained"] else ""
+        reason = "video missing" if found is None else found["reason"]
         first, last = (0, 0) if found is None else _span(found, clip)
         if reason or last <= first:
             left_out[reason or "too short"] += 1
@@ -77,14 +80,17 @@ def action_table(
 
 
 def _videos(opened: OpenModel, batches: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Token samples by the stem of their file, each with `trained`: whether the model has seen it."""
+    """Token samples by the stem of their file, each with the `reason` to leave it out, or an empty one."""
     facts = opened.manifest.facts
-    fraction = facts["heldout_fraction"]
     known = {s["video_id"] for s in opened.samples(facts["batches"])}
     found: dict[str, dict[str, Any]] = {}
     for sample in opened.samples(batches):
-        trained = sample["video_id"] in known and not is_held_out(sample["video_id"], fraction)
-        found.setdefault(PurePosixPath(sample["uri"]).stem, sample | {"trained": trained})
+        trained = sample["video_id"] in known and not is_held_out(sample["video_id"], facts["heldout_fraction"])
+        other = found.setdefault(
+            PurePosixPath(sample["uri"]).stem, sample | {"reason": "trained on" if trained else ""}
+        )
+        if other["video_id"] != sample["video_id"]:
+            other["reason"] = "name not unique"
     return found
 
 

@@ -60,7 +60,10 @@ def test_one_command_goes_from_videos_and_annotations_to_the_rows_of_the_table(
     command.execute()
     first = capsys.readouterr().out
     assert "VideoBERT, language prior" in first and "VideoBERT, cross-modal" in first
-    assert f"{len(truth_of(strangers))} clips of the validation set; left out: 0 video missing, 0 trained on" in first
+    assert (
+        f"{len(truth_of(strangers))} clips of the validation set; left out: 0 video missing, 0 trained on, 0 name"
+        in first
+    )
     shutil.rmtree(strangers / "videos" / "b")  # the second time nothing is read but tokens
     command = YoucookCommand(annotations=str(tmp_path / "annotations.json"), root=str(copied.root))
     command.execute()
@@ -95,6 +98,12 @@ def test_figures_are_those_of_a_full_ranking_and_training_videos_are_left_out(ru
     best = np.argsort(-prior.verbs[0])[:5]
     hits = [vocabulary.get(clip.caption.split()[0], -1) in best for clip in asked]
     assert table.rows[0][2] == pytest.approx(np.mean(hits), abs=1e-9)
+
+
+def test_a_name_that_two_videos_bear_is_not_guessed_at(run: Run, corpus: Path) -> None:
+    clips = parse_annotations(annotations_of(truth_of(corpus)), "x")
+    table = action_table(open_model(run.store), clips, word_lists(clip.caption for clip in clips))
+    assert table.left_out["name not unique"] == len(clips) and table.clips == 0
 
 
 def test_missing_annotations_are_an_input_error(run: Run) -> None:
