@@ -39,6 +39,9 @@ check: setup  ## ruff, strict mypy, import rules
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_imports.py
 
+fuzz: setup  ## Thousands of mutated videos through the first three stages; prints a table
+	SVT_LOG=0 $(BIN)/python -m tests.hostile.fuzz --cases 3000
+
 bench: setup  ## Benchmarks; each prints a table
 	$(BIN)/python -m tests.benchmarks.features
 	$(BIN)/python -m tests.benchmarks.codebook

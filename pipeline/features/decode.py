@@ -12,9 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
@@ -25,7 +27,7 @@ from pipeline.features.limits import DecoderLimits
 
 __all__ = [
     "REASONS", "Beat", "PacketMeter", "SubtitleTrack", "VideoProbe", "declared_seconds", "describe", "open_video",
-    "probe", "quarter_turns", "silent", "time_zero", "video_stream",
+    "packets_of", "probe", "quarter_turns", "silent", "time_zero", "video_stream",
 ]  # fmt: skip
 
 REASONS = (
@@ -128,6 +130,19 @@ def video_stream(container: InputContainer, *, limits: DecoderLimits) -> VideoSt
     return stream
 
 
+def packets_of(container: InputContainer, *streams: Any) -> Iterator[Packet[Any]]:
+    """Packets of these streams (none: of all), the flushing ones last. Raises what FFmpeg raises.
+
+    PyAV raises IndexError at a packet of a stream that the header did not name, as broken transport streams hold.
+    """
+    while True:
+        try:
+            yield from container.demux(*streams)
+        except IndexError:
+            continue
+        return
+
+
 def time_zero(container: InputContainer) -> Fraction | None:
     """Start of the container in seconds, from which captions count; none when it does not tell."""
     start = container.start_time
@@ -180,7 +195,7 @@ def probe(path: str | Path, *, limits: DecoderLimits, beat: Beat = silent) -> Vi
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, meter: PacketMeter) -> VideoFrame | None:
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         meter()
         with suppress(av.FFmpegError):  # a damaged beginning does not spoil what follows
             for frame in packet.decode():

@@ -28,6 +28,7 @@ from pipeline.features.decode import (
     PacketMeter,
     declared_seconds,
     open_video,
+    packets_of,
     quarter_turns,
     silent,
     time_zero,
@@ -162,7 +163,7 @@ class ClipDecoder:
         """Packets, the flushing one last; a demuxer that fails is asked again, as it may have moved past the damage."""
         for _ in range(_MAX_FAILURES):
             try:
-                yield from container.demux(stream)
+                yield from packets_of(container, stream)
             except av.FFmpegError:
                 self._open_damage()
             else:

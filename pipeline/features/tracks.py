@@ -11,12 +11,13 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.fifo import AudioFifo
+from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.subtitles.subtitle import AssSubtitle
 from numpy.typing import NDArray
 
 from pipeline.errors import VideoError
-from pipeline.features.decode import Beat, PacketMeter, describe, open_video, silent, time_zero
+from pipeline.features.decode import Beat, PacketMeter, describe, open_video, packets_of, silent, time_zero
 from pipeline.features.limits import DecoderLimits
 
 __all__ = ["SOUND_RATE", "read_sound", "read_subtitles"]
@@ -48,7 +49,7 @@ def read_subtitles(
         zero, meter = time_zero(container) or Fraction(0), PacketMeter(limits, beat)
         cues = []
         # All packets, not the track's alone: minutes may lie between two cues, and each packet is a sign of life.
-        for packet in container.demux():
+        for packet in packets_of(container):
             meter()
             if packet.stream is not tracks[0] or packet.pts is None or not packet.duration:
                 continue
@@ -69,12 +70,13 @@ def read_sound(path: str | Path, *, limits: DecoderLimits, beat: Beat = silent) 
             return
         resampler, waiting = AudioResampler(format="s16", layout="mono", rate=SOUND_RATE), AudioFifo()
         meter, samples = PacketMeter(limits, beat), 0
-        for packet in container.demux(container.streams.audio[0]):
+        for packet in packets_of(container, container.streams.audio[0]):
             meter()
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError:
                 continue
+            frame: AudioFrame
             for frame in frames:
                 frame.pts = None  # times that jump are no reason to stop
                 waiting.write(frame)

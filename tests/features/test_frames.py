@@ -1,12 +1,15 @@
 import itertools
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from pipeline.corpus.hostile.damaged import flipped, seeds
 from pipeline.errors import VideoError
 from pipeline.features import frames as module
 from pipeline.features.clips import spread_ticks
@@ -174,3 +177,21 @@ def test_colours_are_those_of_the_standard_the_file_names(tmp_path: Path) -> Non
     red = np.full((64, 64, 3), (200, 40, 40), np.uint8)
     clip = decode(write_video(tmp_path / "a.mp4", [red] * 32))[0]
     assert np.abs(clip.rgb.reshape(-1, 3).mean(0) - (200, 40, 40)).max() < 6
+
+
+def test_a_stream_that_the_header_does_not_name_is_stepped_over(tmp_path: Path) -> None:
+    """Bits turned over in a transport stream make packets of a stream that PyAV does not know."""
+    whole = seeds()["stream.mp4"]
+    strangers = 0
+    for key in range(60):
+        path = tmp_path / "a.ts"
+        path.write_bytes(flipped(whole, seed=0, key=str(key)))
+        with suppress(av.FFmpegError), av.open(str(path)) as container:
+            try:
+                for _ in container.demux(video=0):
+                    pass
+            except IndexError:
+                strangers += 1
+                with suppress(VideoError):
+                    decode(path)
+    assert strangers

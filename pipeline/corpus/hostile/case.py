@@ -9,10 +9,11 @@ __all__ = ["ANY", "ROWS", "Case"]
 ROWS = "rows"
 """The video has rows in the features."""
 ANY = (
-    ROWS, "ingest empty", "ingest undecodable", "ingest no-video-stream", "ingest too-large", "features undecodable",
-    "features too-short", "features too-long", "features too-large", "features no-video-stream",
+    ROWS, "ingest empty", "ingest undecodable", "ingest no-video-stream", "ingest too-large", "ingest decoder-memory",
+    "features undecodable", "features no-video-stream", "features too-short", "features too-long",
+    "features too-large", "features decoder-memory",
 )  # fmt: skip
-"""What may become of a damaged file; never the death or the silence of a decoder."""
+"""What may become of a damaged file; never the crash or the silence of a decoder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
