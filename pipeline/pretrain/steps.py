@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.pretrain.checkpoint import load_model, save_model
 from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.state import TrainState, load_state, save_state
-from pipeline.pretrain.step_folders import CHECKPOINT_COMMIT, Checkpoint
+from pipeline.pretrain.step_folders import CHECKPOINT_COMMIT, LAST_STEP, Checkpoint
 from pipeline.runtime.manifest import Output
 from pipeline.runtime.spec import canonical_json
 from pipeline.runtime.storage import Store, file_sha256
@@ -41,6 +41,7 @@ def write_checkpoint(
             )  # fmt: skip
     checkpoint = Checkpoint(step=state.step, folder=folder, files=tuple(files))
     store.write(f"{folder}/{CHECKPOINT_COMMIT}", canonical_json(dataclasses.asdict(checkpoint)))
+    store.write(f"{model_folder}/{LAST_STEP}", folder.rsplit("/", 1)[-1].encode())
     return checkpoint
 
 
