@@ -7,7 +7,7 @@ ROOT ?= demo
 TESTS ?= tests
 FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
-.PHONY: help setup demo demo-s3 test test-e2e check bench learn clean
+.PHONY: help setup demo demo-s3 test test-e2e check bench learn fuzz clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14

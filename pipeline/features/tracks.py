@@ -11,7 +11,6 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.fifo import AudioFifo
-from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.subtitles.subtitle import AssSubtitle
 from numpy.typing import NDArray
@@ -73,10 +72,9 @@ def read_sound(path: str | Path, *, limits: DecoderLimits, beat: Beat = silent) 
         for packet in packets_of(container, container.streams.audio[0]):
             meter()
             try:
-                frames = packet.decode()
+                frames: list[Any] = packet.decode()
             except av.error.InvalidDataError:
                 continue
-            frame: AudioFrame
             for frame in frames:
                 frame.pts = None  # times that jump are no reason to stop
                 waiting.write(frame)
