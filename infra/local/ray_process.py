@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from pathlib import Path
 
 import ray
 
@@ -29,6 +30,8 @@ def main() -> None:
         dashboard_port=options.dashboard_port, object_store_memory=options.object_store_bytes,
         _temp_dir=options.folder, _node_ip_address="127.0.0.1", log_to_driver=False, configure_logging=False,
     )  # fmt: skip
+    # As `ray start` does: its absence makes the drivers of jobs take any head that they find on this machine.
+    Path(options.folder, "ray_current_cluster").write_text(ray.get_runtime_context().gcs_address)
     signal.pause()
 
 
