@@ -7,7 +7,7 @@ ROOT ?= demo
 TESTS ?= tests
 FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
-.PHONY: help setup demo demo-s3 test test-e2e check bench learn fuzz clean
+.PHONY: help setup demo demo-s3 test test-e2e check test-faults bench learn fuzz clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -41,6 +41,14 @@ check: setup  ## ruff, strict mypy, import rules
 
 fuzz: setup  ## Thousands of mutated videos through the first three stages; prints a table
 	SVT_LOG=0 $(BIN)/python -m tests.hostile.fuzz --cases 3000
+
+test-faults: setup  ## Crash matrix and storage faults, all of it: about an hour of one core
+	$(BIN)/python -m tests.faults.matrix
+	$(BIN)/python -m tests.faults.matrix --storage s3
+	$(BIN)/python -m tests.faults.matrix --executor ray --steps ingest,shard,features,tokens,embed
+	$(BIN)/python -m tests.faults.storage
+	$(BIN)/python -m tests.faults.storage --rate 0.3 --seed 2
+	$(BIN)/python -m tests.faults.storage --rate 1 --only "stale list"
 
 bench: setup  ## Benchmarks; each prints a table
 	$(BIN)/python -m tests.benchmarks.features

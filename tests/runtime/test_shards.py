@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import BalanceError, InputError
-from pipeline.runtime.executor import LocalExecutor
+from pipeline.errors import BalanceError, ConflictError, InputError
+from pipeline.runtime.executor import LocalExecutor, Worker
 from pipeline.runtime.inputs import Share
 from pipeline.runtime.manifest import Manifest, Output, Reject, Source, load_manifest
 from pipeline.runtime.shards import ShardCommit, ShardTask, finish, load_plan, run_shards, save_plan
 from pipeline.runtime.spec import digest
-from pipeline.runtime.storage import Store
+from pipeline.runtime.storage import Store, sha256
 
 FOLDER = "features/features-1/batch=b"
 
@@ -63,16 +64,18 @@ class Batch:
         expected: int | None = None,
         source: str = "1",
         share: Share | None = None,
+        retry: frozenset[int] = frozenset(),
+        executor: LocalExecutor | None = None,
     ) -> Manifest:
         commit = ShardCommit(
             store=self.store, stage=self.stage, spec=self.spec, batch="b", config={"x": 1},
             sources=(Source(stage="shard", spec="shard-1", batch="b", digest=source),),
             expected_videos=sum(map(len, shards.values())) if expected is None else expected,
-            share=share or Share(),
+            share=share or Share(), retry=retry,
         )  # fmt: skip
         tasks = [ShardTask(shard=n, input_digest=digest([self.spec, *v]), payload=v) for n, v in shards.items()]
         arguments = (self.store, [] if calls is None else calls, killed_at)
-        return run_shards(commit, tasks, worker=Packer, arguments=arguments, executor=LocalExecutor())
+        return run_shards(commit, tasks, worker=Packer, arguments=arguments, executor=executor or LocalExecutor())
 
     def objects(self) -> dict[str, bytes]:
         return {path: self.store.read(path) for path in self.store.list("")}
@@ -225,6 +228,85 @@ def test_a_source_that_moved_without_changing_a_shard_costs_no_shard(batch: Batc
     manifest = batch.run(SHARDS, calls=calls, source="2")
     assert calls == [] and manifest.sources[0].digest == "2"
     assert load_manifest(batch.store, "features", "features-1", "b") == manifest
+
+
+class Beside(LocalExecutor):
+    """Another run of the same batch begins and ends while ours is at work."""
+
+    def __init__(self, other: Callable[[], object]) -> None:
+        super().__init__()
+        self._other = other
+
+    def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
+        done = list(super().map(worker, arguments, tasks))
+        self._other()
+        yield from done
+
+
+def test_two_runs_of_one_batch_at_once_end_as_one(batch: Batch, tmp_path: Path) -> None:
+    manifest = batch.run(SHARDS, executor=Beside(lambda: batch.run(SHARDS)))
+    alone = Batch(Store(str(tmp_path / "alone")))
+    assert alone.run(SHARDS) == manifest
+    assert alone.objects() == {p: data for p, data in batch.objects().items() if not p.startswith("alone/")}
+
+
+def test_a_run_whose_inputs_are_older_than_what_was_committed_meanwhile_is_refused(batch: Batch) -> None:
+    later = {**SHARDS, 1: ("c", "late"), 4: ("g",)}
+    with pytest.raises(ConflictError):
+        batch.run(SHARDS, executor=Beside(lambda: batch.run(later)))
+    standing = load_manifest(batch.store, "features", "features-1", "b")
+    assert standing is not None and standing.counts == {"videos": 7, "rejects": 1}
+    assert all(sha256(batch.store.read(o.path)) == o.sha256 for o in standing.outputs)
+    assert batch.run(later) == standing
+
+
+def test_a_run_whose_files_another_one_swept_commits_nothing(batch: Batch) -> None:
+    first = batch.run(SHARDS)
+    changed = {**SHARDS, 1: ("c", "late")}
+    with pytest.raises(ConflictError, match="removed while this ran"):
+        batch.run(changed, executor=Beside(lambda: batch.run(SHARDS)))  # finds all committed, and tidies up
+    assert load_manifest(batch.store, "features", "features-1", "b") == first
+    assert batch.run(changed).counts["videos"] == 6
+
+
+def test_a_torn_receipt_counts_as_none(batch: Batch, tmp_path: Path) -> None:
+    torn = tmp_path / FOLDER / "_receipts" / ".part-12"
+    torn.parent.mkdir(parents=True)
+    torn.write_bytes(b'{"shard": 0, "inp')
+    assert batch.run(SHARDS).counts["videos"] == 5 and not torn.exists()
+
+
+def test_a_retry_does_its_shard_again_and_adds_up_the_tries(batch: Batch) -> None:
+    batch.run(SHARDS)
+    before, calls = batch.objects(), list[int]()
+    batch.run(SHARDS, calls=calls, retry=frozenset((2,)))
+    after = batch.objects()
+    assert calls == [2] and [row["attempts"] for row in batch.letters()] == [4]  # two by the worker, each time
+    assert {path for path in after if after[path] != before.get(path)} == {
+        f"{FOLDER}/_manifest.json", "dead_letters/batch=b/features-1.parquet"
+    }  # fmt: skip
+    with pytest.raises(KilledError):
+        batch.run(SHARDS, retry=frozenset((0, 2)), killed_at=2)
+    batch.run(SHARDS, calls=calls, retry=frozenset((0, 2)))
+    assert calls == [2, 2] and [row["attempts"] for row in batch.letters()] == [6]
+    assert batch.objects().keys() == before.keys()
+
+
+def test_a_receipt_from_before_does_not_stand_for_a_retry(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.runtime.shards._sweep", lambda *_: None)  # killed after its commit
+        batch.run(SHARDS)
+    calls: list[int] = []
+    batch.run(SHARDS, calls=calls, retry=frozenset((2,)))
+    assert calls == [2]
+
+
+def test_dead_letters_that_were_lost_are_written_again(batch: Batch) -> None:
+    batch.run(SHARDS)
+    before = batch.objects()
+    batch.store.delete(["dead_letters/batch=b/features-1.parquet"])
+    batch.run(SHARDS)
+    assert batch.objects() == before
 
 
 def test_dead_letters_go_when_the_video_is_cured_and_are_never_doubled(batch: Batch) -> None:

@@ -19,7 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError, VideoError
+from pipeline.errors import ConflictError, InputError, VideoError
 from pipeline.runtime.storage import Store, fetch, file_sha256, open_filesystem, sha256
 
 
@@ -146,6 +146,61 @@ def test_a_killed_writer_leaves_nothing_that_looks_like_an_object(tmp_path: Path
     assert glob.glob(str(tmp_path / "d" / "*")) == [str(target)]  # temporaries are hidden from a glob
     assert [p.name for p in (tmp_path / "d").rglob("*.parquet")] == [target.name]
     assert target.stat().st_size == 5_000_000
+
+
+def test_a_commit_over_what_somebody_else_wrote_meanwhile_is_refused(store: Store) -> None:
+    store.commit("m", b"1", former=None)
+    store.commit("m", b"2", former=b"1")
+    for former in (None, b"1"):
+        with pytest.raises(ConflictError, match="run this one again"):
+            store.commit("m", b"3", former=former)
+    assert store.read("m") == b"2"
+    store.commit("m", b"2", former=b"1")  # both had the same to say
+
+
+def _append(root: str, letter: bytes, number: int) -> None:
+    store, done = Store(root), 0
+    while done < number:
+        former = store.read("text")
+        try:
+            store.commit("text", former + letter, former=former)
+            done += 1
+        except ConflictError:
+            continue
+
+
+def test_of_two_writers_none_overwrites_the_other_unseen(tmp_path: Path) -> None:
+    Store(str(tmp_path)).write("text", b"")
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=_append, args=(str(tmp_path), letter, 60)) for letter in (b"a", b"b")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(Store(str(tmp_path)).read("text")) == sorted(b"a" * 60 + b"b" * 60)
+
+
+def test_a_temporary_that_another_run_swept_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, replace, swept = Store(str(tmp_path)), os.replace, list[str]()
+
+    def sweep_once(source: Path, target: Path) -> None:
+        if not swept:
+            swept.append(str(source))
+            store.sweep("d", keep=())
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", sweep_once)
+    store.write("d/x", b"1")
+    assert swept and store.list("") == {"d/x": 1}
+
+
+def test_a_sweep_leaves_what_is_to_be_kept_and_no_empty_folder(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for path in ("d/keep", "d/step-1/a", "d/step-1/.part-1", "d/step-2/b", "e/x"):
+        store.write(path, b"1")
+    store.sweep("d", keep={"d/keep", "d/step-2/b"})
+    assert list(store.list("")) == ["d/keep", "d/step-2/b", "e/x"]
+    assert not (tmp_path / "d" / "step-1").exists()
 
 
 def test_an_unknown_protocol_is_an_input_error() -> None:
