@@ -170,3 +170,16 @@ def test_a_track_is_chosen_by_language(tmp_path: Path) -> None:
 
 def test_no_track_is_no_cue(tmp_path: Path) -> None:
     assert read_subtitles(write_video(tmp_path / "a.mp4", FRAMES), limits=LIMITS) == []
+
+
+def test_a_damaged_beginning_does_not_hide_what_follows(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", FRAMES, keyframe_every=10, options={"bf": "0"})
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        first = next(packet for packet in container.demux(video=0))
+        assert first.pos is not None
+        content[first.pos : first.pos + first.size] = bytes(first.size)
+    path.write_bytes(content)
+    with av.open(str(path)) as container, pytest.raises(av.FFmpegError):
+        next(container.decode(video=0))
+    assert (probe(path, limits=LIMITS).width, probe(path, limits=LIMITS).height) == (96, 64)

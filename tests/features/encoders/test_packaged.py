@@ -14,6 +14,8 @@ from pipeline.features.encoders.motion import motion_picture
 from pipeline.features.encoders.packaged import PackagedEncoder
 from pipeline.features.encoders.packaged_network import PackagedNetwork
 from pipeline.features.frames import ClipFrames
+from pipeline.features.isolated import IsolatedDecoder
+from pipeline.features.limits import DecoderLimits
 from tests.features.encoders.clips import random_clips
 from tests.features.videos import moving_square, write_video
 
@@ -65,9 +67,10 @@ def test_workers_and_threads_change_no_bit(tmp_path: Path) -> None:
         "from pipeline.features.config import FeaturesConfig\n"
         "from pipeline.features.core import encode_video\n"
         "from pipeline.features.encoders import load_encoder\n"
+        "from pipeline.features.isolated import IsolatedDecoder\n"
         "torch.set_num_threads(int(sys.argv[2]))\n"
         "config = FeaturesConfig(device='cpu', batch_clips=int(sys.argv[3]))\n"
-        "features = encode_video(sys.argv[1], load_encoder(config), config).features\n"
+        "features = encode_video(sys.argv[1], load_encoder(config), config, decoder=IsolatedDecoder(config.limits)).features\n"
         "print(hashlib.sha256(features.tobytes()).hexdigest())\n"
     )
     workers = [
@@ -87,7 +90,8 @@ def test_different_motion_of_one_object_is_told_apart(encoder: PackagedEncoder, 
             corner[axis] += round(30 * np.sin(2 * np.pi * (i / 20 + start)))
             image[corner[0] : corner[0] + 20, corner[1] : corner[1] + 20] = (230, 90, 40)
             frames.append(image)
-        got = encode_video(write_video(tmp_path / f"{name}.mp4", frames), encoder, FeaturesConfig())
+        video, config = write_video(tmp_path / f"{name}.mp4", frames), FeaturesConfig()
+        got = encode_video(video, encoder, config, decoder=IsolatedDecoder(config.limits))
         return got.features[0, 1280:]
 
     down, down_later, across = swing("a", 0, 0), swing("b", 0, 0.3), swing("c", 1, 0)
@@ -99,7 +103,8 @@ def test_identity_is_known_without_loading_and_changes_with_what_changes_vectors
     identity = encoder_identity(config)
     assert identity.label == "efficientnet-lite0" and len(identity.digest) == 64
     assert load_encoder(config, device="cpu").identity == identity
-    assert output_identity(config) == output_identity(FeaturesConfig(device="cpu", batch_clips=3, max_seconds=9.0))
+    other = FeaturesConfig(device="cpu", batch_clips=3, limits=DecoderLimits(max_seconds=9.0))
+    assert output_identity(config) == output_identity(other)
     assert output_identity(config) != output_identity(FeaturesConfig(frames_per_clip=2))
 
 
