@@ -70,7 +70,8 @@ def test_workers_and_threads_change_no_bit(tmp_path: Path) -> None:
         "from pipeline.features.isolated import IsolatedDecoder\n"
         "torch.set_num_threads(int(sys.argv[2]))\n"
         "config = FeaturesConfig(device='cpu', batch_clips=int(sys.argv[3]))\n"
-        "features = encode_video(sys.argv[1], load_encoder(config), config, decoder=IsolatedDecoder(config.limits)).features\n"
+        "decoder = IsolatedDecoder(config.limits)\n"
+        "features = encode_video(sys.argv[1], load_encoder(config), config, decoder=decoder).features\n"
         "print(hashlib.sha256(features.tobytes()).hexdigest())\n"
     )
     workers = [
