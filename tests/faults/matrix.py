@@ -131,7 +131,9 @@ def _resume(recipe: Recipe, root: str, case: Case, place: Place, wanted: Mapping
 def _quiet(place: Place) -> None:
     """Ray's driver tells every lost actor; the table is what counts here."""
     if place.executor == "ray":
-        os.dup2(os.open(place.folder / "ray-driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+        log = os.open(place.folder / "ray-driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for stream in (1, 2):
+            os.dup2(log, stream)
 
 
 def run_matrix(reference: Reference, place: Place, cases: Sequence[Case]) -> int:
