@@ -37,7 +37,8 @@ class RayHead:
             "PYTHONPATH": str(_REPOSITORY),
         }
         self._command = [
-            sys.executable, "-m", "infra.local.ray_process", f"--dashboard-port={self._port}", f"--num-cpus={num_cpus}",
+            sys.executable, "-m", "infra.local.ray_process", f"--dashboard-port={self._port}",
+            f"--agent-port={free_port(start=self._port + 1)}", f"--num-cpus={num_cpus}",
             f"--object-store-bytes={_OBJECT_STORE_BYTES}", f"--folder={self._folder}",
         ]  # fmt: skip
         self._env, self._log = own, log
