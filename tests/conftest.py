@@ -14,7 +14,7 @@ settings.load_profile("here")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`make test-e2e` asks for more than the default."""
-    parser.addoption("--batches", type=int, default=3, help="daily batches of the tests in tests/orchestration")
+    parser.addoption("--batches", type=int, default=2, help="daily batches of the tests in tests/orchestration")
 
 
 def pytest_configure(config: pytest.Config) -> None:
