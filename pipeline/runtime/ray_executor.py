@@ -5,19 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cloudpickle
 import ray
-from ray.exceptions import RayTaskError
-from ray.util import ActorPool
+from ray.exceptions import RayActorError, RayTaskError
 
+from pipeline.errors import PipelineError
 from pipeline.runtime.executor import Worker, load
 
 __all__ = ["ActorOptions", "RayExecutor"]
 
+_MOST_LOSSES = 3
+"""Actors that may be lost over one shard, or before they got one, until the run stops."""
 _LOCAL_OBJECT_STORE_BYTES = 200 * 1024 * 1024
 
 
@@ -36,7 +40,7 @@ class ActorOptions:
 
 
 class RayExecutor:
-    """A pool of at most `workers` actors. A lost actor is restarted and its task tried again, three times."""
+    """A pool of at most `workers` actors; one that is lost is replaced, and its shard done by whichever is free."""
 
     def __init__(self, *, workers: int = 0, train_workers: int = 1, options: ActorOptions | None = None) -> None:
         self._workers = workers
@@ -44,15 +48,39 @@ class RayExecutor:
         self._options = options or ActorOptions()
         self._loaded: tuple[Worker, bytes] | None = None
         self._actors: list[Any] = []
+        self._new_actor: Callable[[], Any]
 
     def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
         if not tasks:
             return
-        pool = ActorPool(self._actors_for(worker, arguments, wanted=len(tasks)))
-        try:
-            yield from pool.map_unordered(lambda actor, task: actor.run.remote(task), list(tasks))
-        except RayTaskError as error:
-            raise error.cause from error  # the worker's own exception, as a local run would raise it
+        waiting, idle, lost = deque(range(len(tasks))), list[Any](), Counter[int | None]()
+        # An actor gets a shard once it is there: one that finds no room in the cluster holds nothing up.
+        running: dict[Any, tuple[Any, int | None]] = {
+            actor.__ray_ready__.remote(): (actor, None)
+            for actor in self._actors_for(worker, arguments, wanted=len(tasks))
+        }
+        left = len(tasks)
+        while left:
+            while waiting and idle:
+                actor, number = idle.pop(), waiting.popleft()
+                running[actor.run.remote(tasks[number])] = (actor, number)
+            (ready,), _ = ray.wait(list(running), num_returns=1)
+            actor, done = running.pop(ready)
+            try:
+                result = ray.get(ready)
+            except RayTaskError as error:
+                raise error.cause from error  # the worker's own exception, as a local run would raise it
+            except RayActorError as error:
+                lost[done] += 1
+                _check_losses(lost[done], error)
+                waiting.extend(() if done is None else (done,))
+                fresh = self._replace(actor)
+                running[fresh.__ray_ready__.remote()] = (fresh, None)
+                continue
+            idle.append(actor)
+            if done is not None:
+                left -= 1
+                yield result
 
     def _actors_for(self, worker: Worker, arguments: tuple[Any, ...], *, wanted: int) -> list[Any]:
         """Actors with this worker loaded: those of the map before, when they did the same for another batch."""
@@ -62,10 +90,17 @@ class RayExecutor:
             for actor in self._actors:
                 ray.kill(actor)
             self._loaded, self._actors = key, []
+            self._new_actor = partial(ray.remote(_Actor).options(**self._actor_options()).remote, worker, arguments)
         count = min(wanted, self._workers or self._slots())
-        actor_class = ray.remote(_Actor).options(**self._actor_options())
-        self._actors += [actor_class.remote(worker, arguments) for _ in range(count - len(self._actors))]
+        self._actors += [self._new_actor() for _ in range(count - len(self._actors))]
         return self._actors[:count]
+
+    def _replace(self, actor: Any) -> Any:
+        """A fresh actor for a lost one; what is left of that one, if only its connection was lost, ends."""
+        ray.kill(actor)
+        fresh = self._new_actor()
+        self._actors[self._actors.index(actor)] = fresh
+        return fresh
 
     def train(self, worker: Worker, arguments: Mapping[str, Any]) -> None:
         """Ray Train sets up the process group; a lost worker restarts the group, which resumes at its checkpoint."""
@@ -89,8 +124,8 @@ class RayExecutor:
 
     def _actor_options(self) -> dict[str, Any]:
         o = self._options
-        wanted: dict[str, Any] = {"num_cpus": o.num_cpus, "num_gpus": o.num_gpus, "max_restarts": 3}
-        wanted["max_task_retries"] = 3
+        # A lost actor is replaced here, for the shard's sake: Ray would hold it back until its actor finds room again.
+        wanted: dict[str, Any] = {"num_cpus": o.num_cpus, "num_gpus": o.num_gpus, "max_restarts": 0}
         if o.accelerator_type:
             wanted["accelerator_type"] = o.accelerator_type
         if o.memory_bytes:
@@ -103,6 +138,17 @@ class RayExecutor:
         if self._options.num_gpus:
             slots = min(slots, total.get("GPU", 0.0) / self._options.num_gpus)
         return max(1, int(slots))
+
+
+def _check_losses(losses: int, error: RayActorError) -> None:
+    if error.actor_init_failed:
+        raise PipelineError(f"a worker does not start: {str(error).strip().splitlines()[-1]}") from error
+    if losses <= _MOST_LOSSES:
+        return
+    raise PipelineError(
+        f"Ray lost {losses} actors over one shard, the last with: {str(error).splitlines()[0]}; look for their end in "
+        "Ray's log, lower --executor.workers if they ran out of memory; the same command resumes"
+    ) from error
 
 
 def _connect() -> None:

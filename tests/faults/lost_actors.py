@@ -1,0 +1,70 @@
+"""Actors and a node that are lost over a shard, on a cluster of two nodes; prints what came of it as JSON.
+
+python -m tests.faults.lost_actors FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import ray
+from ray.cluster_utils import Cluster
+
+from pipeline.errors import PipelineError
+from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
+
+
+class Doubler:
+    """Doubles numbers. 3 ends its process once, as the kernel does when memory is short; 13 does so always."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, number: int) -> int:
+        started = self._folder / f"started-{number}"
+        again = started.exists()
+        started.write_text(ray.get_runtime_context().get_node_id())
+        if number == 13 or (number == 3 and not again):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == 7 and not again:
+            time.sleep(60)  # until the node below it is gone
+        return 2 * number
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 << 20})
+    nodes = [cluster.add_node(num_cpus=1, object_store_memory=80 << 20) for _ in range(2)]
+    os.environ["RAY_ADDRESS"] = cluster.address
+    executor = RayExecutor(workers=2, options=ActorOptions(num_cpus=1))
+    found = {"actor": _run(executor, folder, (1, 2, 3, 4))}
+    found["poison"] = _run(executor, folder, (5, 13))
+    removal = threading.Thread(target=_remove_node_of, args=(cluster, nodes, folder / "started-7"), daemon=True)
+    removal.start()
+    found["node"] = _run(executor, folder, (6, 7, 8))
+    print(json.dumps(found))
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def _run(executor: RayExecutor, folder: Path, numbers: tuple[int, ...]) -> str:
+    try:
+        return str(sorted(executor.map(Doubler, (folder,), numbers)))
+    except PipelineError as error:
+        return f"error: {error}"
+
+
+def _remove_node_of(cluster: Cluster, nodes: list[ray._private.node.Node], started: Path) -> None:
+    while not started.exists() or not started.read_text():
+        time.sleep(0.1)
+    cluster.remove_node(next(node for node in nodes if node.node_id == started.read_text()), allow_graceful=False)
+
+
+if __name__ == "__main__":
+    main()
