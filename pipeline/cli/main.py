@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -63,6 +64,10 @@ def report_errors() -> Iterator[None]:
     """Ends the process with one sentence and the exit code that the overview promises."""
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)

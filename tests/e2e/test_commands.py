@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,19 @@ def told(*arguments: str) -> str:
     done = videobert(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "status", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout is not None and command.stderr is not None
+    command.stdout.close()
+    assert command.stderr.read() == "" and command.wait(60) == 141
+    command.stderr.close()
 
 
 def test_overview_names_every_command_and_each_explains_itself() -> None:
