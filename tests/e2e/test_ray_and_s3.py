@@ -31,7 +31,9 @@ if kind.startswith("train"):
     recipe = small_recipe(Path(corpus))
     bert = dataclasses.replace(recipe.pretrain.architecture, dropout=0.0, attention_dropout=0.0)
     recipe = dataclasses.replace(recipe, pretrain=dataclasses.replace(recipe.pretrain, architecture=bert))
-    executor = RayExecutor(train_workers=int(kind[-1]), options=ActorOptions(num_cpus=0.25))
+    from pipeline.runtime.executor import LocalExecutor
+    ray_train = RayExecutor(train_workers=2, options=ActorOptions(num_cpus=0.25))
+    executor = ray_train if kind == "train-2" else LocalExecutor()
     selection = Selection(codebook=Store(root).folders("codebooks")[0])
     run_stage(recipe, Store(root), "pretrain", batches=(), selection=selection, executor=executor)
     sys.exit()
