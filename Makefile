@@ -28,7 +28,7 @@ demo-s3: setup  ## The same against a packaged S3 server on loopback
 	$(BIN)/python -m infra.local.demo --root $(ROOT) --s3-server
 
 test: setup check  ## Checks and tests
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-e2e: setup  ## Backfills of 30 batches, calm and with parts that die, under Airflow on PostgreSQL (an hour)
 	$(BIN)/python -m pytest tests/orchestration --batches 30

@@ -20,3 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """SIGTERM, as from `timeout`, ends like Ctrl-C: fixtures stop the servers that they started."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Folders with servers and whole runs go first, so that neither of two processes ends with a long one alone."""
+    long = ("orchestration", "e2e", "operators", "faults")
+    items.sort(key=lambda item: next((i for i, name in enumerate(long) if name in item.path.parts), len(long)))
