@@ -44,6 +44,10 @@ _GAP_SECONDS = Fraction(1, 5)
 containers a hole is a picture that stands still."""
 
 
+_REORDER_SECONDS = 60
+"""Far above what frames may wait to be shown: a time beyond it is part of the damage."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipRequest:
     """What an encoder wants to see of every clip."""
@@ -123,6 +127,7 @@ class ClipDecoder:
         self._filling: ClipFrames | None = None
         self._held: ClipFrames | None = None
         self._damaged_since: Fraction | None = None
+        self._refused_until = Fraction(0)
         self._holes_are_losses = False
         self.damaged: list[tuple[Fraction, Fraction]] = []
         """Half-open ranges in seconds whose frames could not be trusted."""
@@ -171,20 +176,20 @@ class ClipDecoder:
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         if packet.is_corrupt:
-            self._open_damage()
+            self._open_damage(packet)
         try:
             frames = packet.decode()
         except av.FFmpegError:
-            self._open_damage()
+            self._open_damage(packet)
             return []
         self.frames_decoded += len(frames)
         return frames
 
-    def _seconds(self, frame: VideoFrame) -> Fraction | None:
+    def _seconds(self, shown: VideoFrame | Packet[VideoStream]) -> Fraction | None:
         """Presentation time from time zero: the container's start, else the first frame."""
-        if frame.pts is None or frame.time_base is None:
+        if shown.pts is None or shown.time_base is None:
             return None
-        seconds = frame.pts * frame.time_base
+        seconds = shown.pts * shown.time_base
         if self._zero is None:
             self._zero = seconds
         return seconds - self._zero
@@ -196,7 +201,7 @@ class ClipDecoder:
         if frame.is_corrupt or (self._holes_are_losses and hole > _GAP_SECONDS):
             self._open_damage()
         if self._damaged_since is not None:
-            if frame.is_corrupt or not frame.key_frame or seconds is None:
+            if frame.is_corrupt or not frame.key_frame or seconds is None or seconds <= self._refused_until:
                 return
             if seconds > self._damaged_since:
                 self.damaged.append((self._damaged_since, seconds))
@@ -215,9 +220,16 @@ class ClipDecoder:
         yield from self._show(self._shown or successor, self._clock.until(seconds))
         self._shown = successor
 
-    def _open_damage(self) -> None:
+    def _open_damage(self, packet: Packet[VideoStream] | None = None) -> None:
+        """Trust no frame before the next key frame that is shown after `packet`.
+
+        Frames come out some packets after they went in: a key frame may be one of those that the damage has met.
+        """
         if self._damaged_since is None:
             self._damaged_since = self._shown_until
+        seconds = None if packet is None or self._zero is None else self._seconds(packet)
+        if seconds is not None and seconds < max(self._shown_until, self._refused_until) + _REORDER_SECONDS:
+            self._refused_until = max(self._refused_until, seconds)
 
     def _show(self, shown: _Shown, ticks: range) -> Iterator[ClipFrames]:
         """Give a frame to these ticks; a full clip comes out once the video is known to last to its end."""

@@ -156,6 +156,21 @@ def test_damage_in_the_middle_costs_only_the_clips_that_meet_it(tmp_path: Path, 
     assert all(start < (i + 1) * 1.5 and i * 1.5 < end for i in lost)
 
 
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+def test_a_key_frame_that_comes_out_late_does_not_end_the_damage_that_met_it(tmp_path: Path, part: float) -> None:
+    """The decoder says nothing of a key frame whose end is lost, and gives it after it refused what follows."""
+    path = write_video(tmp_path / "a.mp4", [moving_square(i) for i in range(200)], fps=25)
+    whole, content = pictures(path), bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        keys = [(p.pos, p.size) for p in container.demux(video=0) if p.is_keyframe and p.pos is not None]
+    start = keys[9][0] + int(keys[9][1] * part)
+    content[start : start + 2000] = np.random.default_rng(1).bytes(2000)
+    path.write_bytes(content)
+    kept = pictures(path)
+    assert 0 in kept and max(whole) in kept and len(kept) < len(whole)
+    assert all(np.abs(kept[i].astype(int) - whole[i]).max() <= 2 for i in kept)
+
+
 def test_a_file_that_breaks_off_keeps_its_beginning_and_tells_the_rest(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", [moving_square(i) for i in range(200)])
     content = path.read_bytes()

@@ -61,6 +61,7 @@ def write_video(
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixel_format
         stream.gop_size = keyframe_every
+        stream.codec_context.thread_count = 1  # x264 of several threads gives other bytes on a busy machine
         clock = Fraction(1, 90_000)
         if times is not None:
             stream.codec_context.time_base = clock
