@@ -59,7 +59,7 @@ def encode_video(
     rows: list[NDArray[np.float32]] = []
     indices: list[int] = []
     once = _OncePerSight(encoder)
-    with decoding_ahead(source, batch=config.batch_clips, ahead=config.decode_ahead) as batches:
+    with decoding_ahead(source, batch=encoder.batch_clips, ahead=config.decode_ahead) as batches:
         for batch in batches:
             rows.append(once.encode(batch))
             indices += [clip.index for clip in batch]

@@ -26,6 +26,9 @@ class MeanEncoder:
     dimension = 3
     request = ClipRequest(frame_ticks=(0, 15), size=8)
 
+    def __init__(self, batch_clips: int = 8) -> None:
+        self.batch_clips = batch_clips
+
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
         return np.stack([clip.rgb.mean((0, 1, 2)) for clip in clips]).astype(np.float32)
 
@@ -61,7 +64,7 @@ def test_batches_and_decoding_ahead_change_nothing(
     video: Path, decoder: IsolatedDecoder, batch: int, ahead: int
 ) -> None:
     usual = encode_video(video, MeanEncoder(), FeaturesConfig(), decoder=decoder)
-    other = encode_video(video, MeanEncoder(), FeaturesConfig(batch_clips=batch, decode_ahead=ahead), decoder=decoder)
+    other = encode_video(video, MeanEncoder(batch), FeaturesConfig(decode_ahead=ahead), decoder=decoder)
     assert np.array_equal(usual.features, other.features)
 
 
@@ -86,7 +89,7 @@ def test_an_error_of_the_decoder_surfaces_and_ends_the_thread(tmp_path: Path, de
 
 def test_an_error_of_the_encoder_surfaces_and_ends_the_thread(video: Path, decoder: IsolatedDecoder) -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
-        encode_video(video, BrokenEncoder(), FeaturesConfig(batch_clips=1, decode_ahead=1), decoder=decoder)
+        encode_video(video, BrokenEncoder(batch_clips=1), FeaturesConfig(decode_ahead=1), decoder=decoder)
     assert threads() == []
 
 
@@ -111,7 +114,8 @@ def test_a_record_checks_itself(bad: NDArray[np.float32]) -> None:
 
 
 class CountingEncoder(MeanEncoder):
-    def __init__(self) -> None:
+    def __init__(self, batch_clips: int) -> None:
+        super().__init__(batch_clips)
         self.clips = 0
 
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
@@ -123,8 +127,8 @@ class CountingEncoder(MeanEncoder):
 def test_a_still_is_encoded_once_and_has_all_its_rows(tmp_path: Path, decoder: IsolatedDecoder, batch: int) -> None:
     still = tmp_path / "still.mp4"
     still.write_bytes(encode_clip(Clip(frames=3, times=[Fraction(0), Fraction(60), Fraction(90)])))
-    encoder = CountingEncoder()
-    got = encode_video(still, encoder, FeaturesConfig(batch_clips=batch), decoder=decoder)
+    encoder = CountingEncoder(batch)
+    got = encode_video(still, encoder, FeaturesConfig(), decoder=decoder)
     # The square moves at 60 and at 90 s; FFmpeg lets the last picture stay as long as the one before.
     assert len(got.features) == 80 and encoder.clips == 3
     for first, end in ((0, 40), (40, 60), (60, 80)):

@@ -43,6 +43,11 @@ class Encoder(Protocol):
         """Which frames of a clip to decode, and how large."""
         ...
 
+    @property
+    def batch_clips(self) -> int:
+        """Clips that it works on together: as many are decoded before it is called."""
+        ...
+
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
         """One finite vector a clip, shape [N, D]."""
         ...

@@ -82,7 +82,7 @@ class HuggingFaceEncoder:
             frame_ticks=spread_ticks(_frames(config, native, self._model_type), config.ticks_per_clip),
             size=self._preprocessing.size,
         )
-        self._batch = config.batch_clips if self._device.type == "cuda" else 1
+        self.batch_clips = config.batch_clips if self._device.type == "cuda" else 1
         self._autocast = config.autocast
         empty = np.zeros((len(self.request.frame_ticks), self.request.size, self.request.size, 3), np.uint8)
         self.dimension = self.encode([ClipFrames(index=0, rgb=empty, gray=None)]).shape[1]
@@ -90,7 +90,9 @@ class HuggingFaceEncoder:
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
         """Shape [N, hidden size]."""
         with single_thread(self._device), torch.inference_mode(), autocast(self._device, self._autocast):
-            return in_batches([(clip.rgb,) for clip in clips], self._forward, size=self._batch, device=self._device)
+            return in_batches(
+                [(clip.rgb,) for clip in clips], self._forward, size=self.batch_clips, device=self._device
+            )
 
     def _forward(self, pixels_BFHWC: Tensor) -> Tensor:
         """uint8 [B, F, S, S, 3] -> [B, D]."""

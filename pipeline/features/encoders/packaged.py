@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
@@ -27,6 +28,9 @@ from pipeline.features.config import FeaturesConfig
 from pipeline.features.encoders.base import EncoderIdentity, digest_files
 from pipeline.features.encoders.motion import GRAY_SIZE, motion_picture
 from pipeline.features.frames import ClipFrames, ClipRequest
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["PackagedEncoder", "identity"]
 
@@ -60,8 +64,9 @@ class PackagedEncoder:
         self.dimension = _DIMENSION
         ticks = spread_ticks(config.frames_per_clip or _FRAMES, config.ticks_per_clip)
         self.request = ClipRequest(frame_ticks=ticks, size=_SIZE, gray_size=GRAY_SIZE)
-        on_cpu = device == "cpu" or (device == "auto" and not _gpu_driver())
-        self._run = _onnx(len(ticks)) if on_cpu else _torch(config, device)
+        gpu = _gpu(device)
+        self.batch_clips = config.batch_clips if gpu else 1
+        self._run = _torch(config, gpu) if gpu else _onnx(len(ticks))
 
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
         """Shape [N, 2560]. Raises `ValueError` for clips without gray frames."""
@@ -74,25 +79,28 @@ def _motion(clip: ClipFrames) -> NDArray[np.float32]:
     return motion_picture(clip.gray)
 
 
-def _gpu_driver() -> bool:
-    """Whether this machine may have a GPU; asked without importing torch, which takes 4 s and 400 MB a worker."""
-    return Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists()
+def _gpu(device: str) -> torch.device | None:
+    """The GPU, if any. On a machine without a driver torch is not asked: it takes 4 s and 400 MB a worker."""
+    driver = Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists()
+    if device == "cpu" or (device == "auto" and not driver):
+        return None
+    from pipeline.features.encoders.torch_device import pick_device
+
+    chosen = pick_device(device)
+    return None if chosen.type == "cpu" else chosen
 
 
-def _torch(config: FeaturesConfig, device: str) -> Callable[[Sequence[_Inputs]], NDArray[np.float32]]:
+def _torch(config: FeaturesConfig, gpu: torch.device) -> Callable[[Sequence[_Inputs]], NDArray[np.float32]]:
     import torch
 
     from pipeline.features.encoders.packaged_network import PackagedNetwork
-    from pipeline.features.encoders.torch_device import autocast, in_batches, pick_device
+    from pipeline.features.encoders.torch_device import autocast, in_batches
 
-    chosen = pick_device(device)
-    if chosen.type == "cpu":
-        return _onnx(config.frames_per_clip or _FRAMES)
-    module = PackagedNetwork(_weights()).to(chosen)
+    module = PackagedNetwork(_weights()).to(gpu)
 
     def run(inputs: Sequence[_Inputs]) -> NDArray[np.float32]:
-        with torch.inference_mode(), autocast(chosen, config.autocast):
-            return in_batches(inputs, module, size=config.batch_clips, device=chosen)
+        with torch.inference_mode(), autocast(gpu, config.autocast):
+            return in_batches(inputs, module, size=config.batch_clips, device=gpu)
 
     return run
 

@@ -54,13 +54,15 @@ class S3DEncoder:
         self.request = ClipRequest(frame_ticks=spread_ticks(frames, config.ticks_per_clip), size=_SIZE)
         self._device = pick_device(device)
         self._layers = _network().eval().requires_grad_(False).to(self._device)
-        self._batch = config.batch_clips if self._device.type == "cuda" else 1
+        self.batch_clips = config.batch_clips if self._device.type == "cuda" else 1
         self._autocast = config.autocast
 
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
         """Shape [N, 1024]."""
         with single_thread(self._device), torch.inference_mode(), autocast(self._device, self._autocast):
-            return in_batches([(clip.rgb,) for clip in clips], self._forward, size=self._batch, device=self._device)
+            return in_batches(
+                [(clip.rgb,) for clip in clips], self._forward, size=self.batch_clips, device=self._device
+            )
 
     def _forward(self, pixels_BFHWC: Tensor) -> Tensor:
         mean, std = (torch.tensor(v, device=pixels_BFHWC.device).view(3, 1, 1, 1) for v in (_MEAN, _STD))
