@@ -11,11 +11,15 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
+import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.core import split_protocol
@@ -31,6 +35,7 @@ __all__ = ["Store", "fetch", "file_sha256", "open_filesystem", "sha256"]
 _COPY_BYTES = 1 << 20
 _TEMPORARY_PREFIX = ".part-"
 _WRITE_TRIES = 5
+_CONNECT_SECONDS = 5
 _CONDITION_FAILED = (errno.EINVAL, errno.EBUSY, errno.EEXIST, errno.ENOENT)
 """What s3fs makes of 412, 409 and 404, with which servers answer a conditional PUT whose condition does not hold."""
 
@@ -60,7 +65,7 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
             "endpoint_url": os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
             # `standard`: 500, 503, throttling, timeouts and lost connections, after random waits that double to 20 s.
             "config_kwargs": {
-                "connect_timeout": 5,
+                "connect_timeout": _CONNECT_SECONDS,
                 "read_timeout": 60,
                 "retries": {"mode": "standard", "max_attempts": 6},
             },
@@ -115,6 +120,8 @@ class Store:
         try:
             if self._local:
                 os.makedirs(self._base, exist_ok=True)
+            elif endpoint := getattr(self._fs, "endpoint_url", None):
+                _check_reachable(endpoint)
             probe = f"_write-check-{uuid.uuid4().hex}"
             self.write(probe, b"")
             self.delete([probe])
@@ -280,6 +287,22 @@ class Store:
                 f"{self.url(path)} was committed by another run meanwhile; run this one again: "
                 "it takes over what stands"
             )
+
+
+def _check_reachable(endpoint: str) -> None:
+    """Tell within seconds that nobody listens: the retries of s3fs, over those of botocore, would take half a minute.
+
+    Raises OSError. A proxy that the environment names is left to botocore.
+    """
+    parts = urlsplit(endpoint)
+    if parts.hostname is None or urllib.request.getproxies():
+        return
+    address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+    for pause in (1.0, 2.0):
+        with suppress(OSError), socket.create_connection(address, _CONNECT_SECONDS):
+            return
+        time.sleep(pause)
+    socket.create_connection(address, _CONNECT_SECONDS).close()
 
 
 @contextmanager
