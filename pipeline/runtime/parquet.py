@@ -32,9 +32,12 @@ def table_bytes(table: pa.Table) -> bytes:
 
 
 def read_table(store: Store, path: str, columns: list[str] | None = None) -> pa.Table:
-    """One Parquet object, all of it or some columns."""
+    """One Parquet object, all of it or some columns.
+
+    On one thread: Arrow's others may still hold the file when the interpreter ends, which then aborts (arrow#34314).
+    """
     with store.open(path) as source:
-        return pq.read_table(source, columns=columns)
+        return pq.read_table(source, columns=columns, use_threads=False)
 
 
 def vectors_of(table: pa.Table, column: str = "feature") -> NDArray[np.float32]:

@@ -30,7 +30,7 @@ def copy_without(stage: str, source: Path, target: Path, video_id: str) -> dict[
         return _shard(source, target, video_id)
     if stage == "tokens":
         return _tokens(source, target, video_id)
-    table = _as_made(pq.read_table(source))
+    table = _as_made(pq.read_table(source, use_threads=False))
     gone = pc.equal(table["video_id"], pa.scalar(video_id))
     count = int(pc.sum(gone).as_py() or 0)
     kept = table.filter(pc.invert(gone)).combine_chunks()
