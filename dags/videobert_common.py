@@ -41,6 +41,9 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=int(os.environ.get("VIDEOBERT_RETRY_SECONDS", "60"))),
     "pool": os.environ.get("VIDEOBERT_POOL", "default_pool"),
 }
+_ONLY_IF_CHANGED = {"stands": "pipeline.standing.stands", "force": "{{ ti.try_number > 1 }}"}
+"""No job where the last one's result stands; a task that was cleared, or failed, starts one all the same."""
+
 MAX_ACTIVE_RUNS = int(os.environ.get("VIDEOBERT_MAX_ACTIVE_RUNS", "2"))
 
 
@@ -58,10 +61,17 @@ def last_batch() -> datetime | None:
 def stage_job(stage: str, *, batch: str = "", flags: str = "", deadline: timedelta, **kwargs: Any) -> RayJobOperator:
     """A stage of the flow as one Ray job. `batch` and `flags` may hold templates."""
     kwargs.setdefault("task_id", stage)
+    if batch == BATCH:
+        kwargs |= _ONLY_IF_CHANGED
     task = RayJobOperator(
-        entrypoint=_stage_command(stage, batch, flags), post_execute=_AssetFacts(batch), **_settings(deadline), **kwargs
+        entrypoint=_stage_command(stage, batch, flags),
+        post_execute=_AssetFacts(batch),
+        **_settings(deadline) | kwargs,
     )
-    task.doc_md = f"**{stage}**: {get_stage(stage).summary}. One Ray job; what is committed is not computed again."
+    task.doc_md = (
+        f"**{stage}**: {get_stage(stage).summary}. One Ray job; what is committed is not computed again, and no job "
+        "starts where nothing has changed since the last one. A cleared task always starts one."
+    )
     return task
 
 
@@ -73,7 +83,7 @@ def share_jobs(stage: str, *, batch: str, deadline: timedelta) -> list[Any]:
     count = int(os.environ.get("VIDEOBERT_SHARD_GROUPS", "1"))
     if count == 1:
         return []
-    jobs = RayJobOperator.partial(task_id=f"{stage}_share", **_settings(deadline))
+    jobs = RayJobOperator.partial(task_id=f"{stage}_share", **_settings(deadline) | _ONLY_IF_CHANGED)
     commands = [_stage_command(stage, batch, f"--share {index}/{count}") for index in range(1, count + 1)]
     return [jobs.expand(entrypoint=commands)]
 
@@ -105,7 +115,7 @@ def _settings(deadline: timedelta) -> dict[str, Any]:
         "deadline": deadline,
         # The command says all: two runs that want the same at the same time watch one job.
         "job_key": "videobert",
-        # A stage finds for itself what is committed, in seconds; a cleared task should look at the bucket again.
+        # The stage finds for itself what is committed.
         "force": True,
     }
 

@@ -23,6 +23,7 @@ from operators.result import (
     RESULT_URI_VARIABLE,
     SUBMISSION_ID_VARIABLE,
     Validate,
+    accept_result,
     load_validate,
     read_result,
     result_uri_of,
@@ -59,6 +60,8 @@ class RayJobOperator(BaseOperator):
         URLs that it lists under `inputs` and `outputs` go to OpenLineage where Airflow's provider is installed.
     :param validate: function or dotted path that looks at a result and returns False, or raises ValueError or OSError,
         when it does not stand; asked after the job and before a former success is reused.
+    :param stands: like `validate`, but asked only before a former success is reused: is what the job read, and what it
+        wrote, as it was?
     :param input_digest: what the job's output depends on (templated); default: entrypoint and runtime_env.
     :param job_key: replaces DAG, run, task and map index in the job's identity (templated), so that two runs of the
         same work share one job.
@@ -96,6 +99,7 @@ class RayJobOperator(BaseOperator):
         kuberay: KubeRay | None = None,
         result_uri: str | None = None,
         validate: Validate | str | None = None,
+        stands: Validate | str | None = None,
         input_digest: str | None = None,
         job_key: str | None = None,
         runtime_env: dict[str, Any] | None = None,
@@ -121,6 +125,7 @@ class RayJobOperator(BaseOperator):
         self.kuberay = kuberay
         self.result_uri = result_uri
         self.validate = validate
+        self.stands = stands
         self.input_digest = input_digest
         self.job_key = job_key
         self.runtime_env = runtime_env
@@ -149,7 +154,7 @@ class RayJobOperator(BaseOperator):
         self.log.info("Ray job %s: %s", attempt.submission_id, attempt.origin)
         if attempt.origin is Origin.REUSED:
             self._result = attempt.result or {}
-            return attempt.result
+            return self._result | {"reused": True}
         deadline = self._deadline_seconds(attempt)
         if self.deferrable:
             left = None if deadline is None else timedelta(seconds=max(0.0, deadline - time.time())) + _BACKSTOP
@@ -247,10 +252,11 @@ class RayJobOperator(BaseOperator):
     def _reusable(self, submission_id: str) -> dict[str, Any] | None:
         if not self.result_uri:
             return None
+        uri = result_uri_of(self.result_uri, submission_id)
         try:
-            return read_result(
-                result_uri_of(self.result_uri, submission_id), submission_id, load_validate(self.validate)
-            )
+            result = read_result(uri, submission_id, load_validate(self.validate))
+            accept_result(uri, result, load_validate(self.stands))
+            return result
         except RayJobResultError as error:
             self.log.info("Job %s succeeded before, but cannot be reused: %s", submission_id, error)
             return None

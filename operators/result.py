@@ -20,6 +20,7 @@ __all__ = [
     "RESULT_URI_VARIABLE",
     "SUBMISSION_ID_VARIABLE",
     "Validate",
+    "accept_result",
     "load_validate",
     "read_result",
     "result_uri_of",
@@ -77,10 +78,15 @@ def read_result(uri: str, submission_id: str, validate: Validate | None = None) 
             f"result {uri} names submission {named!r}, not {submission_id!r}; the job must copy "
             f"${SUBMISSION_ID_VARIABLE} into the key submission_id"
         )
+    accept_result(uri, result, validate)
+    return result
+
+
+def accept_result(uri: str, result: dict[str, Any], validate: Validate | None) -> None:
+    """Ask `validate`, if any. Raises `RayJobResultError`."""
     try:
         accepted = True if validate is None else validate(result)
     except (ValueError, OSError) as error:
         raise RayJobResultError(f"result {uri} does not validate: {error}") from error
     if accepted is False:
         raise RayJobResultError(f"result {uri} does not validate")
-    return result

@@ -32,6 +32,8 @@ class StageResult:
     batch: str
     manifest: str
     """URL of the manifest; empty while other shares of the batch are not done."""
+    digest: str
+    """Of the manifest."""
     counts: dict[str, int]
     seconds: float
     computed: bool
@@ -76,8 +78,8 @@ def _run(recipe: Recipe, store: Store, stage: Stage, inputs: Inputs, executor: E
     whole = inputs.share.count == 1 or store.read_or_none(path) == manifest.to_bytes()
     return StageResult(
         stage=stage.name, spec=manifest.spec, batch=inputs.batch, manifest=store.url(path) if whole else "",
-        counts=manifest.counts, seconds=round(time.monotonic() - started, 2), computed=store.writes > written,
-        facts=manifest.facts,
+        digest=manifest.digest, counts=manifest.counts, seconds=round(time.monotonic() - started, 2),
+        computed=store.writes > written, facts=manifest.facts,
         inputs=tuple(store.url(manifest_path(get_stage(s.stage), s.spec, s.batch)) for s in inputs.sources),
     )  # fmt: skip
 

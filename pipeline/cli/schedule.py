@@ -38,24 +38,24 @@ class TriggerCommand:
     """Pause between two looks of --wait."""
 
     def execute(self) -> None:
-        keys = [key.strip() for key in self.batch.split(",") if key.strip()]
+        keys = list(dict.fromkeys(key.strip() for key in self.batch.split(",") if key.strip()))
         if self.dag == "ingest" and not keys:
             raise InputError("--batch is empty; name the batches to run, such as --batch 2026-01-05,2026-01-06")
         api = AirflowApi.from_environment()
         name = _INGEST if self.dag == "ingest" else _TRAIN
         _say_if_paused(api, name)
         bodies = [_ingest_run(key) for key in keys] if self.dag == "ingest" else [_train_run(keys)]
-        started = [self._start(api, name, body) for body in bodies]
+        under_way = {_subject(run): run for run in _runs(api, name, state=_UNDER_WAY)}
+        started = [self._start(api, name, body, under_way.get(_subject(body))) for body in bodies]
         if self.wait and not self.dry_run:
             _follow(api, name, started, self.poll_seconds)
 
-    def _start(self, api: AirflowApi, dag: str, body: dict[str, Any]) -> str:
-        """Start a run, unless one of the same batch is under way; returns its id."""
+    def _start(self, api: AirflowApi, dag: str, body: dict[str, Any], other: dict[str, Any] | None) -> str:
+        """Start a run, unless another of the same batch is under way; returns its id."""
         what = _subject(body)
-        for run in _runs(api, dag, state=_UNDER_WAY):
-            if _subject(run) == what:
-                print(f"{dag} {what}: {run['dag_run_id']} is {run['state']} already; no second one is started")
-                return str(run["dag_run_id"])
+        if other:
+            print(f"{dag} {what}: {other['dag_run_id']} is {other['state']} already; no second one is started")
+            return str(other["dag_run_id"])
         if self.dry_run:
             print(f"{dag} {what}: would be started")
             return ""
@@ -148,8 +148,14 @@ def _runs(api: AirflowApi, dag: str, **filters: Iterable[str]) -> list[dict[str,
 def _follow(api: AirflowApi, dag: str, run_ids: Sequence[str], poll_seconds: float) -> None:
     """Wait for the runs and print how many are in which state. Raises PipelineError when one has failed."""
     told = None
+    states: dict[str, str] = {}
     while True:
-        states = {run_id: str(api.call("GET", f"/dags/{dag}/dagRuns/{quote(run_id)}")["state"]) for run_id in run_ids}
+        under_way = {str(run["dag_run_id"]): str(run["state"]) for run in _runs(api, dag, state=_UNDER_WAY)}
+        for run_id in run_ids:
+            if run_id in under_way:
+                states[run_id] = under_way[run_id]
+            elif states.get(run_id, "queued") in _UNDER_WAY:  # it has ended since the last look
+                states[run_id] = str(api.call("GET", f"/dags/{dag}/dagRuns/{quote(run_id)}")["state"])
         counts = Counter(states.values())
         if counts != told:
             told = counts

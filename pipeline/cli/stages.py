@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Annotated, Literal, Self
 
 import tyro
 
 from pipeline.cli.plan import print_plan
+from pipeline.cli.ray_job import RayJob
 from pipeline.errors import InputError
 from pipeline.flow import StageResult, run_stage
 from pipeline.promotion import promote
@@ -18,13 +17,10 @@ from pipeline.recipes import Recipe, get_recipe
 from pipeline.resolve import Selection
 from pipeline.runtime.executor import Executor, LocalExecutor
 from pipeline.runtime.inputs import Share
-from pipeline.runtime.storage import Store, open_filesystem
+from pipeline.runtime.storage import Store
 from pipeline.stages import EMBED_STAGES, INGEST_STAGES, STAGES, TRAIN_STAGES
 
 __all__ = ["Compute", "ExecutorOptions", "RunCommand", "StageCommand", "result_line"]
-
-_MOST = 100
-"""Entries of a list in a job's result: it goes through Airflow's database."""
 
 StageName = Literal["ingest", "shard", "features", "codebook", "tokens", "pretrain", "embed", "evaluate"]
 
@@ -113,13 +109,15 @@ class StageCommand(Compute):
         if self.dry_run:
             print_plan(self.config, store, [self.name], self.batches)
             return
+        job = RayJob.ours(self.config, store, self.name, batches=self.batches, model=self.model)
         results = run_stage(
             self.config, store, self.name, batches=self.batches, executor=self.executor.build(),
             selection=Selection(codebook=self.codebook, model=self.model), share=_share(self.share),
         )  # fmt: skip
         for result in results:
             print(result_line(result))
-        _write_job_result(results)
+        if job:
+            job.write_result(results)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,20 +172,3 @@ def _share(text: str) -> Share:
         return Share(index=int(index), count=int(count))
     except ValueError as error:
         raise InputError(f"--share {text!r} is no share; write it as 2/8, the second of eight") from error
-
-
-def _write_job_result(results: Sequence[StageResult]) -> None:
-    """A Ray job leaves its result where the Airflow operator looks for it: counts and URLs, no data."""
-    url = os.environ.get("RAY_JOB_RESULT_URI")
-    if not url:
-        return
-    batches = [{k: v for k, v in asdict(r).items() if k not in ("facts", "inputs", "stage", "spec")} for r in results]
-    value = {
-        "submission_id": os.environ.get("RAY_JOB_SUBMISSION_ID", ""), "stage": results[0].stage,
-        "spec": results[0].spec, "seconds": round(sum(r.seconds for r in results), 2), "results": batches[:_MOST],
-        "inputs": sorted({url for r in results for url in r.inputs})[:_MOST],
-        "outputs": [r.manifest for r in results if r.manifest][:_MOST],
-    }  # fmt: skip
-    filesystem, path = open_filesystem(url)
-    filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-    filesystem.pipe_file(path, json.dumps(value).encode())

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from fsspec.implementations.local import LocalFileSystem
-
 from pipeline.errors import InputError
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.core import PartPayload, SourceFile, find_videos
+from pipeline.ingest.listing import list_batch, source_of
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest, load_manifest
@@ -17,7 +16,7 @@ from pipeline.runtime.parquet import read_table
 from pipeline.runtime.plan import Item, extend_plan
 from pipeline.runtime.shards import ShardCommit, ShardTask, load_plan, run_shards, save_plan
 from pipeline.runtime.spec import digest, output_config, stage_spec
-from pipeline.runtime.storage import Store, open_filesystem
+from pipeline.runtime.storage import Store
 from pipeline.stages import get_stage
 
 __all__ = ["run"]
@@ -31,8 +30,8 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """List the batch, read what is new or changed, commit the catalog. Raises InputError for an unknown batch."""
     if not _BATCH.fullmatch(inputs.batch):
         raise InputError(f"batch {inputs.batch!r} is no key; use letters, digits, '.', '_' and '-', such as 2026-01-01")
-    source = config.source.replace("{root}", inputs.store.root).replace("{batch}", inputs.batch)
-    found = find_videos(_listing(source, inputs.batch), config.extensions, language=config.language)
+    source = source_of(config, inputs.store, inputs.batch)
+    found = find_videos(list_batch(source, inputs.batch), config.extensions, language=config.language)
     files = {file.uri: file for file in found}
     if not files:
         raise InputError(
@@ -73,39 +72,3 @@ def _gone(store: Store, former: Manifest | None, files: Mapping[str, SourceFile]
             if row["uri"] not in files:
                 gone[row["uri"]] = row["source_digest"]
     return gone
-
-
-def _listing(source: str, batch: str) -> dict[str, tuple[int, str]]:
-    """Every object below the prefix: uri -> (size, etag)."""
-    filesystem, path = open_filesystem(source)
-    try:
-        found = filesystem.find(path, detail=True)
-    except FileNotFoundError:
-        found = {}
-    except Exception as error:  # whatever the client raises for a wrong bucket, key or endpoint
-        raise InputError(
-            f"source {source!r} cannot be listed: {type(error).__name__}: {error}; check URL and credentials"
-        ) from error
-    if not found:
-        parent = source.rstrip("/").rsplit("/", 1)[0]
-        beside = _folders(parent)
-        hint = f"batches there: {', '.join(beside[:10])}" if beside else f"{parent} is empty or missing"
-        raise InputError(f"batch {batch!r} does not exist: nothing lies below {source}; {hint}")
-    local = isinstance(filesystem, LocalFileSystem)
-    listing = {}
-    for name, info in found.items():
-        changed = str(info.get("ETag") or info.get("etag") or info.get("mtime") or "").strip('"')
-        uri = f"file://{name}" if local else filesystem.unstrip_protocol(name)
-        # A local name may be no UTF-8, which neither JSON nor Parquet can hold: escaped, it ends as `vanished`.
-        uri = uri.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        listing[uri] = (int(info["size"]), changed)
-    return listing
-
-
-def _folders(url: str) -> list[str]:
-    filesystem, path = open_filesystem(url)
-    try:
-        entries = filesystem.ls(path, detail=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(e["name"].rstrip("/").rsplit("/", 1)[-1] for e in entries if e["type"] == "directory")

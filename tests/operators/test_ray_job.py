@@ -126,7 +126,7 @@ def test_waiting_in_the_worker_gives_the_result_and_a_second_run_reuses_it(
     first = execute(operator(**settings))
     assert first["rows"] == 7 and list(finishing.jobs) == [first["submission_id"]]
     posts = [call for call in finishing.calls if call[0] == "POST"]
-    assert execute(operator(**settings)) == first
+    assert execute(operator(**settings)) == first | {"reused": True}
     assert [call for call in finishing.calls if call[0] == "POST"] == posts
     assert execute(operator(**settings, force="true"))["submission_id"].endswith("-a2")
 
@@ -142,6 +142,23 @@ def test_a_success_that_no_longer_validates_runs_again(finishing: FakeJobsApi, t
     assert execute(operator(**settings))["submission_id"].endswith("-a1")
     stands = False
     assert execute(operator(**settings))["submission_id"].endswith("-a2")
+
+
+def test_a_success_that_stands_no_more_runs_again_and_is_not_asked_of_a_job_that_just_ended(
+    finishing: FakeJobsApi, tmp_path: Path
+) -> None:
+    asked = []
+
+    def stands(result: dict[str, Any]) -> bool:
+        asked.append(result["submission_id"])
+        return len(asked) == 1
+
+    settings = {"deferrable": False, "result_uri": f"{tmp_path}/{{submission_id}}.json", "stands": stands}
+    first = execute(operator(**settings))["submission_id"]
+    assert asked == []
+    assert execute(operator(**settings))["submission_id"] == first and asked == [first]
+    again = execute(operator(**settings))
+    assert again["submission_id"].endswith("-a2") and "reused" not in again
 
 
 def test_other_runs_and_other_inputs_are_other_jobs_unless_they_share_a_key(fake: FakeJobsApi) -> None:

@@ -84,7 +84,11 @@ def test_a_backfill_survives_its_parts(stack: Stack, days: list[str], undisturbe
     stack.wait_for("the backfill's end", lambda: backfills(stack)[0]["completed_at"])
     told = stack.videobert("backfill", *span, "--reprocess", "failed", "--wait")
     assert "1 success" in told
-    assert all(job["status"] in FINAL for job in stack.jobs())
+    jobs = stack.jobs()
+    assert all(job["status"] in FINAL for job in jobs)
+    assert objects(stack.root) == undisturbed
+    stack.videobert("backfill", *span, "--reprocess", "completed", "--wait")
+    assert stack.jobs() == jobs, "nothing has changed since: no job starts"
     assert objects(stack.root) == undisturbed
 
 
