@@ -19,7 +19,7 @@ from pipeline.runtime.manifest import Output, Reject
 from pipeline.runtime.parquet import table_bytes
 from pipeline.runtime.shards import ShardTask, finish
 from pipeline.runtime.storage import Store
-from pipeline.runtime.tar import read_members
+from pipeline.runtime.tar import read_json, read_members
 
 __all__ = ["FeaturesWorker", "features_schema"]
 
@@ -75,7 +75,7 @@ class FeaturesWorker:
             metadata: dict[str, Any] = {}
             for name, reader in read_members(source):
                 if name.endswith(".json"):
-                    metadata = json.loads(reader.read())
+                    metadata = read_json(name, reader)
                     continue
                 path = folder / f"video{PurePosixPath(name).suffix}"
                 with path.open("wb") as sink:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import BertConfig
 
 from pipeline.errors import InputError
 from pipeline.pretrain.model import VideoBert
+from pipeline.pretrain.tensors import load_tensors
 from pipeline.pretrain.vocabulary import Vocabulary
 
 __all__ = ["load_model", "save_model"]
@@ -56,8 +57,8 @@ def load_model(directory: Path) -> VideoBert:
         retrieval_dim=int(layout["retrieval_dim"]),
         freeze_visual=bool(layout["freeze_visual"]),
     )
-    backbone = {_inner(name): value for name, value in load_file(directory / "model.safetensors").items()}
-    load_weights(model, backbone | load_file(directory / "heads.safetensors"))
+    backbone = {_inner(name): value for name, value in load_tensors(directory / "model.safetensors").items()}
+    load_weights(model, backbone | load_tensors(directory / "heads.safetensors"))
     return model.eval()
 
 

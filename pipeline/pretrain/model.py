@@ -208,7 +208,13 @@ def _load_bert(source: str, vocabulary: Vocabulary) -> BertForPreTraining:
     if found.model_type != "bert":
         # transformers would load it all the same and leave every weight random.
         raise InputError(f"{source} is a {found.model_type} model, not BERT: give a checkpoint of BERT's architecture")
-    bert = BertForPreTraining.from_pretrained(source)
+    try:
+        bert = BertForPreTraining.from_pretrained(source, use_safetensors=True)
+    except OSError as error:
+        raise InputError(
+            f"{source} has no model.safetensors, and pickled weights are never loaded ({error}); "
+            "convert them with `save_pretrained`"
+        ) from error
     if bert.config.vocab_size != vocabulary.text_size:
         raise InputError(
             f"{source} has {bert.config.vocab_size} words, the tokens were made with {vocabulary.text_size}: "

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
+from pipeline.pretrain.tensors import load_tensors
 
 __all__ = ["TrainState", "load_state", "save_state"]
 
@@ -45,7 +46,7 @@ def load_state(directory: Path) -> TrainState:
     if not path.is_file():
         raise InputError(f"{directory} has no train_state.json: only checkpoints with optimiser state can be resumed")
     values = json.loads(path.read_text())
-    moments = load_file(directory / "train_state.safetensors")
+    moments = load_tensors(directory / "train_state.safetensors")
     return TrainState(step=int(values["step"]), moments=moments, curve=list(values["curve"]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from pipeline.errors import InputError
 from pipeline.runtime.manifest import Manifest, committed_batches, load_manifest
 from pipeline.runtime.pointer import read_pointer
 from pipeline.runtime.storage import Store
-from pipeline.runtime.tar import read_members
+from pipeline.tokens.read import read_shard
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -43,8 +42,7 @@ class OpenModel:
         for batch in sorted(batches or committed_batches(self.store, "tokens", spec)):
             manifest = load_manifest(self.store, "tokens", spec, batch)
             for output in manifest.outputs if manifest else ():
-                with self.store.open(output.path) as source:
-                    yield from (json.loads(reader.read()) for _, reader in read_members(source))
+                yield from read_shard(self.store, output.path)
 
 
 def open_model(store: Store, model_spec: str = "current") -> OpenModel:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.errors import InputError
 from pipeline.runtime.storage import Store
 
 __all__ = ["read_table", "table_bytes", "vectors_of"]
@@ -32,12 +33,17 @@ def table_bytes(table: pa.Table) -> bytes:
 
 
 def read_table(store: Store, path: str, columns: list[str] | None = None) -> pa.Table:
-    """One Parquet object, all of it or some columns.
+    """One Parquet object, all of it or some columns. Raises InputError when it is none.
 
     On one thread: Arrow's others may still hold the file when the interpreter ends, which then aborts (arrow#34314).
     """
     with store.open(path) as source:
-        return pq.read_table(source, columns=columns, use_threads=False)
+        try:
+            return pq.read_table(source, columns=columns, use_threads=False)
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"{store.url(path)} is no readable Parquet file ({error}); remove it and run its stage again"
+            ) from error
 
 
 def vectors_of(table: pa.Table, column: str = "feature") -> NDArray[np.float32]:

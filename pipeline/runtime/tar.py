@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from pipeline.errors import InputError
 
-__all__ = ["TarWriter", "read_members"]
+__all__ = ["TarWriter", "read_json", "read_members"]
 
 
 class TarWriter:
@@ -38,11 +39,22 @@ class TarWriter:
 
 def read_members(source: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
     """Stream (name, reader) of a tar. Raises InputError for a member that is no plain file or leaves the folder."""
-    with tarfile.open(fileobj=source, mode="r|") as tar:
-        for info in tar:
-            path = PurePosixPath(info.name)
-            if not info.isreg() or path.is_absolute() or ".." in path.parts:
-                raise InputError(f"tar member {info.name!r} is not a plain relative file; rebuild this shard")
-            reader = tar.extractfile(info)
-            assert reader is not None  # isreg() holds
-            yield info.name, reader
+    try:
+        with tarfile.open(fileobj=source, mode="r|") as tar:
+            for info in tar:
+                path = PurePosixPath(info.name)
+                if not info.isreg() or path.is_absolute() or ".." in path.parts:
+                    raise InputError(f"tar member {info.name!r} is not a plain relative file; rebuild this shard")
+                reader = tar.extractfile(info)
+                assert reader is not None  # isreg() holds
+                yield info.name, reader
+    except tarfile.ReadError as error:
+        raise InputError(f"this shard is no readable tar ({error}); remove it and run its stage again") from error
+
+
+def read_json(name: str, reader: IO[bytes]) -> Any:
+    """The value of a JSON member. Raises InputError when it is none."""
+    try:
+        return json.loads(reader.read())
+    except ValueError as error:
+        raise InputError(f"tar member {name!r} is not JSON ({error}); remove the shard, run its stage again") from error

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from pipeline.runtime.manifest import Manifest
 from pipeline.runtime.storage import Store
-from pipeline.runtime.tar import read_members
+from pipeline.runtime.tar import read_json, read_members
 
 __all__ = ["read_samples", "read_shard"]
 
@@ -16,8 +15,8 @@ __all__ = ["read_samples", "read_shard"]
 def read_shard(store: Store, path: str) -> Iterator[dict[str, Any]]:
     """Samples of one tar, in order; `tokens.core.from_json` makes records of them."""
     with store.open(path) as source:
-        for _, reader in read_members(source):
-            yield json.loads(reader.read())
+        for name, reader in read_members(source):
+            yield read_json(name, reader)
 
 
 def read_samples(store: Store, manifests: tuple[Manifest, ...]) -> Iterator[dict[str, Any]]:
