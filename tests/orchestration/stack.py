@@ -49,7 +49,7 @@ class Stack:
         """Output of one command that must succeed."""
         env = inherited_env() | self.airflow.client_env
         command = [sys.executable, "-m", "pipeline", *arguments]
-        done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=1800)
+        done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=7200)
         assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -103,14 +103,14 @@ class Stack:
             time.sleep(0.5)
         raise AssertionError(f"{what}: not within {seconds:.0f} s; runs {self.summary()}")
 
-    def wait_until_done(self, dag: str = "videobert_ingest", *, runs: int, seconds: float = 900.0) -> Counter[str]:
+    def wait_until_done(self, dag: str = "videobert_ingest", *, runs: int) -> Counter[str]:
         """Wait until that many runs have ended; how many in which state."""
 
         def ended() -> bool:
             states = [run["state"] for run in self.runs(dag)]
             return len(states) >= runs and all(state in ("success", "failed") for state in states)
 
-        self.wait_for(f"{runs} runs of {dag}", ended, seconds=seconds)
+        self.wait_for(f"{runs} runs of {dag}", ended, seconds=600 + 120 * runs)
         return Counter(str(run["state"]) for run in self.runs(dag))
 
     def summary(self) -> str:
