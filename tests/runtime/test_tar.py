@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.runtime.tar import TarWriter, read_members
+from pipeline.runtime.tar import TarWriter, read_json, read_members
 
 SAMPLES = [("ab12.json", b'{"title":"x"}'), ("ab12.mp4", b"\x00\x01" * 700), ("cd34.json", b"{}"), ("cd34.mp4", b"")]
 
@@ -96,7 +96,10 @@ def test_a_name_that_leaves_the_folder_is_refused(name: str) -> None:
         _read(sink.getvalue())
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+@pytest.mark.parametrize(
+    "kind",
+    [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE],
+)
 def test_what_is_no_plain_file_is_refused(kind: bytes) -> None:
     sink = io.BytesIO()
     with tarfile.TarFile(fileobj=sink, mode="w") as tar:
@@ -105,3 +108,30 @@ def test_what_is_no_plain_file_is_refused(kind: bytes) -> None:
         tar.addfile(info)
     with pytest.raises(InputError, match="plain relative file"):
         _read(sink.getvalue())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"path": "/etc/passwd"}, {"GNU.sparse.major": "0", "GNU.sparse.size": str(1 << 40), "GNU.sparse.map": "0,0"}],
+)
+def test_what_an_extended_header_makes_of_a_plain_file_is_refused(headers: dict[str, str]) -> None:
+    sink = io.BytesIO()
+    with tarfile.TarFile(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("a.json")
+        info.pax_headers = headers
+        tar.addfile(info)
+    with pytest.raises(InputError, match="plain relative file"):
+        list(read_members(io.BytesIO(sink.getvalue())))
+
+
+@pytest.mark.parametrize("data", [b"no tar", _tar(SAMPLES)[:700]])
+def test_what_is_no_whole_tar_is_refused(data: bytes) -> None:
+    with pytest.raises(InputError, match="readable tar"):
+        list(read_members(io.BytesIO(data)))
+
+
+def test_a_member_that_is_no_json_is_named() -> None:
+    assert read_json("a.json", io.BytesIO(b'{"a": 1}')) == {"a": 1}
+    for data in (b"\x80\x04", b"{", b"\xff\xfe"):
+        with pytest.raises(InputError, match=r"a\.json.* is not JSON"):
+            read_json("a.json", io.BytesIO(data))
