@@ -20,6 +20,7 @@ from pipeline.errors import InputError, PipelineError
 __all__ = ["AirflowApi", "AirflowError"]
 
 _TIMEOUT_SECONDS = 30.0
+_LOGIN = "/auth/token"
 _REFUSALS = {
     HTTPStatus.UNAUTHORIZED: "check VIDEOBERT_AIRFLOW_TOKEN, or user and password",
     HTTPStatus.FORBIDDEN: "this user may not do it; ask for the rights, or use another user",
@@ -58,7 +59,7 @@ class AirflowApi:
             raise InputError(
                 "neither VIDEOBERT_AIRFLOW_TOKEN nor VIDEOBERT_AIRFLOW_USER is set; one of them opens Airflow's API"
             )
-        answer = self._request("POST", "/auth/token", {"username": self._user, "password": self._password})
+        answer = self._request("POST", _LOGIN, {"username": self._user, "password": self._password})
         self._token = answer["access_token"]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -77,8 +78,9 @@ class AirflowApi:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
-            detail = error.read()[:1000].decode(errors="replace")
-            message = f"{method} {self.url}{path} answered {error.code}: {detail}"
+            # A server that refuses a form may repeat it, the password included.
+            detail = "" if path == _LOGIN else f": {error.read()[:1000].decode(errors='replace')}"
+            message = f"{method} {self.url}{path} answered {error.code}{detail}"
             cure = _REFUSALS.get(HTTPStatus(error.code))
             raise (InputError(f"{message}; {cure}") if cure else AirflowError(message)) from error
         except (urllib.error.URLError, OSError) as error:
