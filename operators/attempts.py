@@ -1,7 +1,8 @@
 """Which attempt of a job this run shall watch: the reconnect table.
 
 The server is the only truth. From attempt 1 upward:
-    absent                      submit it; where another worker was faster, read again
+    absent                      reuse the result that it left before the server forgot it, when that proves to stand;
+                                else submit it; where another worker was faster, read again
     PENDING, RUNNING            watch it, whoever submitted it
     SUCCEEDED                   reuse it when its result stands and nothing forces a new run, else look at the next
     FAILED, STOPPED             look at the next: Ray never lets an id be used again
@@ -73,13 +74,19 @@ async def claim_attempt(
     make_spec: Callable[[str], JobSpec],
     *,
     reusable: Callable[[str], dict[str, Any] | None],
+    proves_itself: bool = False,
     force: bool = False,
 ) -> Attempt:
-    """Find or start the attempt to watch. `reusable(submission_id)` returns the result of a former success, or None."""
+    """Find or start the attempt to watch. `reusable(submission_id)` returns the result of a former success, or None.
+
+    With `proves_itself` that result needs no server that remembers the success: a head that restarts forgets its jobs.
+    """
     for number in range(1, MAX_ATTEMPTS + 1):
         submission_id = f"{base}-a{number}"
         state = await backend.state(submission_id)
         if state is None:
+            if proves_itself and not force and (result := reusable(submission_id)) is not None:
+                return Attempt(submission_id=submission_id, origin=Origin.REUSED, result=result)
             state = await _submit(backend, submission_id, make_spec(submission_id))
             if state is None:
                 return Attempt(submission_id=submission_id, origin=Origin.SUBMITTED)

@@ -61,7 +61,7 @@ class RayJobOperator(BaseOperator):
     :param validate: function or dotted path that looks at a result and returns False, or raises ValueError or OSError,
         when it does not stand; asked after the job and before a former success is reused.
     :param stands: like `validate`, but asked only before a former success is reused: is what the job read, and what it
-        wrote, as it was?
+        wrote, as it was? With it, results outlive the Ray head that computed them.
     :param input_digest: what the job's output depends on (templated); default: entrypoint and runtime_env.
     :param job_key: replaces DAG, run, task and map index in the job's identity (templated), so that two runs of the
         same work share one job.
@@ -217,6 +217,7 @@ class RayJobOperator(BaseOperator):
                 base,
                 lambda submission_id: self._spec(submission_id, labels),
                 reusable=self._reusable,
+                proves_itself=self.stands is not None,
                 force=_as_bool(self.force),
             )
 
@@ -258,7 +259,7 @@ class RayJobOperator(BaseOperator):
             accept_result(uri, result, load_validate(self.stands))
             return result
         except RayJobResultError as error:
-            self.log.info("Job %s succeeded before, but cannot be reused: %s", submission_id, error)
+            self.log.info("No former result is reused: %s", error)
             return None
 
     def _deadline_seconds(self, attempt: Attempt) -> float | None:

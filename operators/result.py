@@ -62,7 +62,7 @@ def read_result(uri: str, submission_id: str, validate: Validate | None = None) 
             data = file.read(MAX_RESULT_BYTES + 1)
     except FileNotFoundError as error:
         raise RayJobResultError(
-            f"job {submission_id} succeeded but left no result at {uri}; it must write one JSON object to "
+            f"job {submission_id} left no result at {uri}; one that succeeds must write one JSON object to "
             f"${RESULT_URI_VARIABLE} before it ends"
         ) from error
     if len(data) > MAX_RESULT_BYTES:

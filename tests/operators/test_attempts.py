@@ -18,7 +18,14 @@ from operators.result import read_result
 from tests.operators.fakes import TOKEN, FakeJob, FakeJobsApi
 
 
-def claim(fake: FakeJobsApi, folder: Path | None = None, *, force: bool = False, token: str | None = TOKEN) -> Attempt:
+def claim(
+    fake: FakeJobsApi,
+    folder: Path | None = None,
+    *,
+    force: bool = False,
+    proves_itself: bool = False,
+    token: str | None = TOKEN,
+) -> Attempt:
     def reusable(submission_id: str) -> dict[str, Any] | None:
         if folder is None:
             return None
@@ -30,7 +37,9 @@ def claim(fake: FakeJobsApi, folder: Path | None = None, *, force: bool = False,
     async def work() -> Attempt:
         async with JobsApi(Endpoint(url=fake.url, token=token)) as backend:
             spec = JobSpec(entrypoint="true", num_cpus=0.5, metadata={"who": "me"})
-            return await claim_attempt(backend, "base", lambda _: spec, reusable=reusable, force=force)
+            return await claim_attempt(
+                backend, "base", lambda _: spec, reusable=reusable, proves_itself=proves_itself, force=force
+            )
 
     return asyncio.run(work())
 
@@ -77,6 +86,16 @@ def test_a_success_with_its_result_is_reused(fake: FakeJobsApi, tmp_path: Path) 
     attempt = claim(fake, tmp_path)
     assert attempt.origin is Origin.REUSED and attempt.result == {"submission_id": "base-a1", "rows": 1}
     assert set(fake.jobs) == {"base-a1"}
+
+
+@pytest.mark.parametrize("case", ["proved", "not proved", "forced", "another attempt's", "no result"])
+def test_a_result_that_proves_itself_outlives_the_head(fake: FakeJobsApi, tmp_path: Path, case: str) -> None:
+    if case != "no result":
+        write_result(tmp_path, "base-a1", named="base-a7" if case == "another attempt's" else None)
+    attempt = claim(fake, tmp_path, proves_itself=case != "not proved", force=case == "forced")
+    assert attempt.submission_id == "base-a1"
+    assert attempt.origin is (Origin.REUSED if case == "proved" else Origin.SUBMITTED)
+    assert set(fake.jobs) == (set() if case == "proved" else {"base-a1"})
 
 
 @pytest.mark.parametrize("case", ["no result asked for", "no result file", "result of another attempt", "force"])
