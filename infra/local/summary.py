@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from pipeline.promotion import find_reports, read_metrics
@@ -15,7 +14,7 @@ from pipeline.stages import STAGE_NAMES
 __all__ = ["print_summary"]
 
 
-def print_summary(store: Store, seconds: Mapping[str, float], jobs: Sequence[str]) -> None:
+def print_summary(store: Store, seconds: Mapping[str, float], computed: Sequence[bool]) -> None:
     """Videos, clips, tokens, segments and dead letters a batch; seconds a stage; the figures of the model."""
     pointer = read_pointer(store)
     assert pointer is not None  # the training run ended in a promotion
@@ -28,19 +27,12 @@ def print_summary(store: Store, seconds: Mapping[str, float], jobs: Sequence[str
     print()
     print("seconds a stage, start to end, all batches: ", end="")
     print(", ".join(f"{name} {seconds[name]:.0f}" for name in (*STAGE_NAMES, "promote") if name in seconds))
-    computed, stood = _computed(store, jobs)
-    print(f"computed {computed} of {computed + stood} results; {stood} were committed before and not computed again")
+    fresh, stood = sum(computed), len(computed) - sum(computed)
+    print(f"computed {fresh} of {len(computed)} results; {stood} were committed before and not computed again")
     for report in find_reports(store, pointer.model_spec)[:1]:
         _print_metrics(store, report)
         print(f"report: {store.url(f'reports/{report.spec}/report.html')}")
     print(f"embeddings: {store.url(f'embeddings/model={pointer.embed_spec}')}")
-
-
-def _computed(store: Store, jobs: Sequence[str]) -> tuple[int, int]:
-    """Results of these Ray jobs that were computed, and those that stood already."""
-    found = [store.read_or_none(f"runs/{job}.json") for job in jobs]
-    done = [result["computed"] for data in found if data for result in json.loads(data)["results"]]
-    return sum(done), len(done) - sum(done)
 
 
 def _row(store: Store, embedded: Manifest) -> dict[str, str | int]:

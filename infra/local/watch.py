@@ -29,6 +29,7 @@ class Watch:
         self._seen: dict[tuple[str, str], str] = {}
         self._last_words: dict[str, str] = {}
         self._seconds: dict[str, float] = {}
+        self._succeeded: list[str] = []
         self.peak_bytes = 0
         """Most memory seen, of everything this process started."""
 
@@ -52,10 +53,15 @@ class Watch:
         """Seconds a stage, from its start to its end in Airflow, added up over batches."""
         return dict(self._seconds)
 
-    def results(self) -> list[str]:
-        """Submission ids of the Ray jobs of this session that succeeded."""
-        jobs = json.loads(self._ray.get("/api/jobs/"))
-        return [job["submission_id"] for job in jobs if job["status"] == "SUCCEEDED" and job["submission_id"]]
+    def results(self) -> list[bool]:
+        """Of every result that the tasks of these runs gave: whether it was computed, or stood already."""
+        computed = []
+        for path in self._succeeded:
+            value = self._airflow.call("GET", f"{path}/xcomEntries/return_value")["value"]
+            found = json.loads(value) if isinstance(value, str) else value
+            fresh = not found.get("reused", False)
+            computed += [fresh and one["computed"] for one in found.get("results", ())]
+        return computed
 
     def _report(self, dag: str, run: dict[str, Any]) -> None:
         path = f"/dags/{dag}/dagRuns/{run['dag_run_id']}/taskInstances"
@@ -66,7 +72,8 @@ class Watch:
                 seconds = float(task["duration"] or 0.0)
                 where = run.get("partition_key") or ""
                 self._say(f"{task['task_id']} {where} {state}, {seconds:.0f} s".replace("  ", " "))
-                if state == "success":
+                if state == "success" and task["operator_name"] == "RayJobOperator":
+                    self._succeeded.append(f"{path}/{task['task_id']}")
                     self._seconds[task["task_id"]] = self._seconds.get(task["task_id"], 0.0) + seconds
 
     def _report_jobs(self) -> None:
