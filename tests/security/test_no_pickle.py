@@ -56,11 +56,8 @@ def trap(tmp_path: Path) -> Iterator[Path]:
 
 def violations(source: str) -> list[str]:
     """Expressions that unpickle, or run a text or a stranger's code."""
-    found = [f"import {name}" for name in sorted(_imports(source) & PICKLERS)]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and _forbidden(node):
-            found.append(ast.unparse(node))
-    return found
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and _forbidden(node)]
+    return [f"import {name}" for name in sorted(_imports(source) & PICKLERS)] + [ast.unparse(call) for call in calls]
 
 
 def _forbidden(call: ast.Call) -> bool:
@@ -100,12 +97,12 @@ def test_one_file_reads_tars() -> None:
 
 
 def _imports(source: str) -> set[str]:
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = [
-        name
-        for n in nodes
-        for name in ([n.module or ""] if isinstance(n, ast.ImportFrom) else [a.name for a in n.names])
-    ]
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
     return {name.split(".")[0] for name in names}
 
 
