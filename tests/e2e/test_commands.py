@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -11,8 +12,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.main import COMMANDS
+from pipeline.embed.config import EmbedConfig
+from pipeline.flow import run_stage
+from pipeline.promotion import promote
+from pipeline.resolve import Selection
+from pipeline.runtime.executor import LocalExecutor
 from tests.e2e.conftest import BATCHES, Run
-from tests.e2e.test_bad_input import videobert
+from tests.e2e.test_bad_input import refused, videobert
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 
@@ -82,6 +88,22 @@ def test_sql_status_and_dead_letters(run: Run) -> None:
     assert f"current   {run.spec('pretrain')}" in status
     letters = told("dead-letters", "--root", str(run.root))
     assert "ingest" in letters and "broken" in letters
+
+
+def test_a_promotion_is_rolled_back_once_and_no_further(copied: Run) -> None:
+    recipe = dataclasses.replace(copied.recipe, embed=EmbedConfig(pool="cls"))
+    model, root = copied.spec("pretrain"), str(copied.root)
+    [other, _] = run_stage(
+        recipe, copied.store, "embed", batches=BATCHES, selection=Selection(model=model), executor=LocalExecutor()
+    )
+    promote(recipe, copied.store, model)
+    listed = told("models", "--root", root).splitlines()
+    assert [line for line in listed if other.spec in line and "<- current" in line]
+    assert [line for line in listed if copied.spec("embed") in line and "(former 1)" in line]
+    assert copied.spec("embed") in told("models", "--root", root, "--rollback")
+    listed = told("models", "--root", root).splitlines()
+    assert [line for line in listed if copied.spec("embed") in line and "<- current" in line]
+    refused(videobert("models", "--root", root, "--rollback"), root, "no former model")
 
 
 def test_dry_run_writes_nothing(run: Run, tmp_path: Path) -> None:
