@@ -128,7 +128,7 @@ class ClipDecoder:
         self._held: ClipFrames | None = None
         self._damaged_since: Fraction | None = None
         self._refused_until = Fraction(0)
-        self._holes_are_losses = False
+        self._holes_are_losses = self._empty_repeats = False
         self.damaged: list[tuple[Fraction, Fraction]] = []
         """Half-open ranges in seconds whose frames could not be trusted."""
         self.frames_decoded = 0
@@ -143,6 +143,8 @@ class ClipDecoder:
                     other.discard = Discard.all
             self._zero = time_zero(container)
             self._holes_are_losses = container.format.name in ("mpegts", "mpeg")
+            # Theora writes a picture that is equal to the one before as no bytes, which FFmpeg's decoder refuses.
+            self._empty_repeats = stream.codec.name == "theora"
             for packet in self._packets(container, stream):
                 self._meter(float(self.good_until))
                 for frame in self._decode(packet):
@@ -177,6 +179,9 @@ class ClipDecoder:
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         if packet.is_corrupt:
             self._open_damage(packet)
+        if self._empty_repeats and not packet.size and packet.dts is not None:
+            self._repeat(packet)
+            return []
         try:
             frames = packet.decode()
         except av.FFmpegError:
@@ -184,6 +189,12 @@ class ClipDecoder:
             return []
         self.frames_decoded += len(frames)
         return frames
+
+    def _repeat(self, packet: Packet[VideoStream]) -> None:
+        """The frame on screen stays for the time of this packet too."""
+        seconds = self._seconds(packet)
+        if seconds is not None and packet.time_base is not None and self._damaged_since is None:
+            self._shown_until = max(self._shown_until, seconds + (packet.duration or 0) * packet.time_base)
 
     def _seconds(self, shown: VideoFrame | Packet[VideoStream]) -> Fraction | None:
         """Presentation time from time zero: the container's start, else the first frame."""

@@ -16,6 +16,7 @@ import pysubs2
 __all__ = ["MAX_CAPTION_BYTES", "Cue", "clean_cues", "decode_text", "parse_captions"]
 
 MAX_CAPTION_BYTES = 16 << 20
+_LOOK_BYTES = 4_096
 _MAX_CUE_CHARACTERS = 2_000
 _MAX_CUES = 50_000
 """More than one a second for twelve hours."""
@@ -44,10 +45,14 @@ class Cue:
 
 
 def decode_text(data: bytes) -> str:
-    """Bytes of a caption file as text: byte-order mark, else UTF-8, else Latin-1 (which takes anything)."""
+    """Bytes of a caption file as text: byte-order mark, else UTF-16 by its zeros, UTF-8, Latin-1 (takes anything)."""
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
+    # Times and line ends are ASCII in every language: half of their bytes are zeros, which no other encoding has.
+    high, low = data[:_LOOK_BYTES:2].count(0), data[1:_LOOK_BYTES:2].count(0)
+    if high + low > min(len(data), _LOOK_BYTES) / 10:
+        return data.decode("utf-16-le" if low > high else "utf-16-be", errors="replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -62,6 +62,19 @@ def test_byte_order_marks_tell_the_encoding(encoding: str) -> None:
     assert decode_text("\ufeffüber".encode(encoding)).strip("\ufeff") == "über"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
+@pytest.mark.parametrize("said", ["Cut the café", "Нарежьте лук", "切洋葱", "קצוץ בצל"])
+@pytest.mark.parametrize("suffix", [".vtt", ".srt", ".json"])
+def test_utf_16_without_a_mark_is_read(encoding: str, said: str, suffix: str) -> None:
+    texts = {".vtt": VTT, ".srt": SRT, ".json": json.dumps([{"start": 1, "end": 2.5, "text": "Cut the café onion"}])}
+    text = texts[suffix].replace("\\u00e9", "é").replace("Cut the café onion", said)
+    assert _plain(parse_captions(text.encode(encoding), suffix))[0] == (1.0, 2.5, said)
+
+
+def test_single_zeros_make_no_text_utf_16() -> None:
+    assert _plain(parse_captions(VTT.replace("Stir", "S\x00tir\x00").encode(), ".vtt")) == CUES
+
+
 @pytest.mark.parametrize("suffix", [".vtt", ".srt"])
 def test_line_ends_of_other_systems_do_not_matter(suffix: str) -> None:
     text = VTT if suffix == ".vtt" else SRT

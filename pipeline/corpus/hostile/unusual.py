@@ -18,7 +18,7 @@ _X265 = {"preset": "ultrafast", "x265-params": "pools=none:frame-threads=1:log-l
 _REALTIME = {"deadline": "realtime", "cpu-used": "8"}
 _WITHOUT_SHIFT = {"avoid_negative_ts": "disabled"}
 
-# FFmpeg's wheel has no encoder for Theora; its decoder is the only one of the list that stays untried.
+# FFmpeg's wheel has no encoder for Theora: a file of it lies in tests/hostile.
 _CODECS = {
     "10-bit h264": Clip(pixel_format="yuv420p10le"),
     "10-bit hevc": Clip(codec="libx265", pixel_format="yuv420p10le", codec_options=_X265),
