@@ -28,7 +28,7 @@ class TrainState:
     moments: dict[str, Tensor] = field(default_factory=dict)
     """AdamW's moments by `<moment>.<parameter>`, on the CPU."""
     curve: list[dict[str, float]] = field(default_factory=list)
-    """One record a logged step: step, loss, its parts, learning_rate, gradient_norm, tokens_per_second."""
+    """One record a logged step: step, loss, its parts, learning_rate, gradient_norm, tokens_per_second, data_wait."""
 
 
 def save_state(state: TrainState, directory: Path) -> None:

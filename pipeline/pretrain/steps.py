@@ -17,6 +17,8 @@ from pipeline.runtime.storage import Store, file_sha256
 
 __all__ = ["restore", "write_checkpoint"]
 
+_CLOCK = ("data_wait", "tokens_per_second")
+
 
 def write_checkpoint(
     store: Store, model_folder: str, model: VideoBert, state: TrainState, extra: Mapping[str, bytes]
@@ -56,5 +58,5 @@ def restore(store: Store, checkpoint: Checkpoint) -> tuple[VideoBert, TrainState
 
 def _without_clock(state: TrainState) -> TrainState:
     """Speeds differ from run to run; a checkpoint is a function of its inputs."""
-    curve = [{k: v for k, v in record.items() if k != "tokens_per_second"} for record in state.curve]
+    curve = [{name: value for name, value in record.items() if name not in _CLOCK} for record in state.curve]
     return dataclasses.replace(state, curve=curve)

@@ -54,8 +54,8 @@ def train(
     loop = _Loop(model, config, device=device, steps=data.steps, state=state, rank=rank)
     own = range(rank * config.accumulation, (rank + 1) * config.accumulation)
     with _threads(config.threads), ThreadPoolExecutor(1) as reader:
-        for batches in _ahead(reader, data, own, parts, first=state.step):
-            loop.step(batches)
+        for batches, waited in _ahead(reader, data, own, parts, first=state.step):
+            loop.step(batches, waited=waited)
             # A checkpoint closes a record, so that a resumed run has the curve of an uninterrupted one.
             due = state.step == data.steps or _divides(config.checkpoint_every_steps, state.step)
             if due or _divides(config.log_every_steps, state.step):
@@ -108,10 +108,10 @@ class _Loop:
     def _reset_log(self) -> None:
         self._sums = torch.zeros(len(PARTS), device=self._device)
         self._counts = torch.zeros(len(PARTS), dtype=torch.float64, device=self._device)
-        self._tokens, self._since = 0, time.perf_counter()
+        self._tokens, self._waited, self._since = 0, 0.0, time.perf_counter()
 
-    def step(self, batches: list[Batch]) -> None:
-        """Forward, backward and update over the parts of a batch."""
+    def step(self, batches: list[Batch], *, waited: float) -> None:
+        """Forward, backward and update over the parts of a batch, for which the loop `waited` some seconds."""
         config, state = self._config, self._state
         batches = [batch.to(self._device) for batch in batches]
         count = sum_over_workers(torch.stack([counts(batch) for batch in batches]).sum(0))
@@ -136,6 +136,7 @@ class _Loop:
         self._sums += sums
         self._counts += count
         self._tokens += sum(len(batch.tokens.ids_T) for batch in batches)
+        self._waited += waited
         self._rate, self._norm = rate, norm
 
     def record(self) -> dict[str, float]:
@@ -143,13 +144,15 @@ class _Loop:
         means = (sum_over_workers(self._sums) / self._counts).float()
         # A loss without a single example is left out, not reported as 0.
         parts = {name: value for name, value in zip(PARTS, means.tolist(), strict=True) if value == value}
+        seconds = time.perf_counter() - self._since
         record: dict[str, float] = {
             "step": self._state.step,
             "loss": float((means * self._weights).nan_to_num().sum()),
             **parts,
             "learning_rate": self._rate,
             "gradient_norm": float(self._norm),
-            "tokens_per_second": self._tokens / (time.perf_counter() - self._since),
+            "tokens_per_second": self._tokens / seconds,
+            "data_wait": self._waited / seconds,
         }
         self._state.curve.append(record)
         self._reset_log()
@@ -171,8 +174,8 @@ class _Loop:
 
 def _ahead(
     reader: ThreadPoolExecutor, data: PretrainData, own: range, parts: int, *, first: int
-) -> Iterator[list[Batch]]:
-    """The batches of every step from `first`, each built while the one before is computed."""
+) -> Iterator[tuple[list[Batch], float]]:
+    """The batches of every step from `first`, each built while the one before is computed, and the seconds waited."""
 
     def read(step: int) -> list[Batch]:
         return [collate(data.examples(step, part=part, parts=parts)) for part in own]
@@ -181,10 +184,12 @@ def _ahead(
         return
     waiting = reader.submit(read, first)
     for step in range(first, data.steps):
+        since = time.perf_counter()
         ready = waiting.result()
+        waited = time.perf_counter() - since
         if step + 1 < data.steps:
             waiting = reader.submit(read, step + 1)
-        yield ready
+        yield ready, waited
 
 
 def _divides(every: int, step: int) -> bool:

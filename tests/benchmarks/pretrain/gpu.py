@@ -1,0 +1,73 @@
+"""What only a GPU shows: MFU against a measured peak, memory, fp32 beside bf16."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+
+from pipeline.pretrain.config import PretrainConfig
+from pipeline.pretrain.model import VideoBert
+from pipeline.pretrain.train import train
+from tests.benchmarks.pretrain.setting import Setting
+
+__all__ = ["model_flops", "peak_flops", "report_gpu"]
+
+STEPS, WARM_UP = 30, 10
+BATCHES = (128, 512, 2048)
+"""Sequences a step; a larger batch hides the optimiser and the launching of kernels."""
+
+
+def model_flops(model: VideoBert, *, tokens: int, masked: int) -> float:
+    """6 x parameters x tokens of a step: the encoder's matrices for every token, the cloze head's for masked ones.
+
+    Attention's own products, at most a few per cent at these lengths, and look-ups in the table are not counted.
+    """
+    encoder = sum(p.numel() for p in model.bert.encoder.parameters() if p.ndim == 2)
+    head = sum(p.numel() for p in model.predictions.parameters() if p.ndim == 2)
+    return 6.0 * (encoder * tokens + head * masked)
+
+
+def peak_flops(device: str, *, size: int = 8192, repeats: int = 20) -> float:
+    """FLOP/s of a large bf16 matrix product, on random data."""
+    left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        left @ right
+    _wait(device)
+    since = time.perf_counter()
+    for _ in range(repeats):
+        left @ right
+    _wait(device)
+    return 2.0 * size**3 * repeats / (time.perf_counter() - since)
+
+
+def report_gpu(setting: Setting) -> None:
+    """Print one row for every precision and batch."""
+    peak = peak_flops(setting.device)
+    print(f"\nours alone, {STEPS - WARM_UP} steps; bf16 product of 8192 x 8192: {peak / 1e12:.0f} TFLOP/s")
+    print("precision  sequences  tokens/step   tokens/s    MFU  data wait  peak GiB  masked-LM loss, held out")
+    for batch in BATCHES:
+        for precision in ("bf16", "fp32"):
+            _row(replace(setting, batch=batch, steps=STEPS, precision=precision), peak)
+
+
+def _row(setting: Setting, peak: float) -> None:
+    config: PretrainConfig = replace(setting.config, log_every_steps=WARM_UP)
+    model = setting.model()
+    if setting.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    record = train(model, setting.videos, config).curve[-1]
+    memory = torch.cuda.max_memory_allocated() / 2**30 if setting.device == "cuda" else 0.0
+    examples = setting.examples()
+    tokens = sum(len(example.ids_L) for example in examples) // setting.steps
+    masked = sum(len(example.masked_M) for example in examples) // setting.steps
+    share = model_flops(model, tokens=tokens, masked=masked) * record["tokens_per_second"] / tokens / peak
+    loss = float(setting.masked_losses(model).mean())
+    print(f"{setting.precision:9s} {setting.batch:10d} {tokens:12,d} {record['tokens_per_second']:10,.0f} {share:6.3f} "
+          f"{record['data_wait']:10.4f} {memory:9.1f} {loss:25.4f}", flush=True)  # fmt: skip
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
