@@ -60,7 +60,7 @@ STAGES = (
     ),
     Stage(
         name="embed", scope="batch", reads=("tokens", "pretrain"), folder="embeddings/model={spec}", suffix="parquet",
-        version=1, summary="write segment and video vectors with their lineage",
+        version=2, summary="write segment and video vectors with their lineage",
     ),
     Stage(
         name="evaluate", scope="corpus", reads=("tokens", "codebook", "pretrain"), folder="reports/{spec}", suffix="",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated
 
 import duckdb
 import tyro
 
 from pipeline.errors import InputError
 from pipeline.query.embeddings import open_embeddings, resolve_embed_spec
+from pipeline.query.filters import RowFilter
 from pipeline.query.lineage import trace
 from pipeline.query.model import open_model
 from pipeline.query.search import Hit, nearest, vector_of_row
@@ -36,6 +38,14 @@ class SearchCommand:
     """Put this many of the nearest rows in the order of the alignment head, which reads text and video together."""
     batch: str = ""
     """Only these batches, separated by commas."""
+    video: str = ""
+    """Only the video whose id begins so."""
+    from_: Annotated[float, tyro.conf.arg(name="from")] = 0.0
+    """Only rows that end after this second of their video."""
+    to: float = float("inf")
+    """Only rows that begin before this second of their video."""
+    holding: Annotated[str, tyro.conf.arg(name="text")] = ""
+    """Only rows in whose text these words stand, in either case."""
     model: str = "current"
     """Model spec; `current` is the promoted one."""
     json: bool = False
@@ -48,15 +58,17 @@ class SearchCommand:
             )
         if self.rerank < 0 or (self.rerank and self.like):
             raise InputError(f"--rerank {self.rerank} goes with a text and is not negative; leave it out with --like")
+        where = RowFilter(video=self.video, from_seconds=self.from_, to_seconds=self.to, text=self.holding)
         store = Store(self.root)
         spec = resolve_embed_spec(store, self.model)
         rows = open_embeddings(store, spec, [key for key in self.batch.split(",") if key])
         if self.like:
             level = "segment" if ":" in self.like else "video"
-            hits = nearest(rows, vector_of_row(rows, self.like), top=self.top, level=level, without=[self.like])
+            where = replace(where, level=level, without=[self.like])
+            hits = nearest(rows, vector_of_row(rows, self.like), top=self.top, where=where)
         else:
             opened = open_model(store, spec.rsplit(".", 1)[0])
-            hits = nearest(rows, encode_query(opened, self.text), top=max(self.top, self.rerank))
+            hits = nearest(rows, encode_query(opened, self.text), top=max(self.top, self.rerank), where=where)
             hits = (rerank(opened, self.text, hits[: self.rerank]) + hits[self.rerank :])[: self.top]
         for hit in hits:
             print(json.dumps(asdict(hit)) if self.json else _hit_line(hit))

@@ -1,23 +1,30 @@
-"""Exact nearest rows by cosine: one matrix product a batch of rows, nothing kept but the best."""
+"""Exact nearest rows by cosine: every vector is scored where it lies, and only the winners' rows are read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow.fs import LocalFileSystem
 
 from pipeline.errors import InputError
+from pipeline.query.filters import RowFilter
+from pipeline.query.pages import is_plain, plain_pages
 from pipeline.runtime.parquet import vectors_of
 
-__all__ = ["Hit", "nearest", "vector_of_row"]
+__all__ = ["Hit", "RowGroup", "nearest", "row_groups", "vector_of_row"]
 
-_COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_uri", "batch", "embedding"]
+_COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_uri", "batch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,36 +41,46 @@ class Hit:
     batch: str
 
 
-def nearest(
-    rows: ds.Dataset, query_R: NDArray[np.float32], *, top: int, level: str = "segment", without: Sequence[str] = ()
-) -> list[Hit]:
-    """The `top` rows of a level nearest to a unit vector, best first; equals in the order of their ids."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowGroup:
+    """Some thousand rows of one file: what is read, and dropped again, at once."""
+
+    fragment: ds.ParquetFileFragment
+    number: int
+
+
+def nearest(rows: ds.Dataset, query_R: NDArray[np.float32], *, top: int, where: RowFilter | None = None) -> list[Hit]:
+    """The `top` rows nearest to a unit vector, best first; equals in the order of their ids. Default: segments.
+
+    Reads row groups in as many threads as Arrow may use (OMP_NUM_THREADS); each holds one row group. Raises InputError
+    when `top` is not positive.
+    """
     if top < 1:
         raise InputError(f"--top is {top}; ask for at least 1")
-    keep = pc.field("level") == level
-    if without:
-        keep &= ~pc.field("row_id").isin(list(without))
-    best: list[Hit] = []
-    for batch in rows.scanner(columns=_COLUMNS, filter=keep).to_batches():
-        if not batch.num_rows:
-            continue
-        table = batch.select([name for name in _COLUMNS if name != "embedding"])
-        scores_N = vectors_of(pa.Table.from_batches([batch]), "embedding") @ query_R
-        some = _best(scores_N, table["row_id"], top)
-        found = table.take(some).to_pylist()
-        best += [Hit(score=float(score), **row) for score, row in zip(scores_N[some], found, strict=True)]
-        best = sorted(best, key=lambda hit: (-hit.score, hit.row_id))[:top]
-    return best
+    where = where or RowFilter()
+    groups = list(row_groups(rows, where))
+    query_R = np.ascontiguousarray(query_R, np.float32)
+    score = partial(_scores, where=where, query_R=query_R, top=top)
+    best = _Candidates(top)
+    with ThreadPoolExecutor(pa.cpu_count()) as pool:
+        for number, found in enumerate(pool.map(score, groups)):
+            best.add(number, *found)
+    hits: list[Hit] = []
+    for number in np.unique(best.group_C):
+        mine = best.group_C == number
+        group = groups[number]
+        table = _subset(group).to_table(columns=_COLUMNS, schema=rows.schema, use_threads=False)
+        found_rows = table.take(best.row_C[mine]).to_pylist()
+        hits += [Hit(score=float(s), **row) for s, row in zip(best.score_C[mine], found_rows, strict=True)]
+        hits = sorted(hits, key=lambda hit: (-hit.score, hit.row_id))[:top]
+    return hits
 
 
-def _best(scores_N: NDArray[np.float32], ids: pa.Array[Any], top: int) -> NDArray[np.int64]:
-    """Rows of the `top` highest scores; of equals those with the smallest ids, which need not come first here."""
-    if top >= len(scores_N):
-        return np.arange(len(scores_N))
-    least = np.partition(scores_N, -top)[-top]
-    above, equal = np.flatnonzero(scores_N > least), np.flatnonzero(scores_N == least)
-    by_id = np.argsort(np.array(ids.take(pa.array(equal)).to_pylist()))
-    return np.concatenate([above, equal[by_id][: top - len(above)]])
+def row_groups(rows: ds.Dataset, where: RowFilter) -> Iterator[RowGroup]:
+    """The row groups that may hold such rows by their files' paths and their statistics."""
+    for fragment in rows.get_fragments(filter=where.expression):
+        for group in fragment.subset(where.expression, schema=rows.schema).row_groups:
+            yield RowGroup(fragment=fragment, number=group.id)
 
 
 def vector_of_row(rows: ds.Dataset, row_id: str) -> NDArray[np.float32]:
@@ -73,3 +90,87 @@ def vector_of_row(rows: ds.Dataset, row_id: str) -> NDArray[np.float32]:
         raise InputError(f"there is no row {row_id!r}; row ids are VIDEO_ID:SEGMENT, or VIDEO_ID for a whole video")
     vector_R: NDArray[np.float32] = vectors_of(table, "embedding")[0]
     return vector_R
+
+
+class _Candidates:
+    """The best rows so far, and all that equal the last of them, for their ids are not known yet."""
+
+    def __init__(self, top: int) -> None:
+        self._top = top
+        self.score_C = np.empty(0, np.float32)
+        self.group_C = np.empty(0, np.int64)
+        self.row_C = np.empty(0, np.int64)
+
+    def add(self, group: int, row_K: NDArray[np.int64], score_K: NDArray[np.float32]) -> None:
+        score_C = np.concatenate([self.score_C, score_K])
+        kept = _at_least(score_C, self._top)
+        self.score_C = score_C[kept]
+        self.group_C = np.concatenate([self.group_C, np.full(len(row_K), group)])[kept]
+        self.row_C = np.concatenate([self.row_C, row_K])[kept]
+
+
+def _scores(
+    group: RowGroup, *, where: RowFilter, query_R: NDArray[np.float32], top: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Rows of the group with the best scores, and these; equals of the last included."""
+    metadata = group.fragment.metadata
+    with _open(group.fragment) as source:
+        file = pq.ParquetFile(source, metadata=metadata)
+        table = file.read_row_group(group.number, columns=where.columns, use_threads=False)
+        rows = np.arange(table.num_rows)
+        row_K = table.append_column("_row", pa.array(rows)).filter(where.expression)["_row"].to_numpy()
+        if not len(row_K):
+            return row_K, np.empty(0, np.float32)
+        score_K = _products(source, file, group.number, row_K, query_R)
+    kept = _at_least(score_K, top)
+    return row_K[kept], score_K[kept]
+
+
+def _products(
+    source: Any, file: pq.ParquetFile, number: int, row_K: NDArray[np.int64], query_R: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Scalar products of some rows of a row group with the query, float32 [K]."""
+    group = file.metadata.row_group(number)
+    columns = [group.column(index) for index in range(group.num_columns)]
+    column = next(column for column in columns if column.path_in_schema.startswith("embedding."))
+    if is_plain(column, group.num_rows, len(query_R)):
+        source.seek(column.data_page_offset)
+        chunk = memoryview(source.read_buffer(column.total_compressed_size)).cast("B")
+        with suppress(ValueError):  # pages of another kind: a file that somebody else has written
+            return _products_in_place(chunk, group.num_rows, row_K, query_R)
+    table = file.read_row_group(number, columns=["embedding"], use_threads=False)
+    product_K: NDArray[np.float32] = np.vecdot(vectors_of(table, "embedding")[row_K], query_R)
+    return product_K
+
+
+def _products_in_place(
+    chunk: memoryview, rows: int, row_K: NDArray[np.int64], query_R: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    product_N, start = np.empty(rows, np.float32), 0
+    wanted_N = np.zeros(rows, bool)
+    wanted_N[row_K] = True
+    for page_PR in plain_pages(chunk, len(query_R)):
+        end = start + len(page_PR)
+        if wanted_N[start:end].any():
+            # Row by row: equal vectors get equal products, whatever their place, which a matrix product does not give.
+            np.vecdot(page_PR, query_R, out=product_N[start:end])
+        start = end
+    return product_N[row_K]
+
+
+def _at_least(score_C: NDArray[np.float32], top: int) -> NDArray[np.int64]:
+    """Places of the `top` highest scores and of all that equal the least of these."""
+    if len(score_C) <= top:
+        return np.arange(len(score_C))
+    return np.flatnonzero(score_C >= np.partition(score_C, -top)[-top])
+
+
+def _open(fragment: ds.ParquetFileFragment) -> Any:
+    """The file; a local one is mapped, so that vectors are not copied before they are multiplied."""
+    if isinstance(fragment.filesystem, LocalFileSystem):
+        return pa.memory_map(fragment.path)
+    return fragment.open()
+
+
+def _subset(group: RowGroup) -> ds.ParquetFileFragment:
+    return group.fragment.subset(row_group_ids=[group.number])

@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.runtime.storage import Store
 
-__all__ = ["read_table", "table_bytes", "vectors_of"]
+__all__ = ["SEARCHED", "read_table", "table_bytes", "vectors_of"]
 
 ROW_GROUP_ROWS = 16_384
+
+
+SEARCHED = "embedding"
+"""The column that every search reads whole. It lies uncompressed (zstd saves 8 % of such floats, and unpacking costs
+more than the search), in pages of whole rows (which a page index asks for)."""
 
 
 def table_bytes(table: pa.Table) -> bytes:
@@ -28,6 +33,10 @@ def table_bytes(table: pa.Table) -> bytes:
         "use_dictionary": [name for name in table.column_names if name not in vectors],
         "version": "2.6",
     }
+    if SEARCHED in vectors:
+        leaves = [f"{name}.list.element" if name in vectors else name for name in table.column_names]
+        options["compression"] = {leaf: "none" if leaf.startswith(f"{SEARCHED}.") else "zstd" for leaf in leaves}
+        options["write_page_index"] = True
     pq.write_table(table, sink, **options)
     return sink.getvalue()
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.query.embeddings import open_embeddings, resolve_embed_spec
+from pipeline.query.filters import RowFilter
 from pipeline.query.search import nearest, vector_of_row
 from pipeline.runtime.storage import Store
 from tests.query.rows import EMBED, row_ids, unit_vectors, write_embeddings
@@ -61,8 +62,10 @@ def test_only_the_level_asked_for_and_not_the_row_itself(store: Store) -> None:
     vector = vector_of_row(rows, own)
     np.testing.assert_array_equal(vector, unit_vectors(6)[2])
     assert nearest(rows, vector, top=5) == []
-    assert nearest(rows, vector, top=1, level="video")[0].row_id == own
-    assert own not in [hit.row_id for hit in nearest(rows, vector, top=9, level="video", without=[own])]
+    assert nearest(rows, vector, top=1, where=RowFilter(level="video"))[0].row_id == own
+    assert own not in [
+        hit.row_id for hit in nearest(rows, vector, top=9, where=RowFilter(level="video", without=[own]))
+    ]
 
 
 def test_only_committed_files_and_chosen_batches_are_read(store: Store) -> None:

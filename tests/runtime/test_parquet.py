@@ -63,3 +63,12 @@ def test_columns_can_be_left_out(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.write("x.parquet", table_bytes(_table(_vectors(3))))
     assert read_table(store, "x.parquet", columns=["video_id"]).column_names == ["video_id"]
+
+
+def test_what_every_search_reads_is_not_packed_and_all_else_is() -> None:
+    table = _table(_vectors(500, 40))
+    both = table.append_column("embedding", table["feature"])
+    group = pq.ParquetFile(io.BytesIO(table_bytes(both))).metadata.row_group(0)
+    packed = {group.column(i).path_in_schema: group.column(i).compression for i in range(group.num_columns)}
+    assert packed == {"video_id": "ZSTD", "feature.list.element": "ZSTD", "embedding.list.element": "UNCOMPRESSED"}
+    assert [group.column(i).has_offset_index for i in range(3)] == [True] * 3  # so that pages hold whole rows
