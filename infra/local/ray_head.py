@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -12,12 +13,13 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local.processes import Service, free_port, wait_until
+from infra.local.processes import Service, ServiceError, free_port, wait_until
 
 __all__ = ["RayHead", "inherited_env"]
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _OBJECT_STORE_BYTES = 150 * 1024 * 1024
+_TRIES = 3
 
 
 class RayHead:
@@ -62,11 +64,17 @@ class RayHead:
     def restart(self) -> None:
         """End the head and start one at the same address with the same token; it knows nothing of former jobs."""
         self.service.stop()
+        self._started.unlink(missing_ok=True)
         self.service = Service("Ray head", self._command, env=self._env, log=self._log)
 
     def wait(self) -> None:
-        """Until the Jobs API answers."""
-        wait_until(self._answers, services=[self.service], seconds=120, what="the Ray head")
+        """Until it has started and the Jobs API answers. Ray gives its parts 30 s, which a busy machine may miss."""
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(ServiceError):
+                self._wait_once()
+                return
+            self.restart()
+        self._wait_once()
 
     def get(self, path: str) -> bytes:
         """The body of a GET of the dashboard."""
@@ -79,7 +87,17 @@ class RayHead:
         self.service.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _wait_once(self) -> None:
+        wait_until(self._answers, services=[self.service], seconds=120, what="the Ray head")
+
+    @property
+    def _started(self) -> Path:
+        """Written by `ray_process` when all parts are there; the dashboard answers before that."""
+        return Path(self._folder) / "ray_current_cluster"
+
     def _answers(self) -> bool:
+        if not self._started.exists():
+            return False
         try:
             self.get("/api/jobs/")
         except (urllib.error.URLError, OSError):
