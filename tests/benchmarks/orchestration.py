@@ -1,16 +1,24 @@
-"""What Airflow and Ray add to the work of a batch: `python -m tests.benchmarks.orchestration --batches 10`.
+"""What Airflow and Ray add to the work of a batch:
 
-Small batches run through `videobert_ingest` (three Ray jobs each) twice: first with work to do, then complete. For a
-batch, `run` is its DAG run from start to end, `jobs` the time that Ray had its jobs, `work` what the stages themselves
-took; so `Airflow` = run - jobs, and `Ray` = jobs - work (starting a driver, imports). A complete batch starts no job:
-three task processes of Airflow find that its results stand. `first` and `last` third of the complete backfill tell
-whether the cost of a batch grows with the batches that are there.
+    python -m tests.benchmarks.orchestration [--batches 10] [--complete 100]
+
+Small batches run through `videobert_ingest` (three Ray jobs each) with work to do. Then a backfill of many complete
+batches: those, and others whose jobs ran on a head that is gone (their commands are run here, without Ray).
+
+For a batch, `run` is its DAG run from start to end, `jobs` the time that Ray had its jobs, `work` what the stages
+themselves took; so `Airflow` = run - jobs, and `Ray` = jobs - work (starting a driver, imports). A complete batch starts
+no job: three task processes of Airflow find that its results stand. `first` and `last` third of the complete backfill
+tell whether the cost of a batch grows with the batches that are there.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import os
+import shlex
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +27,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from operators.attempts import base_id, digest_of
+from operators.result import RESULT_URI_VARIABLE, SUBMISSION_ID_VARIABLE
+from pipeline.cli import main as videobert
 from pipeline.corpus.grammar import demo_kitchen
 from pipeline.corpus.render import write_kitchen
 from tests.orchestration.stack import Stack, started
@@ -42,19 +53,21 @@ def main() -> None:
     """Print one row for the backfill with work to do, one for the complete one, and its thirds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--batches", type=int, default=10)
+    parser.add_argument("--complete", type=int, default=100)
     options = parser.parse_args()
-    days = [str(date(2026, 1, 1) + timedelta(days=number)) for number in range(options.batches)]
+    number = max(options.batches, options.complete)
+    days = [str(date(2026, 1, 1) + timedelta(days=day)) for day in range(number)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_kitchen(demo_kitchen(1), out_url=str(folder / "corpus"), batches=days, videos_per_batch=1)
-        with started(folder / "stack", corpus=folder / "corpus") as stack:
+        with started(folder / "stack", corpus=folder / "corpus", last_batch=days[-1]) as stack:
             print(f"{'backfill':<22}{'batches':>8}{'run s':>8}{'Airflow s':>11}{'Ray s':>8}{'work s':>8}")
-            span = ("--from", days[0], "--to", days[-1], "--wait")
-            stack.videobert("backfill", *span)
+            stack.videobert("backfill", "--from", days[0], "--to", days[options.batches - 1], "--wait")
             _row("with work", _costs(stack, ""))
+            _complete_without_ray(stack, days[0], days[options.batches :])
             jobs = len(stack.jobs())
             before = datetime.now(UTC).isoformat()
-            stack.videobert("backfill", *span, "--reprocess", "completed")
+            stack.videobert("backfill", "--from", days[0], "--to", days[-1], "--reprocess", "completed", "--wait")
             complete = _costs(stack, before)
             third = max(1, len(complete) // 3)
             _row("complete", complete)
@@ -62,6 +75,20 @@ def main() -> None:
             _row("complete, last third", complete[-third:])
             took = max(cost.ended for cost in complete) - min(cost.began for cost in complete)
             print(f"the complete backfill: {took:.0f} s, {len(stack.jobs()) - jobs} Ray jobs")
+
+
+def _complete_without_ray(stack: Stack, done: str, days: Sequence[str]) -> None:
+    """Do for other days what the jobs of a day that is done did, and leave the results where they would have."""
+    jobs = [job for job in stack.jobs() if f"'{done}'" in job["entrypoint"]]
+    for day in days:
+        for job in sorted(jobs, key=lambda job: int(job["start_time"])):
+            command = job["entrypoint"].replace(done, day)
+            submission_id = f"{base_id('videobert', digest_of(command, {}))}-a1"
+            os.environ[SUBMISSION_ID_VARIABLE] = submission_id
+            os.environ[RESULT_URI_VARIABLE] = str(stack.root / f"runs/{submission_id}.json")
+            arguments = [word for word in shlex.split(command)[3:] if word not in ("--executor.kind", "ray")]
+            with contextlib.redirect_stdout(io.StringIO()):
+                videobert(arguments)
 
 
 def _costs(stack: Stack, since: str) -> list[Cost]:
@@ -74,8 +101,8 @@ def _costs(stack: Stack, since: str) -> list[Cost]:
 def _cost(stack: Stack, run: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> Cost:
     began, spent, work = datetime.fromisoformat(run["start_date"]).timestamp(), 0.0, 0.0
     for task in stack.tasks(run):
-        job = jobs[stack.submission_id(task)]
-        if job["start_time"] / 1000 < began:
+        job = jobs.get(stack.submission_id(task))
+        if job is None or job["start_time"] / 1000 < began:
             continue  # its result stood: this run started none
         spent += (job["end_time"] - job["start_time"]) / 1000
         work += json.loads((stack.root / f"runs/{job['submission_id']}.json").read_bytes())["seconds"]

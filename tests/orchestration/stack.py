@@ -150,12 +150,12 @@ def objects(root: Path) -> dict[str, bytes]:
 
 
 @contextlib.contextmanager
-def started(folder: Path, *, corpus: Path, shard_groups: int = 1) -> Iterator[Stack]:
+def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: str = "2026-01-31") -> Iterator[Stack]:
     """The deployment, its DAGs unpaused; everything ends with the block."""
     root = folder / "root"
     root.mkdir(parents=True)
     settings = {
-        "VIDEOBERT_ROOT": str(root), "VIDEOBERT_LAST_BATCH": "2026-01-31", "VIDEOBERT_POLL_SECONDS": "1",
+        "VIDEOBERT_ROOT": str(root), "VIDEOBERT_LAST_BATCH": last_batch, "VIDEOBERT_POLL_SECONDS": "1",
         "VIDEOBERT_RETRY_SECONDS": "2", "VIDEOBERT_SHARD_GROUPS": str(shard_groups),
         "VIDEOBERT_OPTIONS": " ".join(["--executor.workers 1 --executor.cpus-per-worker 0.25", *flags(corpus)]),
     }  # fmt: skip
