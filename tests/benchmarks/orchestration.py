@@ -6,9 +6,9 @@ Small batches run through `videobert_ingest` (three Ray jobs each) with work to 
 batches: those, and others whose jobs ran on a head that is gone (their commands are run here, without Ray).
 
 For a batch, `run` is its DAG run from start to end, `jobs` the time that Ray had its jobs, `work` what the stages
-themselves took; so `Airflow` = run - jobs, and `Ray` = jobs - work (starting a driver, imports). A complete batch starts
-no job: three task processes of Airflow find that its results stand. `first` and `last` third of the complete backfill
-tell whether the cost of a batch grows with the batches that are there.
+themselves took; so `Airflow` = run - jobs, and `Ray` = jobs - work (starting a driver, imports). A complete batch
+starts no job: three task processes of Airflow find that its results stand. `first` and `last` third of the complete
+backfill tell whether the cost of a batch grows with the batches that are there.
 """
 
 from __future__ import annotations

@@ -1,0 +1,69 @@
+"""Every benchmark, one after the other, into RESULTS.md: `python -m tests.benchmarks [NAME ...] [--out FILE]`.
+
+Each prints its own table, which is kept as printed. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+BENCHMARKS = {
+    "features": "",
+    "codebook": "--rows 200000 --repeats 2",
+    "pretrain": "",
+    "search": "--rows 200000",
+    "planning": "",
+    "cluster": "",
+    "orchestration": "--batches 4 --complete 20",
+}
+"""Module in this folder: its arguments, sized so that all of them take less than half an hour on two cores."""
+
+_LIBRARIES = (
+    "apache-airflow", "av", "duckdb", "faiss-cpu", "onnxruntime", "pyarrow", "ray", "torch", "transformers",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run those named, or all; exit code 1 when one fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("RESULTS.md"))
+    options = parser.parse_args()
+    if unknown := sorted(set(options.names) - set(BENCHMARKS)):
+        parser.error(f"there is no benchmark {', '.join(unknown)}; choose {', '.join(BENCHMARKS)}")
+    parts, failed = [_machine()], []
+    for name in options.names or BENCHMARKS:
+        command = f"python -m tests.benchmarks.{name} {BENCHMARKS[name]}".strip()
+        print(f"{command} ...", flush=True)
+        started = time.monotonic()
+        done = subprocess.run([sys.executable, *command.split()[1:]], stdout=subprocess.PIPE, text=True)
+        seconds = time.monotonic() - started
+        if done.returncode:
+            failed.append(name)
+        print(done.stdout, flush=True)
+        parts.append(f"## {name}\n\n`{command}`, {seconds:.0f} s\n\n```\n{done.stdout.strip()}\n```\n")
+        options.out.write_text("\n".join(parts))
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; see their messages above")
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in _LIBRARIES)
+    return (
+        "# Results\n\nWritten by `make bench`; seeds are fixed in the benchmarks. No GPU was at hand: what needs one was "
+        f"not run.\n\n{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, Python "
+        f"{platform.python_version()}, {versions}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
