@@ -50,9 +50,8 @@ test-faults: setup  ## Crash matrix and storage faults, all of it: about an hour
 	$(BIN)/python -m tests.faults.storage --rate 0.3 --seed 2
 	$(BIN)/python -m tests.faults.storage --rate 1 --only "stale list"
 
-bench: setup  ## Benchmarks; each prints a table
-	$(BIN)/python -m tests.benchmarks.features
-	$(BIN)/python -m tests.benchmarks.codebook
+bench: setup  ## All benchmarks into tests/benchmarks/RESULTS.md, in half an hour of an idle machine
+	$(BIN)/python -m tests.benchmarks
 
 learn: setup  ## Does the model learn what the kitchen holds? All gates, three seeds; over an hour of one core
 	$(BIN)/python -m tests.benchmarks.learning --seed 0 1 2

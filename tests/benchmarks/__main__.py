@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
 BENCHMARKS = {
     "features": "",
     "codebook": "--rows 200000 --repeats 2",
@@ -58,10 +60,10 @@ def main() -> None:
 def _machine() -> str:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in _LIBRARIES)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU (what needs one was not run)"
     return (
-        "# Results\n\nWritten by `make bench`; seeds are fixed in the benchmarks. No GPU was at hand: what needs one was "
-        f"not run.\n\n{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, Python "
-        f"{platform.python_version()}, {versions}\n"
+        f"# Results\n\nWritten by `make bench`. {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, "
+        f"{gpu}, Python {platform.python_version()}, {versions}\n"
     )
 
 
