@@ -61,10 +61,8 @@ def _machine() -> str:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in _LIBRARIES)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU (what needs one was not run)"
-    return (
-        f"# Results\n\nWritten by `make bench`. {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, "
-        f"{gpu}, Python {platform.python_version()}, {versions}\n"
-    )
+    machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, {gpu}, Python {platform.python_version()}"
+    return f"# Results\n\nWritten by `make bench`.\n\n{datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}\n"
 
 
 if __name__ == "__main__":
