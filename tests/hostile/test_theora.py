@@ -5,17 +5,24 @@ ffmpeg -f lavfi -i testsrc2=size=64x48:rate=20:duration=3 -c:v libtheora -g 10 -
 
 from __future__ import annotations
 
+import struct
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import psutil
+import pytest
 
 from pipeline.corpus.hostile.case import ANY, ROWS, Case
 from pipeline.corpus.hostile.damaged import flipped
+from pipeline.errors import VideoError
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.frames import ClipDecoder, ClipRequest
+from pipeline.features.isolated import IsolatedDecoder
+from pipeline.features.limits import DecoderLimits
 from tests.hostile.endings import harvest, hostile_recipe, put
 
+_FIRST_PICTURE_ENDS = 4_024
 DATA = Path(__file__).with_name("theora.ogv").read_bytes()
 
 
@@ -39,3 +46,44 @@ def test_a_picture_of_no_bytes_is_the_one_before_and_no_damage() -> None:
     assert decoder.frames_decoded == 35 and decoder.damaged == [] and len(clips) == 2
     equal = [np.array_equal(before, after) for clip in clips for before, after in pairwise(clip.rgb)]
     assert sum(equal) == 25
+
+
+def test_a_million_packets_in_a_megabyte_cost_what_the_limit_allows(tmp_path: Path) -> None:
+    """A page of 282 bytes holds 255 pictures of no bytes."""
+    path = tmp_path / "many.ogv"
+    path.write_bytes(DATA[:_FIRST_PICTURE_ENDS] + b"".join(_empty_page(number) for number in range(4_000)))
+    limits, before = DecoderLimits(max_packets=30_000), set(psutil.Process().children())
+    decoder = IsolatedDecoder(limits)
+    decoder.probe(path)
+    (child,) = set(psutil.Process().children()) - before
+    size = child.memory_info().rss
+    with pytest.raises(VideoError, match="max_packets=30000") as caught:
+        list(decoder.clips(path, ClipRequest(frame_ticks=(0,), size=8), FeaturesConfig(limits=limits)))
+    assert 1_499 < caught.value.salvageable_seconds < 1_500
+    assert child.memory_info().rss < size + (4 << 20) and child.cpu_times().user < 30
+
+
+def _empty_page(number: int) -> bytes:
+    """The page of Ogg after the first picture's, and so on; a picture lasts a twentieth of a second."""
+    last, serial = 255 * (number + 1), struct.unpack_from("<I", DATA, 14)[0]
+    page = bytearray(b"OggS\0\0" + struct.pack("<QIIIB", last << 6, serial, 3 + number, 0, 255) + bytes(255))
+    struct.pack_into("<I", page, 22, _crc(page))
+    return bytes(page)
+
+
+def _crc(page: bytes) -> int:
+    """Ogg's, which is not that of zlib."""
+    rest = 0
+    for byte in page:
+        rest = (rest << 8 & 0xFFFFFFFF) ^ _CRC[rest >> 24 ^ byte]
+    return rest
+
+
+def _crc_of(byte: int) -> int:
+    rest = byte << 24
+    for _ in range(8):
+        rest = rest << 1 & 0xFFFFFFFF ^ (0x04C11DB7 if rest >> 31 else 0)
+    return rest
+
+
+_CRC = [_crc_of(byte) for byte in range(256)]
