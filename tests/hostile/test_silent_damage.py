@@ -1,0 +1,71 @@
+"""What damage can be seen: every packet lost or marked in a transport stream; nothing that turns bits within VP9."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.corpus.hostile.clip import Clip, encode_clip
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.frames import ClipDecoder, ClipRequest
+
+_PACKET, _VIDEO_PID, _SECONDS = 188, 256, 8.0
+_REALTIME = {"deadline": "realtime", "cpu-used": "8"}
+
+
+def decode(path: Path, data: bytes) -> tuple[dict[int, NDArray[np.uint8]], list[tuple[float, float]]]:
+    """Pictures by clip, and the damaged ranges."""
+    path.write_bytes(data)
+    decoder = ClipDecoder(path, ClipRequest(frame_ticks=(0, 10, 20), size=32), FeaturesConfig())
+    clips = {clip.index: clip.rgb.copy() for clip in decoder}
+    return clips, [(float(start), float(end)) for start, end in decoder.damaged]
+
+
+def lose(data: bytearray, at: int) -> None:
+    del data[at : at + _PACKET]
+
+
+def skip_a_number(data: bytearray, at: int) -> None:
+    data[at + 3] ^= 0x07  # of four bits that count the packets
+
+
+def mark_as_faulty(data: bytearray, at: int) -> None:
+    data[at + 1] |= 0x80  # the receiver could not mend what it got
+
+
+@pytest.mark.parametrize("harm", [lose, skip_a_number, mark_as_faulty])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_one_bad_packet_of_a_transport_stream_is_noted(
+    tmp_path: Path, codec: str, harm: Callable[[bytearray, int], None]
+) -> None:
+    data = encode_clip(Clip(frames=200, fps=25, container="mpegts", codec=codec, keyframe_every=20))
+    whole, none = decode(tmp_path / "a.ts", data)
+    video = [at for at in range(0, len(data), _PACKET) if (data[at + 1] & 31) << 8 | data[at + 2] == _VIDEO_PID]
+    assert none == [] and len(whole) == 5
+    for place in (4, 7):
+        harmed, at = bytearray(data), video[len(video) * place // 10]
+        harm(harmed, at)
+        clips, ((start, end),) = decode(tmp_path / "a.ts", bytes(harmed))
+        assert abs(start - _SECONDS * place / 10) < 1 and end - start < 1.5
+        lost = whole.keys() - clips.keys()
+        assert lost == {clip for clip in whole if start < (clip + 1) * 1.5 and clip * 1.5 < end}
+        assert all(np.array_equal(clips[clip], whole[clip]) for clip in clips)
+
+
+@pytest.mark.parametrize("codec", ["libvpx-vp9", "libvpx"])
+def test_turned_bits_in_vp9_and_vp8_are_rows_that_nobody_can_tell(tmp_path: Path, codec: str) -> None:
+    """Neither format nor WebM has a checksum: wrong pictures come out as good ones, in their own video only."""
+    data = encode_clip(Clip(frames=200, codec=codec, container="webm", keyframe_every=20, codec_options=_REALTIME))
+    whole, _ = decode(tmp_path / "a.webm", data)
+    unseen = 0
+    for key in range(6):
+        harmed, rng = bytearray(data), np.random.default_rng(key)
+        harmed[int(rng.integers(len(data) // 4, len(data) * 3 // 4))] ^= 1 << int(rng.integers(8))
+        clips, damaged = decode(tmp_path / "a.webm", bytes(harmed))
+        assert clips.keys() == whole.keys() or damaged
+        unseen += not damaged and any(not np.array_equal(clips[clip], whole[clip]) for clip in clips)
+    assert unseen >= 3
