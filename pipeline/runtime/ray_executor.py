@@ -13,7 +13,7 @@ from typing import Any
 
 import cloudpickle
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
 from pipeline.errors import PipelineError
 from pipeline.runtime.executor import Worker, load
@@ -70,7 +70,7 @@ class RayExecutor:
                 result = ray.get(ready)
             except RayTaskError as error:
                 raise error.cause from error  # the worker's own exception, as a local run would raise it
-            except RayActorError as error:
+            except (RayActorError, OutOfMemoryError) as error:
                 lost[done] += 1
                 _check_losses(lost[done], error)
                 waiting.extend(() if done is None else (done,))
@@ -140,8 +140,8 @@ class RayExecutor:
         return max(1, int(slots))
 
 
-def _check_losses(losses: int, error: RayActorError) -> None:
-    if error.actor_init_failed:
+def _check_losses(losses: int, error: RayActorError | OutOfMemoryError) -> None:
+    if isinstance(error, RayActorError) and error.actor_init_failed:
         raise PipelineError(f"a worker does not start: {str(error).strip().splitlines()[-1]}") from error
     if losses <= _MOST_LOSSES:
         return
