@@ -108,7 +108,11 @@ def _rewrite(store: Store, standing: Sequence[tuple[bytes, Manifest]], video_id:
     new: dict[tuple[str, str], Manifest] = {}
     commits = []
     for data, manifest in standing:
-        outputs = [_without(store, manifest, output, video_id, folder) for output in manifest.outputs]
+        holding = {output.shard for output in _with_rows(store, manifest, video_id)}
+        outputs = [
+            _without(store, manifest, output, video_id, folder if output.shard in holding else None)
+            for output in manifest.outputs
+        ]
         before, after = _digests(store, manifest, old), _digests(store, manifest, new)
         for position, output in enumerate(outputs):
             # Only where the shard was up to date; what a stage has to do again anyway stays marked so.
@@ -121,11 +125,12 @@ def _rewrite(store: Store, standing: Sequence[tuple[bytes, Manifest]], video_id:
     return commits
 
 
-def _without(store: Store, manifest: Manifest, output: Output, video_id: str, folder: Path) -> Output:
+def _without(store: Store, manifest: Manifest, output: Output, video_id: str, folder: Path | None) -> Output:
+    """An output without the video's reject, and where a folder to work in is given, without its rows."""
     rejects = tuple(reject for reject in output.rejects if reject.video_id != video_id)
     lost: Mapping[str, int] = {}
     changed = output
-    if _holds_in_file(store, manifest, output, video_id):
+    if folder:
         stage = get_stage(manifest.stage)
         source, target = folder / "source", folder / "target"
         store.download(output.path, source)
@@ -197,23 +202,29 @@ def _holds(store: Store, batch: str, video_id: str) -> bool:
 
 def _holding(store: Store, manifest: Manifest, video_id: str) -> list[Output]:
     """The outputs with the video, as rows or as a reject."""
-    return [
-        output
-        for output in manifest.outputs
-        if any(reject.video_id == video_id for reject in output.rejects)
-        or _holds_in_file(store, manifest, output, video_id)
-    ]
+    found = _with_rows(store, manifest, video_id)
+    rejected = (o for o in manifest.outputs if any(reject.video_id == video_id for reject in o.rejects))
+    return sorted({output.path: output for output in (*found, *rejected)}.values(), key=lambda output: output.shard)
 
 
-def _holds_in_file(store: Store, manifest: Manifest, output: Output, video_id: str) -> bool:
+def _with_rows(store: Store, manifest: Manifest, video_id: str) -> list[Output]:
+    """The outputs whose files hold the video."""
     if manifest.stage == "shard":
         # The plan tells what a tar was asked to hold; to look into it, all its videos would have to be read.
         plan = load_plan(store, folder_of(get_stage("shard"), manifest.spec, manifest.batch))
-        rejected = any(reject.video_id == video_id for reject in output.rejects)
-        return output.shard < len(plan) and video_id in plan[output.shard] and not rejected
-    if manifest.stage == "tokens":
-        return any(sample["video_id"] == video_id for sample in read_shard(store, output.path))
-    return video_id in read_table(store, output.path, columns=["video_id"])["video_id"].to_pylist()
+        planned = {number for number, members in enumerate(plan) if video_id in members}
+        return [
+            output
+            for output in manifest.outputs
+            if output.shard in planned and all(reject.video_id != video_id for reject in output.rejects)
+        ]
+    return [output for output in manifest.outputs if _in_file(store, manifest.stage, output.path, video_id)]
+
+
+def _in_file(store: Store, stage: str, path: str, video_id: str) -> bool:
+    if stage == "tokens":
+        return any(sample["video_id"] == video_id for sample in read_shard(store, path))
+    return video_id in read_table(store, path, columns=["video_id"])["video_id"].to_pylist()
 
 
 def _clean(store: Store, stage: Stage, spec: str, batch: str, video_id: str) -> Iterator[str]:

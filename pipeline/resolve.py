@@ -10,7 +10,7 @@ from pipeline.errors import InputError
 from pipeline.pretrain.spec import pretrain_spec
 from pipeline.recipes import Recipe
 from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest, batches_of, load_manifest
+from pipeline.runtime.manifest import Manifest, batches_of, load_manifest, load_manifests
 from pipeline.runtime.pointer import read_pointer
 from pipeline.runtime.spec import corpus_spec, stage_spec
 from pipeline.runtime.storage import Store
@@ -41,7 +41,8 @@ class Resolver:
         """Every batch at which the stage could run: those with the batch manifest it reads."""
         source = "features" if stage.name in ("codebook", "tokens", "embed") else "ingest"
         spec = self.specs[source]
-        found = [b for b in batches_of(self._store, source, spec) if load_manifest(self._store, source, spec, b)]
+        there = batches_of(self._store, source, spec)
+        found = [batch for batch, manifest in load_manifests(self._store, source, spec, there) if manifest]
         if not found:
             raise InputError(
                 f"no batch has {source} of {spec} below {self._store.root}; run `videobert stage {source} --batch KEY` "

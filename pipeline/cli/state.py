@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from pipeline.runtime.manifest import batches_of, load_manifest, specs_of
+from pipeline.runtime.manifest import batches_of, load_manifests, specs_of
 from pipeline.runtime.parquet import read_table
 from pipeline.runtime.pointer import read_pointer
 from pipeline.runtime.storage import Store
@@ -27,8 +27,8 @@ class StatusCommand:
             # The catalog's path holds no spec: its folder is the stage itself.
             specs = specs_of(store, stage.name) if "{spec}" in stage.folder else [""]
             for spec in specs:
-                for batch in batches_of(store, stage.name, spec) if stage.scope == "batch" else [""]:
-                    manifest = load_manifest(store, stage.name, spec, batch)
+                batches = batches_of(store, stage.name, spec) if stage.scope == "batch" else [""]
+                for batch, manifest in load_manifests(store, stage.name, spec, batches):
                     state = _counts(manifest.counts) if manifest else "begun, not committed: run it again to resume"
                     name = manifest.spec if manifest else spec
                     print(f"{stage.name:<9} {batch or 'corpus':<12} {name:<24} {state}")

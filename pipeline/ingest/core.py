@@ -64,17 +64,17 @@ def find_videos(
     """
     wanted = tuple(extensions)
     videos = [u for u in sorted(listing) if _name(u).lower().endswith(wanted) and not _name(u).startswith(".")]
-    by_folder: dict[str, list[str]] = {}
-    for uri in listing:
-        if _name(uri).lower().endswith(_SIDECAR_ORDER):
-            by_folder.setdefault(_folder(uri), []).append(uri)
     stems: dict[str, set[str]] = {}
     for uri in videos:
         stems.setdefault(_folder(uri), set()).add(_stem(uri))
+    owned: dict[tuple[str, str], list[str]] = {}
+    for uri in listing:
+        if _name(uri).lower().endswith(_SIDECAR_ORDER):
+            owner = _owner(_name(uri), stems.get(_folder(uri), set()))
+            owned.setdefault((_folder(uri), owner), []).append(uri)
     found = []
     for uri in videos:
-        here = stems[_folder(uri)]
-        candidates = [s for s in by_folder.get(_folder(uri), []) if _owner(_name(s), here) == _stem(uri)]
+        candidates = owned.get((_folder(uri), _stem(uri)), [])
         ordered = sorted(candidates, key=lambda s: (_rank(_name(s)), _other_language(_name(s), language), s))
         size, etag = listing[uri]
         sidecars = tuple((s, listing[s][1]) for s in ordered)

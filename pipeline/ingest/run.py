@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline.errors import InputError
 from pipeline.ingest.config import IngestConfig
@@ -11,7 +11,7 @@ from pipeline.ingest.core import PartPayload, SourceFile, find_videos
 from pipeline.ingest.listing import list_batch, source_of
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest, load_manifest
+from pipeline.runtime.manifest import Manifest, folder_of, load_manifest
 from pipeline.runtime.parquet import read_table
 from pipeline.runtime.plan import Item, extend_plan
 from pipeline.runtime.shards import ShardCommit, ShardTask, load_plan, run_shards, save_plan
@@ -19,7 +19,7 @@ from pipeline.runtime.spec import digest, output_config, stage_spec
 from pipeline.runtime.storage import Store
 from pipeline.stages import get_stage
 
-__all__ = ["run"]
+__all__ = ["part_tasks", "run"]
 
 _STAGE = get_stage("ingest")
 _WORKER = "pipeline.ingest.worker:IngestWorker"
@@ -44,14 +44,29 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
             f"batch {inputs.batch!r} was ingested from {former.facts['source']}, now the source is {source}; "
             "use another batch key, or another root"
         )
-    gone = _gone(inputs.store, former, files)
+    folder = folder_of(_STAGE, spec, inputs.batch)
+    standing_plan = load_plan(inputs.store, folder)
+    gone = _gone(inputs.store, former, standing_plan, files)
     commit = ShardCommit(
         store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config), sources=(),
         expected_videos=len(files) + len(gone), facts={"source": source}, retry=inputs.retry,
     )  # fmt: skip
     items = [Item(key=uri, weight=1) for uri in (*files, *gone)]
-    plan = extend_plan(load_plan(inputs.store, commit.folder), items, limit=config.files_per_part)
-    save_plan(inputs.store, commit.folder, plan)
+    plan = extend_plan(standing_plan, items, limit=config.files_per_part)
+    save_plan(inputs.store, folder, plan)
+    tasks = part_tasks(spec, plan, files=files, gone=gone, former=former)
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)
+
+
+def part_tasks(
+    spec: str,
+    plan: Sequence[Sequence[str]],
+    *,
+    files: Mapping[str, SourceFile],
+    gone: Mapping[str, str],
+    former: Manifest | None,
+) -> list[ShardTask]:
+    """One a part of the catalog."""
     paths = {output.shard: output.path for output in former.outputs} if former else {}
     tasks = []
     for number, part in enumerate(plan):
@@ -60,13 +75,19 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
         known = digest([spec, *sorted([file.digest for file in present] + [gone[uri] for uri in kept])])
         payload = PartPayload(files=present, former_path=paths.get(number, ""), keep_uris=kept)
         tasks.append(ShardTask(shard=number, input_digest=known, payload=payload))
-    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)
+    return tasks
 
 
-def _gone(store: Store, former: Manifest | None, files: Mapping[str, SourceFile]) -> dict[str, str]:
+def _gone(
+    store: Store, former: Manifest | None, plan: Sequence[Sequence[str]], files: Mapping[str, SourceFile]
+) -> dict[str, str]:
     """Videos with a committed row that left the source: uri -> source digest. A bucket may expire what was read."""
     gone = {}
     for output in former.outputs if former else ():
+        part = plan[output.shard] if output.shard < len(plan) else ()
+        answered = output.counts["videos"] + output.counts.get("forgotten", 0) + len(output.rejects)
+        if len(part) == answered and all(uri in files for uri in part):
+            continue  # a part never takes in another file, so these are the files that it was made of
         table = read_table(store, output.path, columns=["uri", "source_digest"])
         for row in table.to_pylist():
             if row["uri"] not in files:

@@ -20,7 +20,7 @@ from pipeline.runtime.manifest import Output, Reject
 from pipeline.runtime.parquet import read_table, table_bytes
 from pipeline.runtime.shards import ShardTask, finish
 from pipeline.runtime.storage import Store, fetch, open_filesystem
-from pipeline.runtime.tombstones import is_forgotten
+from pipeline.runtime.tombstones import tombstones
 
 __all__ = ["IngestWorker"]
 
@@ -39,7 +39,7 @@ class IngestWorker:
         former = self._former_rows(payload.former_path)
         rows: list[dict[str, Any]] = [former[uri] for uri in payload.keep_uris]
         rejects: list[Reject] = []
-        forgotten = 0
+        forgotten, never_again = 0, tombstones(self._store)
         for file in payload.files:
             if file.uri in former and former[file.uri]["source_digest"] == file.digest:
                 rows.append(former[file.uri])
@@ -51,7 +51,7 @@ class IngestWorker:
                     if not _is_object(file.uri):
                         raise VideoError("no-file", f"{file.uri} is a pipe, a device or a folder")
                     video_id = fetch(file.uri, local)
-                    if is_forgotten(self._store, video_id):
+                    if video_id in never_again:
                         forgotten += 1
                         continue
                     if not local.stat().st_size:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from pipeline.errors import InputError
-from pipeline.runtime.manifest import Manifest, batches_of, load_manifest, specs_of
+from pipeline.runtime.manifest import Manifest, batches_of, load_manifests, specs_of
 from pipeline.runtime.pointer import read_pointer
 from pipeline.runtime.storage import Store
 
@@ -39,8 +39,8 @@ def embedding_manifests(store: Store, spec: str, batches: Sequence[str] = ()) ->
         raise InputError(
             f"batch {', '.join(unknown)} has no embeddings of {spec}; there are {', '.join(there) or 'none'}"
         )
-    for batch in batches or there:
-        if manifest := load_manifest(store, "embed", spec, batch):
+    for _, manifest in load_manifests(store, "embed", spec, batches or there):
+        if manifest:
             yield manifest
 
 

@@ -8,7 +8,7 @@ import pyarrow.dataset as ds
 
 from pipeline.errors import InputError
 from pipeline.query.embeddings import open_embeddings
-from pipeline.runtime.manifest import batches_of, load_manifest
+from pipeline.runtime.manifest import batches_of, load_manifests
 from pipeline.runtime.storage import Store
 
 __all__ = ["TABLES", "run_sql"]
@@ -25,8 +25,8 @@ def run_sql(store: Store, embed_spec: str | None, query: str) -> duckdb.DuckDBPy
     connection = duckdb.connect(config={"python_enable_replacements": "false"})
     if embed_spec:
         connection.register("embeddings", open_embeddings(store, embed_spec))
-    manifests = (load_manifest(store, "ingest", "", batch) for batch in batches_of(store, "ingest", ""))
-    catalog = [output.path for manifest in manifests if manifest for output in manifest.outputs]
+    manifests = load_manifests(store, "ingest", "", batches_of(store, "ingest", ""))
+    catalog = [output.path for _, manifest in manifests if manifest for output in manifest.outputs]
     letters = [path for path in store.list("dead_letters") if path.endswith(".parquet")]
     for name, paths in (("catalog", catalog), ("dead_letters", letters)):
         if paths:

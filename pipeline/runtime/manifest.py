@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -16,7 +17,7 @@ from pipeline.stages import Stage, get_stage
 
 __all__ = [
     "Manifest", "Output", "Reject", "Source", "batches_of", "check_balance", "committed_batches", "folder_of",
-    "library_versions", "load_manifest", "manifest_path", "save_manifest", "specs_of",
+    "library_versions", "load_manifest", "load_manifests", "manifest_path", "save_manifest", "specs_of",
 ]  # fmt: skip
 
 _NAME = "_manifest.json"
@@ -142,12 +143,22 @@ def manifest_path(stage: Stage, spec: str, batch: str) -> str:
 
 def load_manifest(store: Store, stage_name: str, spec: str, batch: str) -> Manifest | None:
     """The committed manifest, or None when the stage has not finished there; an empty spec takes the catalog's any."""
-    data = store.read_or_none(manifest_path(get_stage(stage_name), spec, batch))
-    if data is None:
-        return None
-    manifest = Manifest.from_bytes(data)
+    return _as_asked(store.read_or_none(manifest_path(get_stage(stage_name), spec, batch)), spec)
+
+
+def load_manifests(
+    store: Store, stage_name: str, spec: str, batches: Sequence[str]
+) -> Iterator[tuple[str, Manifest | None]]:
+    """(batch, what `load_manifest` finds) in their order, some requests at once."""
+    paths = [manifest_path(get_stage(stage_name), spec, batch) for batch in batches]
+    for batch, (_, data) in zip(batches, store.read_many(paths), strict=True):
+        yield batch, _as_asked(data, spec)
+
+
+def _as_asked(data: bytes | None, spec: str) -> Manifest | None:
+    manifest = Manifest.from_bytes(data) if data is not None else None
     # The catalog's path holds no spec: one of another configuration is not the one asked for.
-    return manifest if spec in (manifest.spec, "") else None
+    return manifest if manifest and spec in (manifest.spec, "") else None
 
 
 def check_balance(manifest: Manifest, expected_videos: int) -> None:

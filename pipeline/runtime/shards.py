@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.errors import ConflictError
 from pipeline.runtime.dead_letters import dead_letters_path, write_dead_letters
 from pipeline.runtime.executor import Executor, Worker
-from pipeline.runtime.inputs import Share
+from pipeline.runtime.inputs import Inputs, Share
 from pipeline.runtime.manifest import (
     Manifest,
     Output,
@@ -25,6 +25,7 @@ from pipeline.runtime.manifest import (
     check_balance,
     folder_of,
     library_versions,
+    load_manifest,
     manifest_path,
 )
 from pipeline.runtime.progress import Progress
@@ -33,7 +34,7 @@ from pipeline.runtime.storage import Store, sha256
 from pipeline.runtime.tombstones import tombstones
 from pipeline.stages import get_stage
 
-__all__ = ["PLAN", "ShardCommit", "ShardTask", "load_plan", "run_shards", "save_plan"]
+__all__ = ["PLAN", "ShardCommit", "ShardTask", "find_unchanged", "load_plan", "run_shards", "save_plan"]
 
 PLAN = "_plan.json"
 _RECEIPTS = "_receipts"
@@ -111,20 +112,20 @@ def run_shards(
     standing = Manifest.from_bytes(standing_data) if standing_data is not None else None
     former = standing if standing and standing.spec == commit.spec else None
     present = commit.store.list(commit.folder)
-    tasks = [_with_paths(commit, task, standing) for task in tasks]
+    tasks = _with_paths(commit, tasks, standing)
     done = _done(commit, former, tasks, present)
     missing = [task for task in tasks if task.shard not in done]
     mine = [task for task in missing if commit.share.holds(task.shard)]
     outputs = tuple(done[number] for number in sorted(done))
     if former and not missing and outputs == former.outputs and former.sources == commit.sources:
-        write_dead_letters(commit.store, former)
-        _sweep(commit, former, present)  # what a run that was killed after its commit left
+        _tidy(commit.store, former, present)
         return former
     forgotten = tombstones(commit.store)
     progress = Progress(f"{commit.stage} {commit.batch}", total=len(done) + len(mine), done=len(done), unit="shards")
     output: Output
+    before = _by_shard(former)
     for output in executor.map(worker, arguments, mine):
-        done[output.shard] = _after_retry(commit, former, output)
+        done[output.shard] = _after_retry(commit, before.get(output.shard), output)
         progress.step(output.counts)
     present = commit.store.list(commit.folder)
     if len(mine) < len(missing):  # what the other shares did meanwhile
@@ -145,9 +146,23 @@ def run_shards(
     if standing and standing.spec != manifest.spec:
         commit.store.delete([dead_letters_path(standing)])
     commit.store.commit(commit.manifest_path, manifest.to_bytes(), former=standing_data)
-    write_dead_letters(commit.store, manifest)
     # Our own receipts by name: a listing need not show yet what was written a moment ago.
-    _sweep(commit, manifest, {**present, **{task.receipt: 0 for task in mine}})
+    _tidy(commit.store, manifest, {**present, **{task.receipt: 0 for task in mine}})
+    return manifest
+
+
+def find_unchanged(inputs: Inputs, stage: str, spec: str) -> Manifest | None:
+    """What is committed, when it was made of these very sources, is all there and nothing is to be done once more.
+
+    Then no shard need be planned: a few requests tell, however many shards there are.
+    """
+    manifest = load_manifest(inputs.store, stage, spec, inputs.batch)
+    if manifest is None or inputs.retry or manifest.sources != inputs.sources:
+        return None
+    present = inputs.store.list(folder_of(get_stage(stage), spec, inputs.batch))
+    if any(present.get(output.path) != output.size_bytes for output in manifest.outputs):
+        return None
+    _tidy(inputs.store, manifest, present)
     return manifest
 
 
@@ -170,44 +185,51 @@ def _done(
     """Shards whose output stands: those of a killed run by their receipts, and before them what is committed."""
     retried = {task.shard: task.path for task in tasks if task.shard in commit.retry}
     found = []
-    for path in present:
-        # A writer that was killed may have left its temporary there, which has no suffix.
-        if path.startswith(f"{commit.folder}/{_RECEIPTS}/") and path.endswith(".json"):
-            data = commit.store.read_or_none(path)
-            if data is None:
-                continue  # another run has committed, and cleans up
-            raw = json.loads(data)
-            raw["rejects"] = tuple(Reject(**reject) for reject in raw["rejects"])
-            output = Output(**raw)
-            if retried.get(output.shard, output.path) == output.path:
-                found.append(output)
-    committed = [o for o in (former.outputs if former else ()) if o.shard not in retried]
+    # A writer that was killed may have left its temporary there, which has no suffix.
+    receipts = [p for p in present if p.startswith(f"{commit.folder}/{_RECEIPTS}/") and p.endswith(".json")]
+    for _, data in commit.store.read_many(receipts):
+        if data is None:
+            continue  # another run has committed, and cleans up
+        raw = json.loads(data)
+        raw["rejects"] = tuple(Reject(**reject) for reject in raw["rejects"])
+        output = Output(**raw)
+        if retried.get(output.shard, output.path) == output.path:
+            found.append(output)
+    before = _by_shard(former)
+    committed = [output for output in before.values() if output.shard not in retried]
     wanted = {task.shard: task.input_digest for task in tasks}
     return {
-        output.shard: _after_retry(commit, former, output)
+        output.shard: _after_retry(commit, before.get(output.shard), output)
         for output in (*found, *committed)
         if wanted.get(output.shard) == output.input_digest and present.get(output.path) == output.size_bytes
     }
 
 
-def _with_paths(commit: ShardCommit, task: ShardTask, standing: Manifest | None) -> ShardTask:
-    """Where the shard goes: never onto a committed file of other content, which stays until the new manifest stands."""
+def _by_shard(manifest: Manifest | None) -> dict[int, Output]:
+    return {output.shard: output for output in (manifest.outputs if manifest else ())}
+
+
+def _with_paths(commit: ShardCommit, tasks: Iterable[ShardTask], standing: Manifest | None) -> list[ShardTask]:
+    """Where shards go: never onto a committed file of other content, which stays until the new manifest stands."""
     suffix = get_stage(commit.stage).suffix
-    name = f"{commit.folder}/{task.shard:05d}"
-    outputs = {output.path: output for output in (standing.outputs if standing else ())}
-    before = next((o for o in outputs.values() if o.shard == task.shard), None)
-    if before and before.input_digest == task.input_digest and task.shard in commit.retry:
-        tries = max((reject.attempts for reject in before.rejects), default=0)
-        name += f"-{task.input_digest[:8]}-{tries + 1}"
-    elif (taken := outputs.get(f"{name}.{suffix}")) and taken.input_digest != task.input_digest:
-        name += f"-{task.input_digest[:8]}"
-    receipt = f"{commit.folder}/{_RECEIPTS}/{task.shard:05d}.json"
-    return dataclasses.replace(task, path=f"{name}.{suffix}", receipt=receipt)
+    by_shard = _by_shard(standing)
+    by_path = {output.path: output for output in by_shard.values()}
+    placed = []
+    for task in tasks:
+        name = f"{commit.folder}/{task.shard:05d}"
+        before = by_shard.get(task.shard)
+        if before and before.input_digest == task.input_digest and task.shard in commit.retry:
+            tries = max((reject.attempts for reject in before.rejects), default=0)
+            name += f"-{task.input_digest[:8]}-{tries + 1}"
+        elif (taken := by_path.get(f"{name}.{suffix}")) and taken.input_digest != task.input_digest:
+            name += f"-{task.input_digest[:8]}"
+        receipt = f"{commit.folder}/{_RECEIPTS}/{task.shard:05d}.json"
+        placed.append(dataclasses.replace(task, path=f"{name}.{suffix}", receipt=receipt))
+    return placed
 
 
-def _after_retry(commit: ShardCommit, former: Manifest | None, output: Output) -> Output:
+def _after_retry(commit: ShardCommit, before: Output | None, output: Output) -> Output:
     """Failed tries add up; where a retry changed nothing, the committed file stays."""
-    before = next((o for o in (former.outputs if former else ()) if o.shard == output.shard), None)
     if output.shard not in commit.retry or before is None or before.input_digest != output.input_digest:
         return output
     tries = {reject.uri: reject.attempts for reject in before.rejects}
@@ -226,8 +248,17 @@ def _check_present(commit: ShardCommit, manifest: Manifest, present: Mapping[str
         )
 
 
-def _sweep(commit: ShardCommit, manifest: Manifest, present: Iterable[str]) -> None:
+def _tidy(store: Store, manifest: Manifest, present: Iterable[str]) -> None:
+    """What follows from a commit that stands: its dead letters, and nothing beside its files."""
+    write_dead_letters(store, manifest)
+    _sweep(store, manifest, present)
+
+
+def _sweep(store: Store, manifest: Manifest, present: Iterable[str]) -> None:
     """Remove receipts, files of a former commit and temporaries of killed writers."""
+    stage = get_stage(manifest.stage)
     keep = {output.path for output in manifest.outputs}
-    keep |= {f"{commit.folder}/{PLAN}", commit.manifest_path}
-    commit.store.delete(path for path in present if path not in keep)
+    keep |= {
+        f"{folder_of(stage, manifest.spec, manifest.batch)}/{PLAN}", manifest_path(stage, manifest.spec, manifest.batch)
+    }  # fmt: skip
+    store.delete(path for path in present if path not in keep)

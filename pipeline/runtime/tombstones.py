@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 
 from pipeline.runtime.spec import canonical_json
 from pipeline.runtime.storage import Store
 
-__all__ = ["is_forgotten", "read_tombstone", "tombstones", "write_tombstone"]
+__all__ = ["read_tombstone", "tombstones", "write_tombstone"]
 
 _FOLDER = "forgotten"
 
 
-def is_forgotten(store: Store, video_id: str) -> bool:
-    """Whether the video must not come back."""
-    return store.exists(_path(video_id))
-
-
 def tombstones(store: Store) -> set[str]:
-    """All of them, as paths."""
-    return {path for path in store.list(_FOLDER) if path.endswith(".json")}
+    """The ids of all videos that must not come back."""
+    return {PurePosixPath(path).stem for path in store.list(_FOLDER) if path.endswith(".json")}
 
 
 def read_tombstone(store: Store, video_id: str) -> list[str] | None:

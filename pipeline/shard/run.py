@@ -7,7 +7,7 @@ from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest, folder_of
 from pipeline.runtime.parquet import read_table
 from pipeline.runtime.plan import Item, extend_plan
-from pipeline.runtime.shards import ShardCommit, ShardTask, load_plan, run_shards, save_plan
+from pipeline.runtime.shards import ShardCommit, ShardTask, find_unchanged, load_plan, run_shards, save_plan
 from pipeline.runtime.spec import digest, output_config, stage_spec
 from pipeline.shard.config import ShardConfig
 from pipeline.shard.core import metadata_bytes, unique_videos
@@ -23,6 +23,8 @@ def run(config: ShardConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """Pack the batch. Duplicate bytes are packed once."""
     catalog = inputs.one("ingest")
     spec = stage_spec(_STAGE, config, upstream=[catalog.spec])
+    if unchanged := find_unchanged(inputs, _STAGE.name, spec):
+        return unchanged
     tasks = shard_tasks(spec, inputs, limit=config.shard_bytes)
     videos = sum(len(task.payload) for task in tasks)
     commit = ShardCommit(

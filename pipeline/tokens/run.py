@@ -7,7 +7,7 @@ from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest
 from pipeline.runtime.parquet import read_table
-from pipeline.runtime.shards import ShardCommit, ShardTask, run_shards
+from pipeline.runtime.shards import ShardCommit, ShardTask, find_unchanged, run_shards
 from pipeline.runtime.spec import digest, output_config, stage_spec
 from pipeline.shard.core import unique_videos
 from pipeline.stages import get_stage
@@ -29,6 +29,8 @@ def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
             f"{features.spec}; fit a codebook on these features, or choose the recipe that made the codebook"
         )
     spec = stage_spec(_STAGE, config, upstream=[features.spec, codebook.spec])
+    if unchanged := find_unchanged(inputs, _STAGE.name, spec):
+        return unchanged
     commit = ShardCommit(
         store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
         sources=inputs.sources, expected_videos=features.counts.get("videos", 0), share=inputs.share,

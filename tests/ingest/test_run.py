@@ -134,6 +134,21 @@ def test_a_second_run_reads_and_writes_nothing(batch: Batch, clips: list[Path]) 
     assert batch.fetched == [] and batch.store.writes == writes
 
 
+def test_a_second_run_opens_no_part_from_which_nothing_has_left(
+    batch: Batch, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):  # a part each
+        batch.put(clips[0], f"{name}.mp4")
+        first = batch.run()
+    (batch.folder / "b.mp4").unlink()
+    opened: list[str] = []
+    monkeypatch.setattr(
+        "pipeline.ingest.run.read_table", lambda s, path, **o: opened.append(path) or read_table(s, path, **o)
+    )
+    assert batch.run().digest == first.digest
+    assert opened == [first.outputs[1].path]
+
+
 def test_a_late_video_is_the_only_one_read(batch: Batch, clips: list[Path]) -> None:
     batch.put(clips[0], "b.mp4")
     batch.put(clips[1], "c.mp4")

@@ -20,6 +20,7 @@ from pipeline.runtime.manifest import (
     folder_of,
     library_versions,
     load_manifest,
+    load_manifests,
     manifest_path,
     save_manifest,
     specs_of,
@@ -112,6 +113,9 @@ def test_saved_manifests_are_found(tmp_path: Path) -> None:
     assert specs_of(store, "embed") == ["pretrain-1.abcd"]
     assert load_manifest(store, "shard", "shard-1", "a") == _manifest("shard", "shard-1", "a")
     assert load_manifest(store, "shard", "shard-1", "c") is None
+    assert dict(load_manifests(store, "shard", "shard-1", ["b", "c", "a"])) == {
+        "b": _manifest("shard", "shard-1", "b"), "c": None, "a": _manifest("shard", "shard-1", "a")
+    }  # fmt: skip
     assert specs_of(store, "features") == [] and batches_of(store, "features", "x") == []
 
 

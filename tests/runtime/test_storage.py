@@ -62,6 +62,15 @@ def test_what_is_missing_is_said_or_passed_over(store: Store) -> None:
     assert store.list("") == {}
 
 
+def test_many_are_read_in_order_and_what_is_missing_is_none(store: Store) -> None:
+    for number in range(300):
+        store.write(f"a/{number}", str(number).encode())
+    paths = [f"a/{number}" for number in (7, 299, 300, *range(290))]
+    expected = [b"7", b"299", None, *(str(number).encode() for number in range(290))]
+    assert list(store.read_many(paths)) == list(zip(paths, expected, strict=True))
+    assert list(store.read_many([])) == []
+
+
 def test_files_travel_both_ways(store: Store, tmp_path: Path) -> None:
     source, back = tmp_path / "source", tmp_path / "back"
     source.write_bytes(os.urandom(3 << 20))

@@ -133,3 +133,13 @@ def test_tars_have_the_same_bytes_whenever_they_are_made(batch: Batch, tmp_path:
     again = Batch(batch.folder, Store(str(tmp_path / "other")), batch.catalog)
     again.store.write("catalog/batch=b/00000.parquet", batch.store.read("catalog/batch=b/00000.parquet"))
     assert [o.sha256 for o in batch.run().outputs] == [o.sha256 for o in again.run().outputs]
+
+
+def test_a_finished_batch_is_found_without_its_catalog_being_read(batch: Batch) -> None:
+    batch.ingest(a=b"one", b=b"two")
+    first = batch.run()
+    batch.store.delete([batch.catalog.outputs[0].path])
+    assert batch.run() == first
+    batch.store.delete([first.outputs[0].path])  # now there is work to do
+    with pytest.raises(FileNotFoundError):
+        batch.run()
