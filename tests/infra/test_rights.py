@@ -28,6 +28,7 @@ ACTIONS = {
     "GetObject": "s3:GetObject", "PutObject": "s3:PutObject", "CreateMultipartUpload": "s3:PutObject",
     "UploadPart": "s3:PutObject", "CompleteMultipartUpload": "s3:PutObject",
     "AbortMultipartUpload": "s3:AbortMultipartUpload", "DeleteObject": "s3:DeleteObject",
+    "DeleteObjects": "s3:DeleteObject",
 }  # fmt: skip
 """S3's operations and the right each needs (Service Authorization Reference)."""
 
@@ -106,7 +107,7 @@ def test_the_policy_is_what_the_store_asks_for_and_no_more(s3: str, tmp_path: Pa
     assert store.exists("a") and store.list("a") and store.folders("") == ["a"]
     store.download("a/one", tmp_path / "one")
     store.delete(["a/one", "a/none", "a/large"])
-    assert {"CreateMultipartUpload", "ListObjectsV2", "DeleteObject"} <= asked
+    assert {"CreateMultipartUpload", "ListObjectsV2", "DeleteObjects"} <= asked
     needed = {ACTIONS[name] for name in asked}
     # A failed upload is aborted; a healthy server gives no occasion to see it.
     assert needed | {"s3:AbortMultipartUpload"} == granted_by_the_policy("root")
