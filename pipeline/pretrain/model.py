@@ -155,7 +155,9 @@ def sequence_means(hidden_TD: Tensor, tokens: Tokens) -> Tensor:
     """Mean final state of every sequence, [B, D], float32 or better."""
     full_TD = at_least_float32(hidden_TD)
     lengths_B = tokens.packing.edges.diff()
-    rows_T = torch.repeat_interleave(torch.arange(len(lengths_B), device=lengths_B.device), lengths_B)
+    rows_T = torch.repeat_interleave(
+        torch.arange(len(lengths_B), device=lengths_B.device), lengths_B, output_size=len(full_TD)
+    )
     sums_BD = full_TD.new_zeros(len(lengths_B), full_TD.shape[1])
     return sums_BD.index_add(0, rows_T, full_TD) / lengths_B.unsqueeze(1)
 

@@ -1,7 +1,7 @@
 """Sequences of different length side by side without padding.
 
 Dense layers see the T real tokens of a batch and nothing else. Attention pads only within a bucket of sequences of
-similar length (CPU, fp32), or not at all (variable-length kernel on CUDA in half precision).
+similar length.
 
 T tokens of all sequences, B sequences, L longest sequence of a bucket, H heads, D width of a head.
 """
@@ -49,7 +49,7 @@ class Packing:
     first_B: Tensor
     """Index of the first token of every sequence ([CLS]), int64."""
     edges: Tensor
-    """Cumulated lengths, int32 [B + 1], for the variable-length kernel."""
+    """Cumulated lengths, int32 [B + 1]."""
     longest: int
     buckets: tuple[Bucket, ...]
 

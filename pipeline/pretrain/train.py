@@ -113,10 +113,11 @@ class _Loop:
     def step(self, batches: list[Batch], *, waited: float) -> None:
         """Forward, backward and update over the parts of a batch, for which the loop `waited` some seconds."""
         config, state = self._config, self._state
+        # Counted before the batch moves: on a GPU the counting would wait for all that runs there.
+        count = sum_over_workers(torch.stack([counts(batch) for batch in batches]).sum(0).to(self._device))
         batches = [batch.to(self._device) for batch in batches]
-        count = sum_over_workers(torch.stack([counts(batch) for batch in batches]).sum(0))
         scale = (self._weights / count.clamp(min=1)).float()
-        self._zero_gradients()
+        self.optimiser.zero_grad()
         sums = torch.zeros_like(self._sums)
         with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
             # Dropout follows from (seed, step, worker), not from what was drawn before.
@@ -126,6 +127,7 @@ class _Loop:
                     losses = loss_sums(self._model, batch, weights=config.weights)
                 (losses * scale).sum().backward()  # type: ignore[no-untyped-call]
                 sums += losses.detach()
+        self._fill_gradients()
         sum_gradients(self.names)
         norm = torch.nn.utils.clip_grad_norm_(list(self.names), config.clip_norm)
         rate = learning_rate(config, step=state.step, steps=self._steps)
@@ -158,13 +160,11 @@ class _Loop:
         self._reset_log()
         return record
 
-    def _zero_gradients(self) -> None:
-        """Zeros, not None: every worker then has the same gradients, whatever regimes its part holds."""
+    def _fill_gradients(self) -> None:
+        """Zeros for what no loss has touched: every worker has the same gradients, whatever regimes its part holds."""
         for parameter in self.names:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            else:
-                parameter.grad.zero_()
 
     def _autocast(self) -> torch.autocast:
         precision = self._config.precision
