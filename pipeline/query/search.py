@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from pipeline.query.filters import RowFilter
 from pipeline.query.pages import is_plain, plain_pages
 from pipeline.runtime.parquet import vectors_of
 
-__all__ = ["Hit", "RowGroup", "nearest", "row_groups", "vector_of_row"]
+__all__ = ["Hit", "nearest", "row_groups", "vector_of_row"]
 
 _COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_uri", "batch"]
 
@@ -41,46 +40,32 @@ class Hit:
     batch: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowGroup:
-    """Some thousand rows of one file: what is read, and dropped again, at once."""
-
-    fragment: ds.ParquetFileFragment
-    number: int
-
-
 def nearest(rows: ds.Dataset, query_R: NDArray[np.float32], *, top: int, where: RowFilter | None = None) -> list[Hit]:
     """The `top` rows nearest to a unit vector, best first; equals in the order of their ids. Default: segments.
 
-    Reads row groups in as many threads as Arrow may use (OMP_NUM_THREADS); each holds one row group. Raises InputError
-    when `top` is not positive.
+    Reads files in as many threads as Arrow may use (of a local file OMP_NUM_THREADS); each holds one row group at a
+    time. Raises InputError when `top` is not positive.
     """
     if top < 1:
         raise InputError(f"--top is {top}; ask for at least 1")
     where = where or RowFilter()
-    groups = list(row_groups(rows, where))
-    query_R = np.ascontiguousarray(query_R, np.float32)
-    score = partial(_scores, where=where, query_R=query_R, top=top)
+    files = list(rows.get_fragments(filter=where.expression))
+    score = partial(_scores, where=where, query_R=np.ascontiguousarray(query_R, np.float32), top=top)
     best = _Candidates(top)
-    with ThreadPoolExecutor(pa.cpu_count()) as pool:
-        for number, found in enumerate(pool.map(score, groups)):
-            best.add(number, *found)
+    threads = pa.cpu_count() if files and _is_local(files[0]) else pa.io_thread_count()
+    with ThreadPoolExecutor(threads) as pool:
+        for file, found in enumerate(pool.map(score, files)):
+            for group, row_K, score_K in found:
+                best.add((file, group), row_K, score_K)
     hits: list[Hit] = []
-    for number in np.unique(best.group_C):
-        mine = best.group_C == number
-        group = groups[number]
-        table = _subset(group).to_table(columns=_COLUMNS, schema=rows.schema, use_threads=False)
+    for file, group in sorted({*map(tuple, best.place_C)}):
+        mine = (best.place_C == (file, group)).all(axis=1)
+        fragment = files[file].subset(row_group_ids=[group])
+        table = fragment.to_table(columns=_COLUMNS, schema=rows.schema, use_threads=False)
         found_rows = table.take(best.row_C[mine]).to_pylist()
         hits += [Hit(score=float(s), **row) for s, row in zip(best.score_C[mine], found_rows, strict=True)]
         hits = sorted(hits, key=lambda hit: (-hit.score, hit.row_id))[:top]
     return hits
-
-
-def row_groups(rows: ds.Dataset, where: RowFilter) -> Iterator[RowGroup]:
-    """The row groups that may hold such rows by their files' paths and their statistics."""
-    for fragment in rows.get_fragments(filter=where.expression):
-        for group in fragment.subset(where.expression, schema=rows.schema).row_groups:
-            yield RowGroup(fragment=fragment, number=group.id)
 
 
 def vector_of_row(rows: ds.Dataset, row_id: str) -> NDArray[np.float32]:
@@ -98,32 +83,41 @@ class _Candidates:
     def __init__(self, top: int) -> None:
         self._top = top
         self.score_C = np.empty(0, np.float32)
-        self.group_C = np.empty(0, np.int64)
+        self.place_C = np.empty((0, 2), np.int64)
+        """File and row group."""
         self.row_C = np.empty(0, np.int64)
 
-    def add(self, group: int, row_K: NDArray[np.int64], score_K: NDArray[np.float32]) -> None:
+    def add(self, place: tuple[int, int], row_K: NDArray[np.int64], score_K: NDArray[np.float32]) -> None:
         score_C = np.concatenate([self.score_C, score_K])
         kept = _at_least(score_C, self._top)
         self.score_C = score_C[kept]
-        self.group_C = np.concatenate([self.group_C, np.full(len(row_K), group)])[kept]
+        self.place_C = np.concatenate([self.place_C, np.tile(place, (len(row_K), 1))])[kept]
         self.row_C = np.concatenate([self.row_C, row_K])[kept]
 
 
 def _scores(
-    group: RowGroup, *, where: RowFilter, query_R: NDArray[np.float32], top: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Rows of the group with the best scores, and these; equals of the last included."""
-    metadata = group.fragment.metadata
-    with _open(group.fragment) as source:
-        file = pq.ParquetFile(source, metadata=metadata)
-        table = file.read_row_group(group.number, columns=where.columns, use_threads=False)
-        rows = np.arange(table.num_rows)
-        row_K = table.append_column("_row", pa.array(rows)).filter(where.expression)["_row"].to_numpy()
-        if not len(row_K):
-            return row_K, np.empty(0, np.float32)
-        score_K = _products(source, file, group.number, row_K, query_R)
-    kept = _at_least(score_K, top)
-    return row_K[kept], score_K[kept]
+    fragment: ds.ParquetFileFragment, *, where: RowFilter, query_R: NDArray[np.float32], top: int
+) -> list[tuple[int, NDArray[np.int64], NDArray[np.float32]]]:
+    """Row groups of a file, their rows with the best scores, and these; equals of the last included."""
+    found = []
+    with _open(fragment) as source:
+        file, groups = row_groups(source, where)
+        for group in groups:
+            table = file.read_row_group(group, columns=where.columns, use_threads=False)
+            numbered = table.append_column("_row", pa.array(np.arange(table.num_rows)))
+            row_K = numbered.filter(where.expression)["_row"].to_numpy()
+            if len(row_K):
+                score_K = _products(source, file, group, row_K, query_R)
+                kept = _at_least(score_K, top)
+                found.append((group, row_K[kept], score_K[kept]))
+    return found
+
+
+def row_groups(source: Any, where: RowFilter) -> tuple[pq.ParquetFile, list[int]]:
+    """An open file, and its row groups that may hold such rows by their statistics."""
+    whole = ds.ParquetFileFormat().make_fragment(source)
+    groups = whole.subset(where.expression, schema=whole.physical_schema).row_groups
+    return pq.ParquetFile(source, metadata=whole.metadata), [group.id for group in groups]
 
 
 def _products(
@@ -167,10 +161,8 @@ def _at_least(score_C: NDArray[np.float32], top: int) -> NDArray[np.int64]:
 
 def _open(fragment: ds.ParquetFileFragment) -> Any:
     """The file; a local one is mapped, so that vectors are not copied before they are multiplied."""
-    if isinstance(fragment.filesystem, LocalFileSystem):
-        return pa.memory_map(fragment.path)
-    return fragment.open()
+    return pa.memory_map(fragment.path) if _is_local(fragment) else fragment.open()
 
 
-def _subset(group: RowGroup) -> ds.ParquetFileFragment:
-    return group.fragment.subset(row_group_ids=[group.number])
+def _is_local(fragment: ds.ParquetFileFragment) -> bool:
+    return isinstance(fragment.filesystem, LocalFileSystem)

@@ -250,8 +250,11 @@ def filtered(title: str, both: Contenders, where: RowFilter, sql: str, store: St
         "DuckDB list": lambda: both.duckdb(sql), "Lance": lambda: both.lance(sql),
     }  # fmt: skip
     report(title, measure(calls, repeats), both.duckdb(sql))
-    read, all_of = (len(list(row_groups(r, w))) for r, w in ((rows, where), (both.rows, RowFilter())))
-    print(f"{'':<26}{read} of {all_of} row groups are opened")
+    read, all_of = (
+        sum(len(row_groups(fragment.open(), w)[1]) for fragment in r.get_fragments())
+        for r, w in ((rows, where), (both.rows, RowFilter()))
+    )
+    print(f"{'':<26}{read} of {all_of} row groups are read")
 
 
 if __name__ == "__main__":

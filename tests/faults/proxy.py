@@ -37,7 +37,8 @@ class FaultyProxy:
     def __init__(self, upstream: str, *, port: int, rate: float, seed: int, only: Sequence[str] = ()) -> None:
         self.injected: Counter[str] = Counter()
         """Faults by kind."""
-        self.requests = 0
+        self.kinds: Counter[str] = Counter()
+        """Requests by kind."""
         self._upstream, self._port, self._rate, self._seed, self._only = upstream, port, rate, seed, only
         self._seen: Counter[str] = Counter()
         self._written: dict[str, float] = {}
@@ -45,6 +46,10 @@ class FaultyProxy:
         self._started = threading.Event()
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+
+    @property
+    def requests(self) -> int:
+        return self.kinds.total()
 
     @property
     def url(self) -> str:
@@ -71,8 +76,8 @@ class FaultyProxy:
         await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        self.requests += 1
         kind = "LIST" if request.method == "GET" and "list-type" in request.query else request.method
+        self.kinds[kind] += 1
         fault = self._draw(kind, request.raw_path)
         if fault in ("500", "503"):
             code = {"500": "InternalError", "503": "SlowDown"}[fault]

@@ -1,0 +1,47 @@
+"""What it costs to plan and commit at size, through the real code: seconds, memory, and requests to an S3 server.
+
+    python -m tests.benchmarks.planning [--videos 1000000] [--shards 100000] [--batches 10000] [--folder /dev/shm]
+
+Every case is measured at half the size and at the size, in a process of its own: twice the seconds for twice the size
+is linear, four times is quadratic. Memory is what the process grew by. The folder is best one without a disk beneath,
+for files are synced one by one. Requests are counted by a proxy before SeaweedFS, at two small sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+
+import pyarrow as pa
+
+from tests.benchmarks.planning.cases import CASES
+from tests.benchmarks.planning.measure import measured
+from tests.benchmarks.planning.requests import print_requests
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--videos", type=int, default=1_000_000)
+    parser.add_argument("--shards", type=int, default=100_000)
+    parser.add_argument("--batches", type=int, default=10_000)
+    parser.add_argument("--folder", default=None, help="where roots are written; the system's temporary folder")
+    parser.add_argument("--only", default="", help="cases whose name begins so; `requests` for these alone")
+    options = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, pyarrow {pa.__version__}")
+    print(f"{'':<40}{'size':>10}{'':<9}{'wall s':>8}{'CPU s':>8}{'MB':>8}{'CPU x':>7}")
+    for name, (unit, _, _) in CASES.items():
+        if not name.startswith(options.only):
+            continue
+        size, half = getattr(options, unit), 0.0
+        for number in (size // 2, size):
+            wall, cpu, megabytes = measured(name, number, options.folder)
+            ratio = f"{cpu / half:>7.1f}" if half else ""
+            print(f"{name:<40}{number:>10,} {unit:<8}{wall:>8.1f}{cpu:>8.1f}{megabytes:>8.0f}{ratio}", flush=True)
+            half = cpu
+    if "requests".startswith(options.only):
+        print_requests()
+
+
+if __name__ == "__main__":
+    main()
