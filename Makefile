@@ -50,6 +50,8 @@ test-faults: setup  ## Crash matrix and storage faults, all of it: about an hour
 	$(BIN)/python -m tests.faults.storage --rate 0.3 --seed 2
 	$(BIN)/python -m tests.faults.storage --rate 1 --only "stale list"
 	$(BIN)/python -m tests.faults.out_of_memory
+	$(BIN)/python -m tests.faults.two_runs
+	$(BIN)/python -m tests.faults.two_runs --storage s3
 
 bench: setup  ## All benchmarks into tests/benchmarks/RESULTS.md, in half an hour of an idle machine
 	$(BIN)/python -m tests.benchmarks

@@ -11,6 +11,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConflictError
@@ -30,7 +31,7 @@ from pipeline.runtime.manifest import (
 )
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.spec import canonical_json
-from pipeline.runtime.storage import Store, sha256
+from pipeline.runtime.storage import Store, file_sha256, sha256
 from pipeline.runtime.tombstones import tombstones
 from pipeline.stages import get_stage
 
@@ -51,6 +52,8 @@ class ShardTask:
     path: str = ""
     """Where the output goes; set by `run_shards`."""
     receipt: str = ""
+    again: bool = False
+    """The path is that of a committed file of the same input: it was lost or damaged, and is made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +81,24 @@ class ShardCommit:
         return manifest_path(get_stage(self.stage), self.spec, self.batch)
 
 
-def finish(store: Store, task: ShardTask, *, data: bytes, counts: dict[str, int], rejects: Sequence[Reject]) -> Output:
-    """Called by a worker: write the shard, then its receipt."""
-    store.write(task.path, data)
-    return write_receipt(store, task, digest=sha256(data), size_bytes=len(data), counts=counts, rejects=rejects)
-
-
-def write_receipt(
-    store: Store, task: ShardTask, *, digest: str, size_bytes: int, counts: dict[str, int], rejects: Sequence[Reject]
+def finish(
+    store: Store, task: ShardTask, *, data: bytes | Path, counts: dict[str, int], rejects: Sequence[Reject]
 ) -> Output:
-    """Called by a worker whose output already stands: record that the shard is done."""
+    """Called by a worker: write the shard, from memory or a local file, then its receipt.
+
+    A run of other inputs beside ours may have written there, or even committed: then it goes under a name of its bytes.
+    """
+    digest = sha256(data) if isinstance(data, bytes) else file_sha256(data)
+    path = task.path
+    if task.again:
+        store.write(path, data)
+    elif not store.create(path, data):
+        stem, _, suffix = path.rpartition(".")
+        path = f"{stem}-{digest[:8]}.{suffix}"
+        store.write(path, data)
     output = Output(
-        shard=task.shard, input_digest=task.input_digest, path=task.path, sha256=digest, size_bytes=size_bytes,
-        counts=counts, rejects=tuple(rejects),
+        shard=task.shard, input_digest=task.input_digest, path=path, sha256=digest,
+        size_bytes=len(data) if isinstance(data, bytes) else data.stat().st_size, counts=counts, rejects=tuple(rejects),
     )  # fmt: skip
     store.write(task.receipt, canonical_json(dataclasses.asdict(output)))
     return output
@@ -223,8 +231,9 @@ def _with_paths(commit: ShardCommit, tasks: Iterable[ShardTask], standing: Manif
             name += f"-{task.input_digest[:8]}-{tries + 1}"
         elif (taken := by_path.get(f"{name}.{suffix}")) and taken.input_digest != task.input_digest:
             name += f"-{task.input_digest[:8]}"
+        path = f"{name}.{suffix}"
         receipt = f"{commit.folder}/{_RECEIPTS}/{task.shard:05d}.json"
-        placed.append(dataclasses.replace(task, path=f"{name}.{suffix}", receipt=receipt))
+        placed.append(dataclasses.replace(task, path=path, receipt=receipt, again=path in by_path))
     return placed
 
 

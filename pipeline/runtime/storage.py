@@ -166,9 +166,26 @@ class Store:
         with self.open(path) as source, target.open("wb") as sink:
             shutil.copyfileobj(source, sink, _COPY_BYTES)
 
-    def write(self, path: str, data: bytes) -> None:
-        """Write one object whole."""
-        self._put(path, data)
+    def write(self, path: str, content: bytes | Path) -> None:
+        """Write one object whole, from memory or a local file."""
+        self._write(path, content)
+
+    def create(self, path: str, content: bytes | Path) -> bool:
+        """Write one object whole from memory or a local file, unless other bytes stand there; whether it stands now.
+
+        As sure as `commit`: files under a lock, S3 by a conditional PUT, elsewhere by a look before the write.
+        """
+        try:
+            if self._local or self._s3:
+                self._write(path, content, mode="create")
+                return True
+        except OSError as error:
+            if not isinstance(error, FileExistsError) and error.errno not in (*_CONDITION_FAILED, errno.ENOSYS):
+                raise
+        if self.exists(path):
+            return self._holds(path, content)
+        self._write(path, content)
+        return True
 
     def commit(self, path: str, data: bytes, *, former: bytes | None) -> None:
         """Write one object whole, if it is still what it was; raises ConflictError when another writer came between.
@@ -194,13 +211,13 @@ class Store:
             # Ours all the same when the answer to a first try was lost: the second then met what the first wrote.
             self._check_unchanged(path, data, data)
 
-    def upload(self, source: Path, path: str) -> None:
+    def upload(self, source: Path, path: str, **condition: str) -> None:
         """Write one object whole from a local file."""
         self.writes += 1
         if self._local:
-            self._replace(path, lambda temporary: shutil.copyfile(source, temporary))
+            self._replace(path, lambda temporary: shutil.copyfile(source, temporary), **condition)
         else:
-            self._fs.put_file(str(source), self._full(path))
+            self._fs.put_file(str(source), self._full(path), **condition)
 
     def dataset(self, paths: Sequence[str], *, partitioning: ds.Partitioning) -> ds.Dataset:
         """Parquet objects as one lazily read dataset, with columns made from their paths."""
@@ -279,15 +296,33 @@ class Store:
     def _full(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
 
+    def _holds(self, path: str, content: bytes | Path) -> bool:
+        """Whether the object has these bytes; False when it is gone meanwhile."""
+        try:
+            with self.open(path) as found:
+                there = hashlib.file_digest(found, "sha256").hexdigest()  # type: ignore[arg-type]
+        except FileNotFoundError:
+            return False
+        return there == (sha256(content) if isinstance(content, bytes) else file_sha256(content))
+
+    def _write(self, path: str, content: bytes | Path, **condition: str) -> None:
+        if isinstance(content, bytes):
+            self._put(path, content, **condition)
+        else:
+            self.upload(content, path, **condition)
+
     def _put(self, path: str, data: bytes, **condition: str) -> None:
         self.writes += 1
         if self._local:
-            self._replace(path, lambda temporary: temporary.write_bytes(data))
+            self._replace(path, lambda temporary: temporary.write_bytes(data), **condition)
         else:
             self._fs.pipe_file(self._full(path), data, **condition)
 
-    def _replace(self, path: str, fill: Callable[[Path], object]) -> None:
-        """Write a local file under a temporary name and rename it once it is on disk."""
+    def _replace(self, path: str, fill: Callable[[Path], object], *, mode: str = "") -> None:
+        """Write a local file under a temporary name and rename it once it is on disk.
+
+        Raises FileExistsError where there is a file and the mode is `create`.
+        """
         target = Path(self._full(path))
         for tries in range(_WRITE_TRIES):
             temporary = target.parent / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
@@ -295,7 +330,10 @@ class Store:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 fill(temporary)
                 _fsync(temporary)
-                os.replace(temporary, target)
+                if mode == "create":
+                    _rename_new(temporary, target)
+                else:
+                    os.replace(temporary, target)
                 _fsync(target.parent)
                 return
             except FileNotFoundError:  # another run of the same work has committed, and swept our temporary away
@@ -347,6 +385,14 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _rename_new(temporary: Path, target: Path) -> None:
+    """A hard link would do without the lock, and not on every filesystem."""
+    with _locked(target.parent):
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        os.replace(temporary, target)
 
 
 def _fsync(path: Path) -> None:

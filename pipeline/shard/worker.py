@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.errors import VideoError
 from pipeline.runtime.manifest import Output, Reject
-from pipeline.runtime.shards import ShardTask, write_receipt
-from pipeline.runtime.storage import Store, fetch, file_sha256
+from pipeline.runtime.shards import ShardTask, finish
+from pipeline.runtime.storage import Store, fetch
 from pipeline.runtime.tar import TarWriter
 from pipeline.shard.core import member_name, metadata_bytes
 
@@ -40,11 +40,7 @@ class ShardWorker:
                     tar.add_file(member_name(row), video_path)
                     packed += 1
                 tar.close()
-            self._store.upload(tar_path, task.path)
-            return write_receipt(
-                self._store, task, digest=file_sha256(tar_path), size_bytes=tar_path.stat().st_size,
-                counts={"videos": packed}, rejects=rejects,
-            )  # fmt: skip
+            return finish(self._store, task, data=tar_path, counts={"videos": packed}, rejects=rejects)
 
 
 def _fetch_exactly(row: dict[str, Any], target: Path) -> None:

@@ -37,10 +37,10 @@ class CrashStore(Store):
             self._tear(path, data)
         super()._put(path, data, **condition)
 
-    def upload(self, source: Path, path: str) -> None:
+    def upload(self, source: Path, path: str, **condition: str) -> None:
         if self._reach(f"write {path}"):
             self._tear(path, source.read_bytes())
-        super().upload(source, path)
+        super().upload(source, path, **condition)
 
     def delete(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -72,13 +72,13 @@ class CrashStore(Store):
         )  # fmt: skip
         _die()
 
-    def _replace(self, path: str, fill: Callable[[Path], object]) -> None:
+    def _replace(self, path: str, fill: Callable[[Path], object], *, mode: str = "") -> None:
         def torn(temporary: Path) -> None:
             fill(temporary)
             os.truncate(temporary, temporary.stat().st_size // 2)
             _die()
 
-        super()._replace(path, torn if self._tearing else fill)
+        super()._replace(path, torn if self._tearing else fill, mode=mode)
 
 
 def boundaries(ledger: Path) -> list[str]:

@@ -260,6 +260,28 @@ def test_a_run_whose_inputs_are_older_than_what_was_committed_meanwhile_is_refus
     assert batch.run(later) == standing
 
 
+class After(LocalExecutor):
+    """Another run of the same batch begins and ends before ours writes its first shard."""
+
+    def __init__(self, other: Callable[[], object]) -> None:
+        super().__init__()
+        self._other = other
+
+    def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
+        self._other()
+        yield from super().map(worker, arguments, tasks)
+
+
+def test_a_late_writer_of_other_inputs_leaves_what_was_committed_meanwhile(batch: Batch) -> None:
+    later = {**SHARDS, 1: ("c", "late"), 4: ("g",)}
+    with pytest.raises(ConflictError):
+        batch.run(SHARDS, executor=After(lambda: batch.run(later)))
+    standing = load_manifest(batch.store, "features", "features-1", "b")
+    assert standing is not None and standing.counts == {"videos": 7, "rejects": 1}
+    assert all(sha256(batch.store.read(o.path)) == o.sha256 for o in standing.outputs)
+    assert batch.run(later) == standing
+
+
 def test_a_run_whose_files_another_one_swept_commits_nothing(batch: Batch) -> None:
     first = batch.run(SHARDS)
     changed = {**SHARDS, 1: ("c", "late")}

@@ -178,6 +178,16 @@ def _append(root: str, letter: bytes, number: int) -> None:
             continue
 
 
+def test_what_is_created_stands_under_nobody_elses_bytes(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "local"
+    file.write_bytes(b"from a file")
+    assert store.create("a/x", b"first") and store.create("a/x", b"first")
+    assert not store.create("a/x", b"other") and not store.create("a/x", file)
+    assert store.read("a/x") == b"first"
+    assert store.create("a/y", file) and store.create("a/y", b"from a file") and not store.create("a/y", b"")
+    assert store.list("") == {"a/x": 5, "a/y": 11}
+
+
 def test_of_two_writers_none_overwrites_the_other_unseen(tmp_path: Path) -> None:
     Store(str(tmp_path)).write("text", b"")
     spawn = multiprocessing.get_context("spawn")
