@@ -32,21 +32,27 @@ def run(config: ShardConfig, inputs: Inputs, executor: Executor) -> Manifest:
         sources=inputs.sources, expected_videos=videos, facts={"duplicates": catalog.counts["videos"] - videos},
         retry=inputs.retry,
     )  # fmt: skip
-    save_plan(inputs.store, commit.folder, [[row["video_id"] for row in task.payload] for task in tasks])
+    save_plan(inputs.store, commit.folder, [list(task.payload) for task in tasks])
     return run_shards(commit, tasks, worker=_WORKER, arguments=(inputs.store,), executor=executor)
 
 
 def shard_tasks(spec: str, inputs: Inputs, *, limit: int) -> list[ShardTask]:
-    """One a tar: the former plan goes on, without the videos that left the catalog."""
-    outputs = inputs.one("ingest").outputs
-    videos = unique_videos(row for output in outputs for row in read_table(inputs.store, output.path).to_pylist())
-    items = [Item(key=video_id, weight=row["size_bytes"]) for video_id, row in videos.items()]
+    """One a tar: the former plan goes on, without the videos that left the catalog.
+
+    The payload maps a video's id to its metadata as bytes: a million rows as Python objects would take gigabytes.
+    """
+    videos: dict[str, tuple[str, int, bytes]] = {}  # uri, size, metadata
+    for output in inputs.one("ingest").outputs:
+        for video_id, row in unique_videos(read_table(inputs.store, output.path).to_pylist()).items():
+            if video_id not in videos or row["uri"] < videos[video_id][0]:
+                videos[video_id] = (row["uri"], row["size_bytes"], metadata_bytes(row))
+    items = [Item(key=video_id, weight=size) for video_id, (_, size, _) in videos.items()]
     plan = extend_plan(load_plan(inputs.store, folder_of(_STAGE, spec, inputs.batch)), items, limit=limit)
     return [
         ShardTask(
             shard=number,
-            input_digest=digest([spec, *(metadata_bytes(videos[key]).decode() for key in members)]),
-            payload=tuple(videos[key] for key in members),
+            input_digest=digest([spec, *(videos[key][2].decode() for key in members)]),
+            payload={key: videos[key][2] for key in members},
         )
         for number, members in enumerate(plan)
     ]

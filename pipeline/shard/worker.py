@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pipeline.runtime.manifest import Output, Reject
 from pipeline.runtime.shards import ShardTask, finish
 from pipeline.runtime.storage import Store, fetch
 from pipeline.runtime.tar import TarWriter
-from pipeline.shard.core import member_name, metadata_bytes
+from pipeline.shard.core import member_name
 
 __all__ = ["ShardWorker"]
 
@@ -29,14 +30,15 @@ class ShardWorker:
             tar_path, video_path = Path(folder) / "shard.tar", Path(folder) / "video"
             with tar_path.open("wb") as sink:
                 tar = TarWriter(sink)
-                for row in task.payload:
+                for metadata in task.payload.values():
+                    row = json.loads(metadata)
                     try:
                         _fetch_exactly(row, video_path)
                     except VideoError as error:
                         rejects.append(Reject.of(error, video_id=row["video_id"], uri=row["uri"]))
                         continue
                     # WebDataset groups neighbours of one key; a stream reads the metadata before the bytes.
-                    tar.add(f"{row['video_id']}.json", metadata_bytes(row))
+                    tar.add(f"{row['video_id']}.json", metadata)
                     tar.add_file(member_name(row), video_path)
                     packed += 1
                 tar.close()

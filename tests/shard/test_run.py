@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pipeline.runtime.parquet import table_bytes
 from pipeline.runtime.storage import Store, sha256
 from pipeline.runtime.tar import read_members
 from pipeline.shard.config import ShardConfig
-from pipeline.shard.run import run
+from pipeline.shard.run import run, shard_tasks
 
 EMPTY: dict[str, Any] = {
     "container": "mp4", "codec": "h264", "width": 1, "height": 1, "rotation": 0, "fps": None, "duration_seconds": None,
@@ -143,3 +144,17 @@ def test_a_finished_batch_is_found_without_its_catalog_being_read(batch: Batch) 
     batch.store.delete([first.outputs[0].path])  # now there is work to do
     with pytest.raises(FileNotFoundError):
         batch.run()
+
+
+def test_the_same_bytes_in_two_parts_of_the_catalog_are_packed_once_by_the_smallest_name(batch: Batch) -> None:
+    parts = []
+    for number, name in enumerate("ba"):
+        batch.ingest(**{name: b"one"})
+        path = f"catalog/batch=b/{number + 1:05d}.parquet"
+        batch.store.write(path, batch.store.read(batch.catalog.outputs[0].path))
+        parts.append(dataclasses.replace(batch.catalog.outputs[0], shard=number, path=path))
+    for outputs in (parts, parts[::-1]):
+        catalog = dataclasses.replace(batch.catalog, outputs=tuple(outputs))
+        inputs = Inputs(store=batch.store, batch="b", upstream={"ingest": (catalog,)})
+        (task,) = shard_tasks("shard-1", inputs, limit=1000)
+        assert [json.loads(metadata)["title"] for metadata in task.payload.values()] == ["a"]
