@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
-from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.train import train
 from tests.benchmarks.pretrain.setting import Setting
 
 __all__ = ["model_flops", "peak_flops", "report_gpu"]
 
-STEPS, WARM_UP = 30, 10
+STEPS = 40
 BATCHES = (128, 512, 2048)
 """Sequences a step; a larger batch hides the optimiser and the launching of kernels."""
 
@@ -42,30 +42,32 @@ def peak_flops(device: str, *, size: int = 8192, repeats: int = 20) -> float:
     return 2.0 * size**3 * repeats / (time.perf_counter() - since)
 
 
-def report_gpu(setting: Setting) -> None:
-    """Print one row for every precision and batch."""
-    peak = peak_flops(setting.device)
-    print(f"\nours alone, {STEPS - WARM_UP} steps; bf16 product of 8192 x 8192: {peak / 1e12:.0f} TFLOP/s")
+def report_gpu(
+    setting: Setting, *, batches: Sequence[int] = BATCHES, steps: int = STEPS, peak_size: int = 8192
+) -> None:
+    """Print one row for every batch and precision, each measured over the second half of `steps` steps."""
+    peak = peak_flops(setting.device, size=peak_size)
+    print(f"\nours alone, {steps} steps; bf16 product of {peak_size} x {peak_size}: {peak / 1e12:.3g} TFLOP/s")
     print("precision  sequences  tokens/step   tokens/s    MFU  data wait  peak GiB  masked-LM loss, held out")
-    for batch in BATCHES:
+    for batch in batches:
         for precision in ("bf16", "fp32"):
-            _row(replace(setting, batch=batch, steps=STEPS, precision=precision), peak)
+            _row(replace(setting, batch=batch, steps=steps, precision=precision), peak)
 
 
 def _row(setting: Setting, peak: float) -> None:
-    config: PretrainConfig = replace(setting.config, log_every_steps=WARM_UP)
+    config = replace(setting.config, log_every_steps=setting.steps // 2)
     model = setting.model()
     if setting.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    record = train(model, setting.videos, config).curve[-1]
+    record = train(model, setting.videos, config).curve[1]
     memory = torch.cuda.max_memory_allocated() / 2**30 if setting.device == "cuda" else 0.0
-    examples = setting.examples()
-    tokens = sum(len(example.ids_L) for example in examples) // setting.steps
-    masked = sum(len(example.masked_M) for example in examples) // setting.steps
-    share = model_flops(model, tokens=tokens, masked=masked) * record["tokens_per_second"] / tokens / peak
+    measured = [setting.data.examples(step) for step in range(setting.steps // 2, setting.steps // 2 * 2)]
+    tokens = sum(len(example.ids_L) for step in measured for example in step) // len(measured)
+    masked = sum(len(example.masked_M) for step in measured for example in step) // len(measured)
+    used = model_flops(model, tokens=tokens, masked=masked) * record["tokens_per_second"] / tokens
     loss = float(setting.masked_losses(model).mean())
-    print(f"{setting.precision:9s} {setting.batch:10d} {tokens:12,d} {record['tokens_per_second']:10,.0f} {share:6.3f} "
-          f"{record['data_wait']:10.4f} {memory:9.1f} {loss:25.4f}", flush=True)  # fmt: skip
+    print(f"{setting.precision:9s} {setting.batch:10d} {tokens:12,d} {record['tokens_per_second']:10,.0f} "
+          f"{used / peak:6.3f} {record['data_wait']:10.4f} {memory:9.1f} {loss:25.4f}", flush=True)  # fmt: skip
 
 
 def _wait(device: str) -> None:

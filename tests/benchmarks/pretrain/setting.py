@@ -19,7 +19,7 @@ from pipeline.pretrain.objective import PARTS, counts, loss_sums
 from pipeline.pretrain.vocabulary import Vocabulary
 from pipeline.tokens.records import TokenizedVideo
 
-__all__ = ["MAX_LENGTH", "SIZES", "Setting"]
+__all__ = ["MAX_LENGTH", "SIZES", "Setting", "kitchen_videos"]
 
 MAX_LENGTH = 128
 """Longest sequence, and what the yardstick pads to: the length of BERT's first phase."""
@@ -54,7 +54,7 @@ class Setting:
     @cached_property
     def videos(self) -> list[TokenizedVideo]:
         """Training videos with word ids."""
-        return _videos(PAIRS, split="train")
+        return kitchen_videos(PAIRS, split="train")
 
     @cached_property
     def config(self) -> PretrainConfig:
@@ -83,6 +83,11 @@ class Setting:
         """All sequences of the run in order."""
         return [example for step in range(self.steps) for example in self.data.examples(step)]
 
+    def steps_of(self, videos: list[TokenizedVideo], *, epochs: float) -> int:
+        """Steps of a run of so many epochs over `videos`."""
+        config = dataclasses.replace(self._plain, steps=0, epochs=epochs)
+        return PretrainData(videos, vocabulary=WORDS, config=config, max_length=MAX_LENGTH).steps
+
     def lengths(self) -> list[list[int]]:
         """Real tokens of every sequence, by step."""
         return [[len(example.ids_L) for example in self.data.examples(step)] for step in range(self.steps)]
@@ -90,15 +95,16 @@ class Setting:
     def masked_losses(self, model: VideoBert) -> Tensor:
         """Mean masked-LM loss of each batch of held-out sequences without dropout, [batches]."""
         model.eval()
-        with torch.inference_mode():
-            losses = [_masked_loss(model, batch.to(model.device)) for batch in self._held_out]
-        model.train()
-        return torch.tensor(losses)
+        return torch.tensor([_masked_loss(model, batch) for batch in self._held_out])
+
+    def masked_loss(self, model: VideoBert, *, step: int) -> float:
+        """Mean masked-LM loss of one batch of the training sequences."""
+        return _masked_loss(model, collate(self.data.examples(step)))
 
     @cached_property
     def _held_out(self) -> list[Batch]:
         config = dataclasses.replace(self._plain, batch_size=64)
-        videos = _videos(HELD_OUT_PAIRS, split="held-out")
+        videos = kitchen_videos(HELD_OUT_PAIRS, split="held-out")
         data = PretrainData(videos, vocabulary=WORDS, config=config, max_length=MAX_LENGTH)
         return [collate(data.examples(step)) for step in range(8)]
 
@@ -109,11 +115,13 @@ class Setting:
 
 
 def _masked_loss(model: VideoBert, batch: Batch) -> float:
-    sums = loss_sums(model, batch, weights=LossWeights(retrieval=0.0))[:4]
+    with torch.inference_mode():
+        sums = loss_sums(model, batch.to(model.device), weights=LossWeights(retrieval=0.0))[:4]
     return float(sums.sum()) / len(batch.masked_M)
 
 
-def _videos(pairs: int, *, split: str) -> list[TokenizedVideo]:
+def kitchen_videos(pairs: int, *, split: str) -> list[TokenizedVideo]:
+    """Videos with at least `pairs` steps, each a sentence over 12 to 60 visual tokens."""
     kitchen = KitchenConfig()
     owned = kitchen.actions * TokenChannel().ids_per_action
     channel = TokenChannel(background_ids=WORDS.leaves - owned, tokens_min=12, tokens_max=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 __all__ = ["Cost", "Turns", "alternate"]
@@ -17,6 +18,10 @@ class Cost:
     wall: float
     cpu: float
     """Of all threads of this process; the other loop stands still."""
+
+
+class _Abandoned(Exception):
+    """The other loop has failed."""
 
 
 class Turns:
@@ -51,17 +56,20 @@ class Turns:
     def _begin(self) -> None:
         self._go.acquire()
         if self._stopped:
-            raise RuntimeError("the other loop failed, see its error")
+            raise _Abandoned
         self._since = _now()
 
 
 def alternate(first: Callable[[Turns], object], second: Callable[[Turns], object]) -> tuple[list[Cost], list[Cost]]:
     """Run two loops of equally many steps in turns; what each step of each cost, set-up within the first."""
     one, two = Turns(starts=True), Turns(starts=False)
-    thread = threading.Thread(target=two.run, args=(second, one), daemon=True)
-    thread.start()
-    one.run(first, two)
-    thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(two.run, second, one)
+        try:
+            one.run(first, two)
+        except _Abandoned:
+            beside.result()  # raises what went wrong there
+        beside.result()
     return one.costs, two.costs
 
 

@@ -19,7 +19,7 @@ from pipeline.pretrain.data import Example
 from pipeline.pretrain.model import VideoBert
 from tests.benchmarks.pretrain.setting import MAX_LENGTH, Setting
 
-__all__ = ["PADDINGS", "into_ours", "run_trainer"]
+__all__ = ["PADDINGS", "as_trainer_model", "into_ours", "pad", "run_trainer", "trainer_rows"]
 
 PADDINGS = ("max", "longest")
 """Pad to MAX_LENGTH, or to the longest sequence of the batch."""
@@ -46,7 +46,7 @@ class _StepEnd(TrainerCallback):
 
 def run_trainer(setting: Setting, *, padding: str, on_step: Callable[[], None]) -> BertForPreTraining:
     """Train from the first weights through all steps of `setting`."""
-    model = _from_ours(setting.model())
+    model = as_trainer_model(setting.model())
     config = setting.config
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -58,8 +58,8 @@ def run_trainer(setting: Setting, *, padding: str, on_step: Callable[[], None]) 
             save_strategy="no", logging_strategy="no", report_to=[], disable_tqdm=True,
         )  # fmt: skip
         trainer = _InOrder(
-            model=model, args=arguments, train_dataset=[_row(example) for example in setting.examples()],
-            data_collator=lambda rows: _collate(rows, padding), callbacks=[_StepEnd(on_step)],
+            model=model, args=arguments, train_dataset=trainer_rows(setting.examples()),
+            data_collator=lambda rows: pad(rows, padding), callbacks=[_StepEnd(on_step)],
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)
         trainer.train()
@@ -74,11 +74,30 @@ def into_ours(model: BertForPreTraining, setting: Setting) -> VideoBert:
     return ours.to(setting.device)
 
 
-def _from_ours(ours: VideoBert) -> BertForPreTraining:
+def as_trainer_model(ours: VideoBert) -> BertForPreTraining:
+    """Transformers' own model with our weights; its pooler's head for the next sentence is fresh."""
     theirs = BertForPreTraining(type(ours.config).from_dict(ours.config.to_dict()))
     theirs.bert.load_state_dict(ours.bert.state_dict())
     theirs.cls.predictions.load_state_dict(ours.predictions.state_dict())
     return theirs
+
+
+def pad(rows: Sequence[Row], padding: str) -> dict[str, Tensor]:
+    """One batch of tensors [B, L]; `padding` is one of PADDINGS."""
+    width = MAX_LENGTH if padding == "max" else max(len(row["input_ids"]) for row in rows)
+    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+    batch = {"attention_mask": (torch.arange(width) < lengths.unsqueeze(1)).long()}
+    for name, filler in (("input_ids", 0), ("token_type_ids", 0), ("labels", IGNORED)):
+        batch[name] = torch.full((len(rows), width), filler)
+        for place, row in zip(batch[name], rows, strict=True):
+            place[: len(row[name])] = row[name]
+    batch["next_sentence_label"] = torch.tensor([row["next_sentence_label"] for row in rows])
+    return batch
+
+
+def trainer_rows(examples: Sequence[Example]) -> list[Row]:
+    """Examples as a dataset of Trainer's, labels beside them; alignment stands in for the next sentence."""
+    return [_row(example) for example in examples]
 
 
 def _row(example: Example) -> Row:
@@ -89,15 +108,3 @@ def _row(example: Example) -> Row:
         "input_ids": torch.from_numpy(example.ids_L), "token_type_ids": torch.from_numpy(example.types_L),
         "labels": labels, "next_sentence_label": follows,
     }  # fmt: skip
-
-
-def _collate(rows: Sequence[Row], padding: str) -> dict[str, Tensor]:
-    width = MAX_LENGTH if padding == "max" else max(len(row["input_ids"]) for row in rows)
-    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-    batch = {"attention_mask": (torch.arange(width) < lengths.unsqueeze(1)).long()}
-    for name, filler in (("input_ids", 0), ("token_type_ids", 0), ("labels", IGNORED)):
-        batch[name] = torch.full((len(rows), width), filler)
-        for place, row in zip(batch[name], rows, strict=True):
-            place[: len(row[name])] = row[name]
-    batch["next_sentence_label"] = torch.tensor([row["next_sentence_label"] for row in rows])
-    return batch
