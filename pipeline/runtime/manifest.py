@@ -126,9 +126,31 @@ class Manifest:
             outputs = tuple(
                 Output(**{**o, "rejects": tuple(Reject(**r) for r in o["rejects"])}) for o in raw.pop("outputs")
             )
-            return Manifest(outputs=outputs, sources=tuple(Source(**s) for s in raw.pop("sources")), **raw)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            manifest = Manifest(outputs=outputs, sources=tuple(Source(**s) for s in raw.pop("sources")), **raw)
+            for record in (manifest, *manifest.sources, *outputs, *manifest.rejects):
+                _check_types(record)
+            return manifest
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"not a manifest ({error}); remove it and run the stage again") from error
+
+
+_JSON_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str, "int": int, "float": (int, float), "dict": dict, "tuple": tuple
+}  # fmt: skip
+_FIELDS = {
+    record: [(field.name, _JSON_TYPES[str(field.type).partition("[")[0]]) for field in dataclasses.fields(record)]
+    for record in (Manifest, Output, Reject, Source)
+}
+
+
+def _check_types(record: Manifest | Output | Reject | Source) -> None:
+    """Raise TypeError where JSON held another kind of value: what reads a manifest relies on it."""
+    for name, wanted in _FIELDS[type(record)]:
+        value = getattr(record, name)
+        if not isinstance(value, wanted):
+            raise TypeError(f"{name} is {value!r}")
+    if isinstance(record, Output) and not all(isinstance(count, int) for count in record.counts.values()):
+        raise TypeError(f"counts is {record.counts!r}")
 
 
 def folder_of(stage: Stage, spec: str, batch: str) -> str:

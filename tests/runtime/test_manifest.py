@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +88,64 @@ def test_the_digest_follows_what_was_made(change: dict[str, object]) -> None:
 def test_what_is_no_manifest_is_an_input_error(data: bytes) -> None:
     with pytest.raises(InputError, match="not a manifest"):
         Manifest.from_bytes(data)
+
+
+CASES = 3_000
+
+
+def test_thousands_of_mutated_manifests_are_manifests_or_an_input_error() -> None:
+    """`CASES` with bytes turned over, cut out, doubled and replaced, seeded; `CASES` with a value of another kind."""
+    output = Output(
+        shard=0, input_digest="d", path="a/00000.tar", sha256="e", size_bytes=3, counts={"videos": 1},
+        rejects=(Reject(video_id="v", uri="u", reason="r", message="m"),),
+    )  # fmt: skip
+    source = Source(stage="ingest", spec="s", batch="b", digest="d")
+    data = Manifest(
+        stage="shard", spec="s", batch="b", config={"x": 1}, sources=(source,), outputs=(output,)
+    ).to_bytes()
+    read = 0
+    for case in range(2 * CASES):
+        rng = np.random.default_rng([case, 1])
+        try:
+            manifest = Manifest.from_bytes(_turned(data, rng) if case < CASES else _of_another_kind(data, rng))
+        except InputError:
+            continue
+        read += 1
+        assert manifest.digest and manifest.to_bytes() and manifest.counts["rejects"] == len(manifest.rejects)
+    assert CASES // 10 < read < CASES
+
+
+def _turned(data: bytes, rng: np.random.Generator) -> bytes:
+    changed = bytearray(data)
+    for _ in range(int(rng.integers(1, 4))):
+        at, length = int(rng.integers(len(changed))), int(rng.integers(1, 9))
+        way = int(rng.integers(4))
+        if way == 0:
+            changed[at] = int(rng.integers(256))
+        elif way == 1:
+            del changed[at : at + length]
+        elif way == 2:
+            changed[at:at] = changed[at : at + length] * int(rng.integers(1, 4))
+        else:
+            changed[at : at + length] = rng.bytes(length)
+    return bytes(changed)
+
+
+def _of_another_kind(data: bytes, rng: np.random.Generator) -> bytes:
+    """One value of the manifest, or of a record in it, becomes another."""
+    manifest = json.loads(data)
+    record = [manifest, manifest["outputs"][0], manifest["outputs"][0]["rejects"][0], manifest["sources"][0]][
+        int(rng.integers(4))
+    ]
+    record[sorted(record)[int(rng.integers(len(record)))]] = [
+        None, -1, 1.5, "x", True, [], {}, [1], [[]], {"videos": "1"}, {"x": None}, [{}]
+    ][int(rng.integers(12))]  # fmt: skip
+    return json.dumps(manifest).encode()
+
+
+def test_nesting_without_end_is_no_manifest() -> None:
+    with pytest.raises(InputError, match="not a manifest"):
+        Manifest.from_bytes(b"[" * 100_000)
 
 
 def test_counts_add_up() -> None:
