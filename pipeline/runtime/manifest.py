@@ -127,13 +127,15 @@ class Manifest:
                 Output(**{**o, "rejects": tuple(Reject(**r) for r in o["rejects"])}) for o in raw.pop("outputs")
             )
             manifest = Manifest(outputs=outputs, sources=tuple(Source(**s) for s in raw.pop("sources")), **raw)
-            for record in (manifest, *manifest.sources, *outputs, *manifest.rejects):
+            records: list[_Record] = [manifest, *manifest.sources, *outputs, *manifest.rejects]
+            for record in records:
                 _check_types(record)
             return manifest
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"not a manifest ({error}); remove it and run the stage again") from error
 
 
+_Record = Manifest | Output | Reject | Source
 _JSON_TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "int": int, "float": (int, float), "dict": dict, "tuple": tuple
 }  # fmt: skip
@@ -143,7 +145,7 @@ _FIELDS = {
 }
 
 
-def _check_types(record: Manifest | Output | Reject | Source) -> None:
+def _check_types(record: _Record) -> None:
     """Raise TypeError where JSON held another kind of value: what reads a manifest relies on it."""
     for name, wanted in _FIELDS[type(record)]:
         value = getattr(record, name)
