@@ -21,7 +21,7 @@ def test_padded_or_packed_the_first_loss_is_the_same(padding: str) -> None:
     with torch.inference_mode():
         logits = theirs(**{name: batch[name] for name in ("input_ids", "token_type_ids", "attention_mask")})
         expected = torch.nn.functional.cross_entropy(logits.prediction_logits.flatten(0, 1), batch["labels"].flatten())
-    assert TINY.masked_loss(ours.eval(), step=0) == pytest.approx(float(expected), abs=2e-6)
+    assert TINY.masked_loss(ours.eval(), step=0) == pytest.approx(float(expected), abs=2e-5)
     restored = into_ours(theirs, TINY).state_dict()
     assert all(torch.equal(value, restored[name]) for name, value in ours.state_dict().items())
 
