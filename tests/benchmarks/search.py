@@ -7,10 +7,11 @@ and a `feature` column of 2 values, which no search reads), lets all find the te
 prints medians; a ratio is the median of the ratios within the repeats. CPU seconds stand beside wall seconds, for on a
 shared machine only they can be repeated. The result is compared with numpy in float64. Needs pylance.
 
-What helped, CPU seconds a GB of vectors: scalar products on the mapped pages (0.07) in place of Arrow's decoding of
-list columns (2.3, and 4.3 from zstd, which saves 8 % of the bytes); the other columns read for winners only.
-What did not: BYTE_STREAM_SPLIT (a third slower to read than PLAIN, with zstd as slow as zstd alone), lz4 (as PLAIN:
-it finds nothing to pack), non-null items, pages of 64 MB, data pages of version 2. A column of fixed-size binary is
+What helped, CPU seconds a GB of vectors: scalar products on the mapped pages (0.3, the whole search) in place of
+Arrow's decoding of list columns (about 3, and 6 from zstd, which saves 8 % of the bytes); the other columns read for
+winners only.
+What did not: BYTE_STREAM_SPLIT (read no faster than PLAIN, with zstd as slowly as zstd alone), lz4 (it finds nothing
+to pack), non-null items, pages of 64 MB, data pages of version 2 (twice as slow). A column of fixed-size binary is
 decoded three times as fast as a list, but no reader takes it for a vector.
 """
 

@@ -5,6 +5,11 @@
 Every case is measured at half the size and at the size, in a process of its own: twice the seconds for twice the size
 is linear, four times is quadratic. Memory is what the process grew by. The folder is best one without a disk beneath,
 for files are synced one by one. Requests are counted by a proxy before SeaweedFS, at two small sizes.
+
+What helped: sidecars looked up by their owner (each video looked at each sidecar: 52 CPU seconds for 4,000 videos with
+captions in one folder, now 36 for a million); standing outputs by number; metadata of videos held as bytes (2.3 GB for
+500,000 videos as Python objects); removals and manifests by many at once; a finished batch found before its catalog is
+read. What did not: nothing else was tried. `tokens` still plans with the rows of the whole catalog in memory.
 """
 
 from __future__ import annotations
