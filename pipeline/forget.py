@@ -22,6 +22,7 @@ from pipeline.embed.run import shard_tasks as embed_tasks
 from pipeline.errors import InputError
 from pipeline.features.run import shard_tasks as features_tasks
 from pipeline.runtime.dead_letters import write_dead_letters
+from pipeline.runtime.filesystem import open_filesystem
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import (
     Manifest,
@@ -36,7 +37,7 @@ from pipeline.runtime.manifest import (
 from pipeline.runtime.parquet import read_table
 from pipeline.runtime.shards import PLAN, ShardTask, load_plan, save_plan
 from pipeline.runtime.split import is_held_out
-from pipeline.runtime.storage import Store, file_sha256, open_filesystem
+from pipeline.runtime.storage import Store, file_sha256
 from pipeline.runtime.tombstones import read_tombstone, write_tombstone
 from pipeline.runtime.without import copy_without
 from pipeline.shard.run import shard_tasks as tar_tasks

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 from pipeline.flow import StageResult
 from pipeline.recipes import Recipe
-from pipeline.runtime.storage import Store, open_filesystem
+from pipeline.runtime.filesystem import open_filesystem
+from pipeline.runtime.storage import Store
 from pipeline.standing import outlook
 
 __all__ = ["RayJob"]

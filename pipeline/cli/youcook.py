@@ -13,7 +13,8 @@ from pipeline.query.model import open_model
 from pipeline.recipes import get_recipe
 from pipeline.resolve import Selection
 from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.storage import Store, open_filesystem
+from pipeline.runtime.filesystem import open_filesystem
+from pipeline.runtime.storage import Store
 
 __all__ = ["YoucookCommand"]
 

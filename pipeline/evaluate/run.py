@@ -30,11 +30,12 @@ from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.score import alignment_logits, encode_text, encode_video, zero_shot
 from pipeline.runtime.corpus import commit_files, committed
 from pipeline.runtime.executor import Executor
+from pipeline.runtime.filesystem import open_filesystem
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest
 from pipeline.runtime.spec import corpus_spec, output_config
 from pipeline.runtime.split import is_held_out
-from pipeline.runtime.storage import open_filesystem, sha256
+from pipeline.runtime.storage import sha256
 from pipeline.stages import get_stage
 from pipeline.tokens.core import from_json
 from pipeline.tokens.read import read_samples

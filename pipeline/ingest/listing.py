@@ -6,7 +6,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import InputError
 from pipeline.ingest.config import IngestConfig
-from pipeline.runtime.storage import Store, open_filesystem
+from pipeline.runtime.filesystem import open_filesystem
+from pipeline.runtime.storage import Store
 
 __all__ = ["list_batch", "source_of"]
 

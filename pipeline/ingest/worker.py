@@ -16,10 +16,11 @@ from pipeline.ingest.captions import MAX_CAPTION_BYTES, Cue, clean_cues, parse_c
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.core import CATALOG_SCHEMA, PartPayload, SourceFile
 from pipeline.ingest.speech import Transcriber
+from pipeline.runtime.filesystem import fetch, open_filesystem
 from pipeline.runtime.manifest import Output, Reject
 from pipeline.runtime.parquet import read_table, table_bytes
 from pipeline.runtime.shards import ShardTask, finish
-from pipeline.runtime.storage import Store, fetch, open_filesystem
+from pipeline.runtime.storage import Store
 from pipeline.runtime.tombstones import tombstones
 
 __all__ = ["IngestWorker"]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import VideoError
+from pipeline.runtime.filesystem import fetch
 from pipeline.runtime.manifest import Output, Reject
 from pipeline.runtime.shards import ShardTask, finish
-from pipeline.runtime.storage import Store, fetch
+from pipeline.runtime.storage import Store
 from pipeline.runtime.tar import TarWriter
 from pipeline.shard.core import member_name
 

@@ -16,11 +16,12 @@ from pipeline.features.isolated import IsolatedDecoder
 from pipeline.ingest.config import IngestConfig
 from pipeline.ingest.run import run
 from pipeline.runtime.executor import LocalExecutor
+from pipeline.runtime.filesystem import fetch
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest
 from pipeline.runtime.parquet import read_table
 from pipeline.runtime.shards import load_plan
-from pipeline.runtime.storage import Store, fetch, file_sha256
+from pipeline.runtime.storage import Store, file_sha256
 from tests.features.test_decode import write_subtitled
 from tests.features.videos import numbered_frame, write_video
 

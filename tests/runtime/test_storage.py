@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConflictError, InputError, VideoError
-from pipeline.runtime.storage import Store, fetch, file_sha256, open_filesystem, sha256
+from pipeline.runtime.filesystem import fetch, open_filesystem
+from pipeline.runtime.storage import Store, file_sha256, sha256
 
 
 @pytest.fixture(params=["file", "memory"])
