@@ -54,7 +54,7 @@ def test_a_finished_job_is_reused_and_its_result_returned(head: RayHead, tmp_pat
     first = run(operator_on(head, tmp_path, WRITE_RESULT), "twice")
     written = [p.stat().st_mtime_ns for p in tmp_path.glob("*.json")]
     second = run(operator_on(head, tmp_path, WRITE_RESULT), "twice")
-    assert first == second and first["rows"] == 3 and first["submission_id"].endswith("-a1")
+    assert second == first | {"reused": True} and first["rows"] == 3 and first["submission_id"].endswith("-a1")
     assert [p.stat().st_mtime_ns for p in tmp_path.glob("*.json")] == written
     again = run(operator_on(head, tmp_path, WRITE_RESULT, force="True"), "twice")
     assert again["submission_id"].endswith("-a2")
