@@ -40,6 +40,9 @@ __all__ = ["RayJobOperator"]
 
 _STOP_SECONDS = 20.0
 _BACKSTOP = timedelta(minutes=5)
+_LEAST_DEFERRED_SECONDS = 10.0
+"""The process that defers a task takes some seconds to end. Where the job ends before it, Airflow 3.3's scheduler
+queues the task for its resumption, takes the end of the first process for that of the second, and fails it."""
 
 
 class RayJobOperator(BaseOperator):
@@ -280,6 +283,7 @@ class RayJobOperator(BaseOperator):
             deadline_seconds=deadline_seconds,
             max_errors=self.max_errors,
             log_lines_per_poll=self.log_lines_per_poll,
+            least_seconds=_LEAST_DEFERRED_SECONDS,
         )
 
     async def _stop(self, submission_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -34,12 +35,14 @@ class RayJobTrigger(BaseTrigger):
         deadline_seconds: float | None,
         max_errors: int,
         log_lines_per_poll: int,
+        least_seconds: float = 0.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base has no annotations
         self.submission_id = submission_id
         self.conn_id = conn_id
         self.address = address
         self.namespace = namespace
+        self.least_seconds = least_seconds
         self.settings = WatchSettings(
             poll_seconds=poll_seconds,
             deadline_seconds=deadline_seconds,
@@ -60,6 +63,7 @@ class RayJobTrigger(BaseTrigger):
                 "deadline_seconds": self.settings.deadline_seconds,
                 "max_errors": self.settings.max_errors,
                 "log_lines_per_poll": self.settings.log_lines_per_poll,
+                "least_seconds": self.least_seconds,
             },
         )
 
@@ -68,8 +72,10 @@ class RayJobTrigger(BaseTrigger):
         return await RayHook(conn_id=self.conn_id, address=self.address, namespace=self.namespace).abackend()
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Follow the job to its end."""
+        """Follow the job to its end, and take `least_seconds` for it."""
+        until = time.monotonic() + self.least_seconds
         event = await watch(self.connect, self.submission_id, self.settings, self.log.info)
+        await asyncio.sleep(max(0.0, until - time.monotonic()))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:

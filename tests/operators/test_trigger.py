@@ -55,6 +55,14 @@ def test_every_argument_survives_the_database_and_the_token_never_gets_there(fak
     assert rebuilt.settings == before.settings
 
 
+def test_a_job_that_ended_at_once_is_told_of_only_when_airflow_has_noticed_the_deferral(fake: FakeJobsApi) -> None:
+    fake.jobs["base-a1"] = FakeJob("SUCCEEDED")
+    started = time.monotonic()
+    assert asyncio.run(event_of(trigger(least_seconds=0.5)))["status"] == "SUCCEEDED"
+    assert time.monotonic() - started >= 0.5
+    assert trigger(least_seconds=0.5).serialize()[1]["least_seconds"] == 0.5
+
+
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "STOPPED"])
 def test_the_event_tells_how_the_job_ended(fake: FakeJobsApi, status: str) -> None:
     fake.jobs["base-a1"] = FakeJob("RUNNING", message="words", error_type="E", exit_code=3, logs="one\ntwo\n")
