@@ -53,7 +53,7 @@ test-faults: setup  ## Crash matrix and storage faults, all of it: about an hour
 	$(BIN)/python -m tests.faults.two_runs
 	$(BIN)/python -m tests.faults.two_runs --storage s3
 
-bench: setup  ## All benchmarks into tests/benchmarks/RESULTS.md, in half an hour of an idle machine
+bench: setup  ## All benchmarks into tests/benchmarks/RESULTS.md
 	$(BIN)/python -m tests.benchmarks
 
 learn: setup  ## Does the model learn what the kitchen holds? All gates, three seeds; over an hour of one core

@@ -7,12 +7,13 @@ looked at: its manifest (which names its sources), and what no manifest holds. W
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.ingest.listing import list_batch, source_of
-from pipeline.recipes import Recipe
+from pipeline.recipes import RECIPES, Recipe
 from pipeline.runtime.manifest import Manifest, folder_of, load_manifest
 from pipeline.runtime.pointer import read_pointer
 from pipeline.runtime.spec import digest
@@ -48,13 +49,15 @@ def stands(result: Mapping[str, Any]) -> bool:
         and (found["digest"] == manifest.digest or not found["manifest"])  # a share is done when the batch is
         and (not seen["pointer"] or seen["pointer"] == _pointer(store))
         and _sources_stand(store, manifest)
-        and _outputs_are_there(store, manifest)
+        and manifest.is_whole(store.list(folder_of(get_stage(stage), manifest.spec, manifest.batch)))
         and seen["listing"] == _listing(seen["source"], seen["batch"])
     )
 
 
 def _code(stage: str) -> str:
-    return f"{metadata.version('videobert-pipeline')}, {stage} {get_stage(stage).version}"
+    """Version of package and stage, and what the recipes say: a job's command only names its recipe."""
+    recipes = digest({name: asdict(make()) for name, make in RECIPES.items()})
+    return f"{metadata.version('videobert-pipeline')}, {stage} {get_stage(stage).version}, recipes {recipes[:8]}"
 
 
 def _listing(source: str, batch: str) -> str:
@@ -73,8 +76,3 @@ def _pointer(store: Store) -> str:
 def _sources_stand(store: Store, manifest: Manifest) -> bool:
     found = ((s, load_manifest(store, s.stage, s.spec, s.batch)) for s in manifest.sources)
     return all(now is not None and now.digest == source.digest for source, now in found)
-
-
-def _outputs_are_there(store: Store, manifest: Manifest) -> bool:
-    present = store.list(folder_of(get_stage(manifest.stage), manifest.spec, manifest.batch))
-    return all(present.get(output.path) == output.size_bytes for output in manifest.outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -102,6 +102,10 @@ class Manifest:
     @property
     def rejects(self) -> tuple[Reject, ...]:
         return tuple(reject for output in self.outputs for reject in output.rejects)
+
+    def is_whole(self, present: Mapping[str, int]) -> bool:
+        """Whether a listing (path -> bytes) shows every output in its size."""
+        return all(present.get(output.path) == output.size_bytes for output in self.outputs)
 
     @property
     def digest(self) -> str:

@@ -168,7 +168,7 @@ def find_unchanged(inputs: Inputs, stage: str, spec: str) -> Manifest | None:
     if manifest is None or inputs.retry or manifest.sources != inputs.sources:
         return None
     present = inputs.store.list(folder_of(get_stage(stage), spec, inputs.batch))
-    if any(present.get(output.path) != output.size_bytes for output in manifest.outputs):
+    if not manifest.is_whole(present):
         return None
     _tidy(inputs.store, manifest, present)
     return manifest

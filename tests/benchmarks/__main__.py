@@ -26,7 +26,7 @@ BENCHMARKS = {
     "cluster": "",
     "orchestration": "--batches 4 --complete 20",
 }
-"""Module in this folder: its arguments, sized so that all of them take less than half an hour on two cores."""
+"""Module in this folder: its arguments, of a size for two cores."""
 
 _LIBRARIES = (
     "apache-airflow", "av", "duckdb", "faiss-cpu", "onnxruntime", "pyarrow", "ray", "torch", "transformers",

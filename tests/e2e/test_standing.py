@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.cli.ray_job import RayJob
 from pipeline.flow import run_stage
+from pipeline.recipes import RECIPES
 from pipeline.resolve import Selection
 from pipeline.runtime.executor import LocalExecutor
 from pipeline.runtime.manifest import load_manifest, save_manifest
@@ -47,6 +48,13 @@ def test_a_job_stands_until_its_code_or_a_file_of_it_changes(
     manifest = load_manifest(copied.store, stage, result["spec"], BATCH)
     assert manifest is not None
     (copied.root / manifest.outputs[-1].path).unlink()
+    assert not stands(result)
+
+
+def test_a_recipe_that_changes_under_its_name_is_noticed(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = result_of(copied, "features", monkeypatch)
+    other = dataclasses.replace(copied.recipe, shard=dataclasses.replace(copied.recipe.shard, shard_bytes=700_000))
+    monkeypatch.setitem(RECIPES, "demo", lambda: other)
     assert not stands(result)
 
 
