@@ -54,8 +54,12 @@ class Stack:
         return done.stdout
 
     def runs(self, dag: str = "videobert_ingest") -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.airflow.call("GET", f"/dags/{dag}/dagRuns?limit=100")["dag_runs"]
-        return found
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.airflow.call("GET", f"/dags/{dag}/dagRuns?limit=100&offset={len(found)}")
+            found += page["dag_runs"]
+            if not page["dag_runs"] or len(found) >= page["total_entries"]:
+                return found
 
     def tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
         path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
