@@ -29,7 +29,7 @@ class RayHead:
         self._token = secrets.token_hex(32)
         self._port = free_port(start=28_000)
         # Short: Ray's socket paths may have 107 bytes.
-        self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         own = {k: v for k, v in env.items() if k != "RAY_ADDRESS"}
         own |= self.client_env | {
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -41,7 +41,7 @@ class RayHead:
         self._command = [
             sys.executable, "-m", "infra.local.ray_process", f"--dashboard-port={self._port}",
             f"--agent-port={free_port(start=self._port + 1)}", f"--num-cpus={num_cpus}",
-            f"--object-store-bytes={_OBJECT_STORE_BYTES}", f"--folder={self._folder}",
+            f"--object-store-bytes={_OBJECT_STORE_BYTES}", f"--folder={self.folder}",
         ]  # fmt: skip
         self._env, self._log = own, log
         self.service = Service("Ray head", self._command, env=own, log=log)
@@ -85,7 +85,7 @@ class RayHead:
     def stop(self) -> None:
         """End it and remove its folder."""
         self.service.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wait_once(self) -> None:
         wait_until(self._answers, services=[self.service], seconds=120, what="the Ray head")
@@ -93,7 +93,7 @@ class RayHead:
     @property
     def _started(self) -> Path:
         """Written by `ray_process` when all parts are there; the dashboard answers before that."""
-        return Path(self._folder) / "ray_current_cluster"
+        return self.folder / "ray_current_cluster"
 
     def _answers(self) -> bool:
         if not self._started.exists():

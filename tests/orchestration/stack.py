@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -13,13 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+from sqlalchemy import create_engine, inspect, text
 
 from infra.local.airflow import Airflow
 from infra.local.postgres import Postgres
 from infra.local.ray_head import RayHead, inherited_env
 from pipeline.stages import INGEST_STAGES
 
-__all__ = ["DAGS", "FINAL", "Stack", "objects", "reference", "started"]
+__all__ = ["DAGS", "FINAL", "SECRETS", "Stack", "objects", "reference", "started"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAGS = ["videobert_ingest", "videobert_embed", "videobert_train"]
@@ -36,14 +38,21 @@ IMPATIENT = {
 }
 
 
+SECRETS = {
+    name: f"marked-{secrets.token_hex(12)}"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+}
+"""In the environment of Airflow and Ray alike, as where the root is a bucket."""
+
 T = TypeVar("T")
 
 
 class Stack:
     """What the tests do to it and ask of it."""
 
-    def __init__(self, airflow: Airflow, ray: RayHead, root: Path) -> None:
+    def __init__(self, airflow: Airflow, ray: RayHead, database: str, folder: Path, root: Path) -> None:
         self.airflow, self.ray, self.root = airflow, ray, root
+        self._database, self._folder = database, folder
 
     def videobert(self, *arguments: str) -> str:
         """Output of one command that must succeed."""
@@ -124,6 +133,16 @@ class Stack:
             for run in self.runs(dag)
         ])  # fmt: skip
 
+    def told(self) -> Iterator[tuple[str, bytes]]:
+        """All that can be read afterwards: logs and other files of Airflow, Ray and the jobs; rows of the database."""
+        for folder in (self._folder, self.ray.folder):
+            yield from ((str(path), path.read_bytes()) for path in sorted(folder.rglob("*")) if path.is_file())
+        engine = create_engine(self._database)
+        with engine.connect() as connection:
+            for table in inspect(engine).get_table_names():
+                rows = connection.execute(text(f'SELECT row_to_json(t)::text FROM "{table}" t'))
+                yield f"table {table}", "\n".join(row[0] for row in rows).encode()
+
     def computed(self) -> Counter[tuple[str, str]]:
         """How many jobs wrote something, by stage and batch."""
         results = [json.loads(path.read_bytes()) for path in (self.root / "runs").glob("*.json")]
@@ -158,6 +177,7 @@ def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: st
     """The deployment, its DAGs unpaused; everything ends with the block."""
     root = folder / "root"
     root.mkdir(parents=True)
+    env = inherited_env() | SECRETS
     settings = {
         "VIDEOBERT_ROOT": str(root), "VIDEOBERT_LAST_BATCH": last_batch, "VIDEOBERT_POLL_SECONDS": "1",
         "VIDEOBERT_RETRY_SECONDS": "2", "VIDEOBERT_SHARD_GROUPS": str(shard_groups),
@@ -166,12 +186,12 @@ def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: st
     with contextlib.ExitStack() as stack:
         postgres = Postgres(env=inherited_env(), log=folder / "postgres.log")
         stack.callback(postgres.stop)
-        ray = RayHead(env=inherited_env(), log=folder / "ray.log")
+        ray = RayHead(env=env, log=folder / "ray.log")
         stack.callback(ray.stop)
         postgres.wait()
         airflow = Airflow(
             home=folder / "airflow", dags=REPOSITORY / "dags", database=postgres.url,
-            env=inherited_env() | ray.client_env | settings | IMPATIENT,
+            env=env | ray.client_env | settings | IMPATIENT,
         )  # fmt: skip
         stack.callback(airflow.stop)
         airflow.start()
@@ -179,4 +199,4 @@ def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: st
         airflow.wait_for_dags(DAGS)
         for dag in DAGS:
             airflow.call("PATCH", f"/dags/{dag}", {"is_paused": False})
-        yield Stack(airflow, ray, root)
+        yield Stack(airflow, ray, postgres.url, folder, root)

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.corpus.grammar import demo_kitchen
 from pipeline.corpus.render import write_kitchen
-from tests.orchestration.stack import FINAL, Stack, objects, reference, started
+from tests.orchestration.stack import FINAL, SECRETS, Stack, objects, reference, started
 
 pytestmark = [pytest.mark.airflow, pytest.mark.ray, pytest.mark.slow]
 
@@ -132,3 +132,13 @@ def test_a_wrong_batch_fails_at_once_and_says_why(stack: Stack) -> None:
     (run,) = [run for run in stack.runs() if (run["conf"] or {}).get("batch") == "no-such-batch"]
     tries = {task["task_id"]: (task["state"], task["try_number"]) for task in stack.tasks(run)}
     assert tries["ingest"] == ("failed", 1), f"{tries} after {time.monotonic() - started_at:.0f} s"
+
+
+def test_no_secret_stands_in_what_airflow_and_ray_have_written(stack: Stack) -> None:
+    """After all of the above: logs of every process, of Ray, of tasks and jobs; the database with its XComs."""
+    values = {**SECRETS, "token of Ray": stack.ray.token, "password of Airflow": stack.airflow.password}
+    kept = dict(stack.told())
+    assert {Path(place).name for place in kept} >= {"raylet.out", "table xcom", "table trigger", "scheduler.log"}
+    assert any("job-driver" in place for place in kept) and any("/logs/dag_id=" in place for place in kept)
+    found = [(place, name) for place, data in kept.items() for name, value in values.items() if value.encode() in data]
+    assert [place for place in found if not place[0].endswith("/passwords.json")] == []
