@@ -58,7 +58,8 @@ def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
     model = load_committed_model(inputs.store, pretrain)
     tokenizer = load_tokenizer(inputs.store, pretrain)
     fraction = codebook.facts["heldout_fraction"]
-    videos = [s for s in read_samples(inputs.store, inputs.upstream["tokens"]) if is_held_out(s["video_id"], fraction)]
+    shards = [output for tokens in inputs.upstream["tokens"] for output in tokens.outputs]
+    videos = [s for s in read_samples(inputs.store, shards) if is_held_out(s["video_id"], fraction)]
     if not videos:
         raise InputError(
             f"no video is held out (heldout_fraction {fraction}); add videos or raise codebook.heldout_fraction"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pipeline.errors import InputError
 
@@ -92,6 +92,9 @@ class LossWeights:
 class PretrainConfig:
     """One pretraining run."""
 
+    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("window_segments",)
+    """`pretrain_spec` adds it for a corpus of several windows: within a single one it changes nothing."""
+
     architecture: Architecture = field(default_factory=Architecture)
     """The encoder from scratch; ignored when `init_from` names a checkpoint."""
     init_from: str = ""
@@ -122,6 +125,8 @@ class PretrainConfig:
     """Peak learning rate of AdamW."""
     warmup_steps: int = 0
     """Steps of linear warm-up before the linear decay to 0."""
+    window_segments: int = 250_000
+    """Segments that are shuffled in memory at a time; a larger corpus is read window by window, the next one ahead."""
     steps: int = 0
     """Optimiser steps; 0 derives them from `epochs`."""
     epochs: float = 8.0
@@ -163,6 +168,8 @@ def _check_data(config: PretrainConfig) -> None:
         raise InputError(f"subsample_rates {config.subsample_rates} must be whole numbers from 1: (1,) keeps all")
     if config.negatives not in ("same", "other", "mixed"):
         raise InputError(f"negatives {config.negatives!r} is unknown: choose same, other or mixed")
+    if config.window_segments < 1:
+        raise InputError(f"window_segments {config.window_segments} holds nothing: 250_000 take some hundred MB")
     if config.concatenate_max < 0:
         raise InputError(f"concatenate_max {config.concatenate_max} is negative: 0 switches concatenation off")
 

@@ -100,13 +100,15 @@ class PretrainData:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of the run: `config.steps`, or `epochs` passes of the largest regime over its segments."""
-        if self._config.steps:
-            return self._config.steps
+        """Optimiser steps of the run: `config.steps`, or as many as `epochs` need."""
+        return self._config.steps or self.steps_of(self._config.epochs)
+
+    def steps_of(self, epochs: float) -> int:
+        """Optimiser steps in which the largest regime passes over its segments so many times."""
         passes = [(self._pairs, self.index.captioned), (self._texts, self.index.captioned)]
         passes += [(self._silent + self._captioned_videos, self.index.captioned + len(self.index.silent))]
         count, size = max(passes)
-        return max(1, math.ceil(self._config.epochs * size / count))
+        return max(1, math.ceil(epochs * size / count))
 
     def examples(self, step: int, *, part: int = 0, parts: int = 1) -> list[Example]:
         """Examples `part`, `part` + `parts`, ... of every regime of a step; all parts together are the batch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.codebook.artifact import TOKENIZER_FILES, load_codebook, output_named
@@ -15,6 +16,7 @@ from pipeline.pretrain.step_folders import find_checkpoint
 from pipeline.pretrain.steps import restore, write_checkpoint
 from pipeline.pretrain.train import train
 from pipeline.pretrain.vocabulary import Vocabulary
+from pipeline.pretrain.windows import Windows, plan_windows
 from pipeline.runtime.manifest import Manifest
 from pipeline.runtime.progress import clock_text
 from pipeline.runtime.split import is_held_out
@@ -23,7 +25,7 @@ from pipeline.tokens.core import from_json
 from pipeline.tokens.read import read_samples
 from pipeline.tokens.records import TokenizedVideo
 
-__all__ = ["TrainJob", "training_videos"]
+__all__ = ["TrainJob", "training_windows"]
 
 _LOG = logging.getLogger("videobert")
 _EVERY_SECONDS = 5.0
@@ -43,7 +45,7 @@ class TrainJob:
     def __call__(self, rank: int, world_size: int) -> None:
         """Train from the last checkpoint to the end; only rank 0 writes."""
         model, state = self._model()
-        videos = training_videos(self.store, self.tokens, self.codebook)
+        windows = training_windows(self.store, self.tokens, self.codebook, self.config)
         extra = {name: self.store.read(output_named(self.codebook, name).path) for name in TOKENIZER_FILES}
         started, logged = time.monotonic(), 0.0
 
@@ -61,7 +63,7 @@ class TrainJob:
         if state.step:
             _LOG.info("pretrain: resuming at step %d", state.step)
         train(
-            model, videos, self.config, state=state, rank=rank, world_size=world_size, on_step=on_step,
+            model, windows, self.config, state=state, rank=rank, world_size=world_size, on_step=on_step,
             on_checkpoint=on_checkpoint,
         )  # fmt: skip
 
@@ -74,11 +76,22 @@ class TrainJob:
         return VideoBert.create(self.config, vocabulary=vocabulary, centroids_NF=codebook.centroids), TrainState()
 
 
-def training_videos(store: Store, tokens: tuple[Manifest, ...], codebook: Manifest) -> list[TokenizedVideo]:
-    """The videos of the training share, sorted by content so that batches and shards do not matter."""
+def training_windows(store: Store, tokens: tuple[Manifest, ...], codebook: Manifest, config: PretrainConfig) -> Windows:
+    """The training share of the corpus. A single window does not depend on how videos lie in batches and shards."""
+    outputs = [output for manifest in tokens for output in manifest.outputs]
+    segments = [output.counts["segments"] for output in outputs]
+    plan = plan_windows(segments, window_segments=config.window_segments, seed=config.seed)
     fraction = codebook.facts["heldout_fraction"]
-    samples = (s for s in read_samples(store, tokens) if not is_held_out(s["video_id"], fraction))
-    return sorted((from_json(sample) for sample in samples), key=lambda video: video.video_id)
+
+    def read(number: int, rest: Callable[[], None]) -> list[TokenizedVideo]:
+        videos = []
+        for sample in read_samples(store, [outputs[shard] for shard in plan[number]]):
+            if not is_held_out(sample["video_id"], fraction):
+                videos.append(from_json(sample))
+            rest()
+        return sorted(videos, key=lambda video: video.video_id)
+
+    return Windows(segments=tuple(sum(segments[shard] for shard in window) for window in plan), read=read)
 
 
 def _progress_line(record: dict[str, float], seconds: float) -> str:

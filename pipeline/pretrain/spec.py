@@ -14,8 +14,16 @@ __all__ = ["pretrain_spec"]
 
 
 def pretrain_spec(config: PretrainConfig, inputs: Inputs) -> str:
-    """The spec of the model that `config` makes of `inputs`; the bytes of a local checkpoint are part of it."""
+    """The spec of the model that `config` makes of `inputs`; the bytes of a local checkpoint are part of it.
+
+    So is the size of a window, but only when the corpus does not fit into one: below, it has no influence.
+    """
     extra = {"init_from": found} if (found := _checkpoint_digest(config.init_from)) else {}
+    if (
+        sum(manifest.counts.get("segments", 0) for manifest in inputs.upstream.get("tokens", ()))
+        > config.window_segments
+    ):
+        extra["window_segments"] = str(config.window_segments)
     return corpus_spec(get_stage("pretrain"), config, inputs, extra=extra)
 
 

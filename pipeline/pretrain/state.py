@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -21,7 +22,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 @dataclass(slots=True, kw_only=True)
 class TrainState:
-    """Everything an exact resume needs besides the weights; the data is a function of the step."""
+    """Everything an exact resume needs besides the weights; the data is a function of step and window_steps."""
 
     step: int = 0
     """Optimiser steps done."""
@@ -29,6 +30,8 @@ class TrainState:
     """AdamW's moments by `<moment>.<parameter>`, on the CPU."""
     curve: list[dict[str, float]] = field(default_factory=list)
     """One record a logged step: step, loss, its parts, learning_rate, gradient_norm, tokens_per_second, data_wait."""
+    window_steps: list[int] = field(default_factory=list)
+    """Steps of every window of the corpus met so far; empty when the corpus is a single one."""
 
 
 def save_state(state: TrainState, directory: Path) -> None:
@@ -36,7 +39,10 @@ def save_state(state: TrainState, directory: Path) -> None:
     save_file(
         {name: tensor.contiguous() for name, tensor in state.moments.items()}, directory / "train_state.safetensors"
     )
-    text = json.dumps({"step": state.step, "curve": state.curve}, sort_keys=True)
+    values: dict[str, Any] = {"step": state.step, "curve": state.curve}
+    if state.window_steps:
+        values["window_steps"] = state.window_steps
+    text = json.dumps(values, sort_keys=True)
     (directory / "train_state.json").write_text(text + "\n")
 
 
@@ -47,7 +53,12 @@ def load_state(directory: Path) -> TrainState:
         raise InputError(f"{directory} has no train_state.json: only checkpoints with optimiser state can be resumed")
     values = json.loads(path.read_text())
     moments = load_tensors(directory / "train_state.safetensors")
-    return TrainState(step=int(values["step"]), moments=moments, curve=list(values["curve"]))
+    return TrainState(
+        step=int(values["step"]),
+        moments=moments,
+        curve=list(values["curve"]),
+        window_steps=list(values.get("window_steps", ())),
+    )
 
 
 def take_moments(optimiser: torch.optim.Optimizer, names: Mapping[nn.Parameter, str]) -> dict[str, Tensor]:

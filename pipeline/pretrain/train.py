@@ -9,15 +9,15 @@ from contextlib import contextmanager
 
 import torch
 
-from pipeline.errors import InputError
 from pipeline.pretrain.batch import Batch, collate
 from pipeline.pretrain.config import PretrainConfig
-from pipeline.pretrain.data import PretrainData
 from pipeline.pretrain.distributed import sum_gradients, sum_over_workers
 from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.objective import PARTS, counts, loss_sums, loss_weights
 from pipeline.pretrain.seeding import seed_of
 from pipeline.pretrain.state import TrainState, put_moments, take_moments
+from pipeline.pretrain.stream import Stream
+from pipeline.pretrain.windows import Windows
 from pipeline.tokens.records import TokenizedVideo
 
 __all__ = ["learning_rate", "train"]
@@ -25,7 +25,7 @@ __all__ = ["learning_rate", "train"]
 
 def train(
     model: VideoBert,
-    videos: Sequence[TokenizedVideo],
+    videos: Sequence[TokenizedVideo] | Windows,
     config: PretrainConfig,
     *,
     state: TrainState | None = None,
@@ -36,34 +36,38 @@ def train(
 ) -> TrainState:
     """Train `model` in place to the end of the run, or on from `state`; returns the final state.
 
-    Every worker sees all `videos` and computes its own part of each batch; with `torch.distributed` set up,
-    gradients are summed, so the batch of a step does not depend on `world_size`. On one CPU set-up a resumed run
-    equals an uninterrupted one bit for bit. `on_step` receives each record of the curve, `on_checkpoint` is called
-    every `checkpoint_every_steps` and after the last step. Raises InputError when the batch is too small to share.
+    Every worker sees all `videos`, window after window where they come in windows, and computes its own part of each
+    batch; with `torch.distributed` set up, gradients are summed, so the batch of a step does not depend on
+    `world_size`. On one CPU set-up a resumed run equals an uninterrupted one bit for bit. `on_step` receives each
+    record of the curve, `on_checkpoint` is called every `checkpoint_every_steps` and after the last step. Raises
+    InputError when there is nothing to learn or the batch is too small to share.
     """
     device = _device(config)
     model.to(device).train()
-    data = PretrainData(videos, vocabulary=model.vocabulary, config=config, max_length=model.max_length)
-    parts = world_size * config.accumulation
-    if data.most_parts < parts:
-        raise InputError(
-            f"a batch of {config.batch_size} cannot be shared by {world_size} workers in {config.accumulation} "
-            "steps each: raise batch_size or lower accumulation"
-        )
     state = state or TrainState()
-    loop = _Loop(model, config, device=device, steps=data.steps, state=state, rank=rank)
+    stream = Stream(
+        videos if isinstance(videos, Windows) else Windows.whole(videos),
+        vocabulary=model.vocabulary,
+        config=config,
+        max_length=model.max_length,
+        parts=world_size * config.accumulation,
+        first=state.step,
+        window_steps=state.window_steps,
+    )
+    loop = _Loop(model, config, device=device, steps=stream.steps, state=state, rank=rank)
     own = range(rank * config.accumulation, (rank + 1) * config.accumulation)
-    with _threads(config.threads), ThreadPoolExecutor(1) as reader:
-        for batches, waited in _ahead(reader, data, own, parts, first=state.step):
+    with _threads(config.threads), ThreadPoolExecutor(1) as reader, stream:
+        for batches, waited in _ahead(reader, stream, own, first=state.step):
             loop.step(batches, waited=waited)
             # A checkpoint closes a record, so that a resumed run has the curve of an uninterrupted one.
-            due = state.step == data.steps or _divides(config.checkpoint_every_steps, state.step)
+            due = state.step == stream.steps or _divides(config.checkpoint_every_steps, state.step)
             if due or _divides(config.log_every_steps, state.step):
                 record = loop.record()
                 if on_step:
                     on_step(record)
             if due:
                 state.moments = take_moments(loop.optimiser, loop.names)
+                state.window_steps = stream.met(state.step)
                 if on_checkpoint:
                     on_checkpoint(model, state)
     model.eval()
@@ -173,21 +177,21 @@ class _Loop:
 
 
 def _ahead(
-    reader: ThreadPoolExecutor, data: PretrainData, own: range, parts: int, *, first: int
+    reader: ThreadPoolExecutor, stream: Stream, own: range, *, first: int
 ) -> Iterator[tuple[list[Batch], float]]:
     """The batches of every step from `first`, each built while the one before is computed, and the seconds waited."""
 
     def read(step: int) -> list[Batch]:
-        return [collate(data.examples(step, part=part, parts=parts)) for part in own]
+        return [collate(stream.examples(step, part=part)) for part in own]
 
-    if first >= data.steps:
+    if first >= stream.steps:
         return
     waiting = reader.submit(read, first)
-    for step in range(first, data.steps):
+    for step in range(first, stream.steps):
         since = time.perf_counter()
         ready = waiting.result()
         waited = time.perf_counter() - since
-        if step + 1 < data.steps:
+        if step + 1 < stream.steps:
             waiting = reader.submit(read, step + 1)
         yield ready, waited
 

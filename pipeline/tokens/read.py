@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipeline.runtime.manifest import Manifest
+from pipeline.runtime.manifest import Output
 from pipeline.runtime.storage import Store
 from pipeline.runtime.tar import read_json, read_members
 
 __all__ = ["read_samples", "read_shard"]
+
+_GROUP_BYTES = 64 << 20
 
 
 def read_shard(store: Store, path: str) -> Iterator[dict[str, Any]]:
@@ -19,12 +22,26 @@ def read_shard(store: Store, path: str) -> Iterator[dict[str, Any]]:
             yield read_json(name, reader)
 
 
-def read_samples(store: Store, manifests: tuple[Manifest, ...]) -> Iterator[dict[str, Any]]:
-    """Samples of several batches; a video that lies in more than one batch comes once."""
+def read_samples(store: Store, outputs: Iterable[Output]) -> Iterator[dict[str, Any]]:
+    """Samples of token shards of any batches, some fetched at once; a video that lies in several shards comes once."""
     seen: set[str] = set()
-    for manifest in manifests:
-        for output in manifest.outputs:
-            for sample in read_shard(store, output.path):
+    for group in _groups(outputs):
+        for path, data in store.read_many([output.path for output in group]):
+            if data is None:
+                raise FileNotFoundError(store.url(path))
+            for name, reader in read_members(io.BytesIO(data)):
+                sample = read_json(name, reader)
                 if sample["video_id"] not in seen:
                     seen.add(sample["video_id"])
                     yield sample
+
+
+def _groups(outputs: Iterable[Output]) -> Iterator[list[Output]]:
+    """Outputs in their order, together at most `_GROUP_BYTES` or a single one."""
+    group: list[Output] = []
+    for output in outputs:
+        if group and sum(one.size_bytes for one in group) + output.size_bytes > _GROUP_BYTES:
+            yield group
+            group = []
+        group.append(output)
+    yield group

@@ -9,6 +9,7 @@ from pipeline.pretrain.card import model_card
 from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.spec import pretrain_spec
 from pipeline.runtime.inputs import Inputs
+from pipeline.runtime.manifest import Manifest, Output
 from pipeline.runtime.spec import corpus_spec
 from pipeline.runtime.storage import Store
 from pipeline.stages import get_stage
@@ -33,6 +34,17 @@ def test_from_scratch_and_from_an_id_the_config_says_all(tmp_path: Path) -> None
     assert pretrain_spec(dataclasses.replace(PretrainConfig(), seed=1), inputs) != pretrain_spec(
         PretrainConfig(), inputs
     )
+
+
+def test_the_window_counts_only_where_the_corpus_exceeds_it(tmp_path: Path) -> None:
+    output = Output(shard=0, input_digest="", path="00000.tar", sha256="", size_bytes=1, counts={"segments": 500})
+    tokens = Manifest(stage="tokens", spec="tokens-1", batch="b", config={}, sources=(), outputs=(output, output))
+    inputs = Inputs(store=Store(str(tmp_path)), upstream={"tokens": (tokens,)})
+    roomy, whole, half, quarter = (
+        pretrain_spec(PretrainConfig(window_segments=size), inputs) for size in (10**6, 1000, 500, 250)
+    )
+    assert roomy == whole == pretrain_spec(PretrainConfig(), inputs)
+    assert len({whole, half, quarter}) == 3
 
 
 def test_the_card_names_data_codebook_and_figures() -> None:
