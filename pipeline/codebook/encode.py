@@ -12,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.kmeans import assign, norms, scorer, tensor
+from pipeline.codebook.kmeans import Scorer, assign, best_of, decide, margins, norms, scorer, tensor
 
 __all__ = ["Encoder"]
 
-_GREEDY_ROWS = 1 << 16
-_PIECE_ROWS = 8192
-_FILL = 0.5
-"""Least size of a node, as a share of the largest one it is padded to."""
+_GREEDY_ROWS = 1 << 18
+"""Rows that descend together: the more, the more rows share a product with the children of a deep node."""
+_PIECE_ELEMENTS = 1 << 19
+"""Rows x columns that are gathered and scored at a time: 2 MiB, which stay in cache in between."""
+_PIECE_ELEMENTS_GPU = 1 << 26
 _FLAT_ELEMENTS = 1 << 23
 """Scores of a flat tile: 32 MiB of float32."""
 
@@ -45,6 +46,10 @@ class Encoder:
             )
             for centroids, present in zip(level_centroids, level_present, strict=True)
         ]
+        # Edges [K, D] and bias [K, 1] of every node: taking them from the table in the loop costs half a small product.
+        self._products = [
+            list(zip(t.edges_GKD.unbind(), t.bias_GK.unsqueeze(-1).unbind(), strict=True)) for t in self._levels
+        ]
         self._leaves = torch.from_numpy(level_centroids[-1])
         self._present = torch.from_numpy(np.flatnonzero(level_present[-1]))
 
@@ -54,13 +59,9 @@ class Encoder:
         for low in range(0, len(vectors), _GREEDY_ROWS):
             rows = tensor(vectors[low : low + _GREEDY_ROWS], device=self._device)
             lengths = norms(rows)
-            parts = zip(torch.split(rows, _PIECE_ROWS), torch.split(lengths, _PIECE_ROWS), strict=True)
-            node = torch.cat([assign(x.unsqueeze(0), n.unsqueeze(0), self._levels[0])[0] for x, n in parts])
-            # The rows of one child of the root go down together: they and its subtree's centroids stay in cache.
-            runs = torch.split(torch.argsort(node, stable=True), torch.bincount(node).tolist())
-            for run in runs:
-                for piece in torch.tensor_split(run, -(-len(run) // _PIECE_ROWS)) if len(run) else ():
-                    node[piece] = self._descend(rows.index_select(0, piece), lengths[piece], node[piece[:1]])
+            node = torch.zeros(len(rows), dtype=torch.int64, device=self._device)
+            for table, products in zip(self._levels, self._products, strict=True):
+                node = self._descend(rows, lengths, node, table, products)
             leaves[low : low + len(rows)] = node.int().cpu().numpy()
         return leaves
 
@@ -77,34 +78,53 @@ class Encoder:
             leaves[low : low + len(rows)] = names[nearest].int().cpu().numpy()
         return leaves
 
-    def _descend(self, rows_ND: Tensor, norms_N: Tensor, top: Tensor) -> Tensor:
-        """Leaves int64 [N] of rows that are all in the child `top` [1] of the root."""
-        if len(self._levels) == 1:
-            return top.expand(len(rows_ND))
-        child = assign(rows_ND.unsqueeze(0), norms_N.unsqueeze(0), self._levels[1], top)[0]
-        node: Tensor = top * self._branching + child
-        for table in self._levels[2:]:
-            for nodes, index in _grouped(node):
-                vectors = rows_ND.index_select(0, index.flatten()).view(*index.shape, rows_ND.shape[1])
-                child[index] = assign(vectors, norms_N[index], table, nodes)
-            node = node * self._branching + child
-        return node
+    def _descend(
+        self, rows_ND: Tensor, norms_N: Tensor, node_N: Tensor, table: Scorer, products: list[tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """Child int64 [N] of each row's node, as a node of the next level.
+
+        The rows are gathered in the order of their nodes, so that one product a node scores them, and picked together.
+        """
+        order = torch.argsort(node_N, stable=True)
+        nodes, counts = torch.unique_consecutive(sorted_N := node_N[order], return_counts=True)
+        margin, child = margins(norms_N[order], table, sorted_N), torch.empty_like(node_N)
+        elements = _PIECE_ELEMENTS if self._device.type == "cpu" else _PIECE_ELEMENTS_GPU
+        size = max(1, elements // rows_ND.shape[1])
+        gathered = torch.empty(min(size, len(rows_ND)), rows_ND.shape[1], device=self._device)
+        doubts: list[tuple[Tensor, Tensor]] = []
+        for number, runs in enumerate(_pieces(nodes.tolist(), counts.tolist(), size)):
+            piece = slice(number * size, number * size + runs[-1][1].stop)
+            x = rows_ND[piece] if len(nodes) == 1 else _gather(rows_ND, order[piece], gathered)
+            scores = torch.empty(1, self._branching, len(x), device=self._device)
+            for node, run in runs:
+                edges, bias = products[node]
+                torch.addmm(bias, edges, x[run].T, alpha=-1.0, out=scores[0, :, run])
+            best, limit, doubtful = best_of(scores, margin[piece].unsqueeze(0))
+            child[piece] = best[0]
+            m = doubtful[0].nonzero()[:, 0]
+            doubts.append((m + piece.start, (scores[0].index_select(1, m) <= limit[0].index_select(0, m)).T))
+        at, close = (torch.cat(parts) for parts in zip(*doubts, strict=True))
+        close[torch.arange(len(at), device=self._device), child[at]] = True
+        child[at] = decide(rows_ND.index_select(0, order[at]), table.centroids_GKD, sorted_N[at], close)
+        return torch.empty_like(node_N).index_copy_(0, order, sorted_N * self._branching + child)
 
 
-def _grouped(node_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Tiles (nodes [B], rows [B, M]) over all rows; nodes of like size are padded with repeats of their last row."""
-    order = torch.argsort(node_N, stable=True)
-    nodes, sizes = torch.unique_consecutive(node_N[order], return_counts=True)
-    lows = sizes.cumsum(0) - sizes
-    rank = torch.argsort(sizes, descending=True)
-    lengths = sizes[rank].tolist()
-    at = 0
-    while at < len(lengths):
-        # Pad up to double: measured, more products cost as much as the padding they save.
-        end = at + 1
-        while end < len(lengths) and lengths[end] >= _FILL * lengths[at]:
-            end += 1
-        picked = rank[at:end]
-        offsets = torch.arange(lengths[at], device=node_N.device)
-        yield nodes[picked], order[lows[picked].unsqueeze(1) + torch.minimum(offsets, sizes[picked].unsqueeze(1) - 1)]
-        at = end
+def _gather(rows_ND: Tensor, index_M: Tensor, room: Tensor) -> Tensor:
+    """Rows [M, D] in memory that is there: fresh pages took longer than the copy."""
+    return torch.index_select(rows_ND, 0, index_M, out=room[: len(index_M)])
+
+
+def _pieces(nodes: list[int], counts: list[int], size: int) -> Iterator[list[tuple[int, slice]]]:
+    """Rows in the order of their nodes, cut every `size` rows: of each piece the nodes, and where their rows lie."""
+    runs: list[tuple[int, slice]] = []
+    filled = 0
+    for node, count in zip(nodes, counts, strict=True):
+        while count:
+            taken = min(count, size - filled)
+            runs.append((node, slice(filled, filled + taken)))
+            count, filled = count - taken, filled + taken
+            if filled == size:
+                yield runs
+                runs, filled = [], 0
+    if runs:
+        yield runs

@@ -23,6 +23,9 @@ __all__ = [
     "accumulate",
     "assign",
     "assign_and_accumulate",
+    "best_of",
+    "decide",
+    "margins",
     "means",
     "norms",
     "scorer",
@@ -94,20 +97,36 @@ def assign(vectors_BMD: Tensor, norms_BM: Tensor, table: Scorer, nodes_B: Tensor
         edges, bias, slack, reach = (part.index_select(0, nodes_B) for part in (edges, bias, slack, reach))
     # Centroids on the left: scores [B, K, M] come out twice as fast as [B, M, K], and minima run along contiguous rows.
     scores = torch.baddbmm(bias.unsqueeze(-1), edges, vectors_BMD.transpose(1, 2), alpha=-1.0)
-    best, child = scores.min(1)
-    limit = (norms_BM + reach.unsqueeze(1)).mul_(2.0 * slack.unsqueeze(1)).add_(_UNDERFLOW).add_(best)
-    scores.scatter_(1, child.unsqueeze(1), float("inf"))
-    b, m = (scores.amin(1) <= limit).nonzero(as_tuple=True)
+    margin = (norms_BM + reach.unsqueeze(1)).mul_(2.0 * slack.unsqueeze(1)).add_(_UNDERFLOW)
+    child, limit, doubtful = best_of(scores, margin)
+    b, m = doubtful.nonzero(as_tuple=True)
     if len(b):
         close = scores[b, :, m] <= limit[b, m].unsqueeze(1)
         close[torch.arange(len(b), device=close.device), child[b, m]] = True
         rows = vectors_BMD.flatten(0, 1).index_select(0, b * vectors_BMD.shape[1] + m)
-        child[b, m] = _decide(rows, table.centroids_GKD, b if nodes_B is None else nodes_B[b], close)
+        child[b, m] = decide(rows, table.centroids_GKD, b if nodes_B is None else nodes_B[b], close)
     return child
 
 
-def _decide(rows_RD: Tensor, centroids_GKD: Tensor, nodes_R: Tensor, close_RK: Tensor) -> Tensor:
-    """Nearest of the close children of each row's node, by float64 distances in a fixed order."""
+def margins(norms_N: Tensor, table: Scorer, nodes_N: Tensor) -> Tensor:
+    """How far apart the scores of each row's two best children must lie to tell which is nearest, float32 [N]."""
+    reach, slack = table.reach_G.index_select(0, nodes_N), table.slack_G.index_select(0, nodes_N)
+    return (norms_N + reach).mul_(slack.mul_(2.0)).add_(_UNDERFLOW)
+
+
+def best_of(scores_BKM: Tensor, margin_BM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Child of least score int64 [B, M], the score up to which others are in the running [B, M], and if any is [B, M].
+
+    Overwrites the score of the child.
+    """
+    best, child = scores_BKM.min(1)
+    limit = best.add_(margin_BM)
+    scores_BKM.scatter_(1, child.unsqueeze(1), float("inf"))
+    return child, limit, scores_BKM.amin(1) <= limit
+
+
+def decide(rows_RD: Tensor, centroids_GKD: Tensor, nodes_R: Tensor, close_RK: Tensor) -> Tensor:
+    """Nearest int64 [R] of the close children of each row's node, by float64 distances in a fixed order."""
     row, child = close_RK.nonzero(as_tuple=True)
     distances = torch.full(close_RK.shape, float("inf"), dtype=torch.float64, device=close_RK.device)
     step = max(1, _PAIR_ELEMENTS // rows_RD.shape[1])
