@@ -43,7 +43,7 @@ STAGES = (
         summary="pack original bytes and captions into WebDataset tars",
     ),
     Stage(
-        name="features", scope="batch", reads=("shard",), folder="features/{spec}", suffix="parquet", version=1,
+        name="features", scope="batch", reads=("shard",), folder="features/{spec}", suffix="parquet", version=2,
         summary="decode 20 fps clips of 1.5 s and encode each into one vector",
     ),
     Stage(

@@ -7,13 +7,23 @@ the latest presentation time at or before it, and the first frame when none has 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["END_TOLERANCE", "TickClock", "clip_count", "overlaps", "spread_ticks", "ticks_before"]
+__all__ = ["END_TOLERANCE", "Stretch", "TickClock", "clip_count", "overlaps", "spread_ticks", "ticks_before"]
 
 END_TOLERANCE = Fraction(2, 1000)
 """Containers that count in milliseconds round both the last time stamp and its duration: 36 frames at 24 fps may end at
 1.499 s. Two milliseconds of grace keep the clip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Clips `first` to `last` of a video, both included; the default is the whole video."""
+
+    first: int = 0
+    last: int | None = None
+    """None: to the end."""
 
 
 def ticks_before(seconds: Fraction, rate: Fraction) -> int:
@@ -39,12 +49,12 @@ def overlaps(start: Fraction, end: Fraction, ranges: Sequence[tuple[Fraction, Fr
 class TickClock:
     """Hands out every tick exactly once, in order, while frames arrive one by one."""
 
-    def __init__(self, rate: Fraction) -> None:
+    def __init__(self, rate: Fraction, *, first: int = 0) -> None:
         self._rate = rate
-        self._next = 0
+        self.next = first
 
     def until(self, seconds: Fraction) -> range:
         """Ticks before `seconds` that were not handed out yet: they show the frame that stood until now."""
-        ticks = range(self._next, max(self._next, ticks_before(seconds, self._rate)))
-        self._next = ticks.stop
+        ticks = range(self.next, max(self.next, ticks_before(seconds, self._rate)))
+        self.next = ticks.stop
         return ticks

@@ -37,11 +37,14 @@ class FeaturesConfig:
     """Clips a call of a GPU encoder; on CPU every clip is its own call, so that nothing depends on its neighbours."""
     decode_ahead: int = 4
     """Batches of clips that may wait, decoded, for the encoder; bounds the memory of a worker."""
+    chunk_minutes: float = 30.0
+    """A longer video is decoded in chunks of at most this length by as many workers as there are, when it leads its
+    tar, as every one above `shard.shard_bytes` does. Changes no output."""
     limits: DecoderLimits = field(default_factory=DecoderLimits)
     """What one video may cost."""
 
     def __post_init__(self) -> None:
-        for name in ("fps", "clip_seconds"):
+        for name in ("fps", "clip_seconds", "chunk_minutes"):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise InputError(f"{name}={value!r} must be a positive finite number")

@@ -1,76 +1,99 @@
-"""One video file to one vector a clip, decoding ahead in a bounded background thread while the encoder works."""
+"""Videos to one vector a clip, decoding ahead in a bounded background thread while the encoder works."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.features.config import FeaturesConfig
+from pipeline.errors import VideoError
 from pipeline.features.encoders.base import Encoder
 from pipeline.features.frames import ClipFrames
-from pipeline.features.isolated import IsolatedDecoder
 
-__all__ = ["VideoFeatures", "decoding_ahead", "encode_video"]
+__all__ = ["ClipSource", "ClipVectors", "VideoEnd", "encode_videos"]
 
 _POLL_SECONDS = 0.1
+T = TypeVar("T")
+
+
+class ClipSource(Protocol):
+    """The undamaged clips of one video in time order; `damaged` is final when they have ended."""
+
+    @property
+    def damaged(self) -> list[tuple[float, float]]: ...
+
+    def __iter__(self) -> Iterator[ClipFrames]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoFeatures:
-    """Every undamaged clip of one video, in time order."""
+class ClipVectors:
+    """Some clips of the video whose end comes next, in time order."""
 
-    features: NDArray[np.float32]
-    """Shape [N, D]."""
-    start_seconds: NDArray[np.float64]
-    """Shape [N]; a multiple of the clip length."""
-    end_seconds: NDArray[np.float64]
-    """Shape [N]."""
-    damaged_seconds: tuple[tuple[float, float], ...]
-    """Half-open ranges that could not be trusted; the clips that meet them are left out."""
-    frames_decoded: int
+    index_N: NDArray[np.int32]
+    """Clip i starts at i x clip_seconds; clips that meet damage are left out."""
+    features_ND: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        clips = len(self.features)
-        if self.features.dtype != np.float32 or self.features.ndim != 2 or not clips:
-            raise ValueError(f"features are float32 [N, D], N > 0, got {self.features.dtype} {self.features.shape}")
-        if self.start_seconds.shape != (clips,) or self.end_seconds.shape != (clips,):
-            raise ValueError(f"{clips} clips need as many start and end times")
-        if not np.isfinite(self.features).all():
+        shape = self.features_ND.shape
+        if self.features_ND.dtype != np.float32 or len(shape) != 2 or not shape[0] or self.index_N.shape != shape[:1]:
+            raise ValueError(f"features are float32 [N, D], N > 0, with an index each, got {shape}")
+        if not np.isfinite(self.features_ND).all():
             raise ValueError("a feature is not finite; the encoder or its weights are broken")
 
 
-def encode_video(
-    path: str | Path, encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder
-) -> VideoFeatures:
-    """Decode a local file and encode its clips (section 1 of VideoBERT: 1.5 s clips of 30 frames at 20 fps).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoEnd:
+    """What stands at the end of every video, also of one without clips."""
 
-    Raises `VideoError` with a reason of `decode.REASONS`. The decoding thread is gone when this returns or raises.
+    name: str
+    damaged_seconds: tuple[tuple[float, float], ...] = ()
+    """Half-open ranges that could not be trusted; the clips that meet them are left out."""
+    error: VideoError | None = None
+    """Why the video cannot be used: then the clips that came before are to be forgotten."""
+
+
+def encode_videos(
+    videos: Iterable[tuple[str, ClipSource]], encoder: Encoder, *, ahead: int
+) -> Generator[ClipVectors | VideoEnd]:
+    """Clips of videos (by name) one after the other, each video with its end (section 1 of VideoBERT, 1.5 s clips).
+
+    The thread that decodes goes on with the next video while the last clips of one are encoded; `ahead` bounds the
+    batches that wait, whatever videos they are of. It is gone when this ends, raises or is closed.
     """
-    source = decoder.clips(path, encoder.request, config)
-    rows: list[NDArray[np.float32]] = []
-    indices: list[int] = []
     once = _OncePerSight(encoder)
-    with decoding_ahead(source, batch=encoder.batch_clips, ahead=config.decode_ahead) as batches:
-        for batch in batches:
-            rows.append(once.encode(batch))
-            indices += [clip.index for clip in batch]
-    start = np.asarray(indices, np.float64) * config.clip_seconds
-    return VideoFeatures(
-        features=np.concatenate(rows),
-        start_seconds=start,
-        end_seconds=start + config.clip_seconds,
-        damaged_seconds=tuple(source.damaged),
-        frames_decoded=source.frames_decoded,
-    )
+    with _running_ahead(_decoded(videos, batch=encoder.batch_clips), ahead=ahead) as found:
+        for event in found:
+            if isinstance(event, VideoEnd):
+                once = _OncePerSight(encoder)
+                yield event
+            else:
+                index_N = np.array([clip.index for clip in event], np.int32)
+                yield ClipVectors(index_N=index_N, features_ND=once.encode(event))
+
+
+def _decoded(videos: Iterable[tuple[str, ClipSource]], *, batch: int) -> Generator[list[ClipFrames] | VideoEnd]:
+    """Batches of clips, none of two videos, and the ends of videos."""
+    for name, source in videos:
+        try:
+            with closing(_clips(source)) as clips:
+                while some := list(islice(clips, batch)):
+                    yield some
+        except VideoError as error:
+            yield VideoEnd(name=name, error=error)
+        else:
+            yield VideoEnd(name=name, damaged_seconds=tuple(source.damaged))
+
+
+def _clips(source: Iterable[ClipFrames]) -> Generator[ClipFrames]:
+    yield from source
 
 
 class _OncePerSight:
@@ -84,7 +107,7 @@ class _OncePerSight:
         self._clip: ClipFrames | None = None
         self._vector: NDArray[np.float32] = np.empty(0, np.float32)
 
-    def encode(self, batch: list[ClipFrames]) -> NDArray[np.float32]:
+    def encode(self, batch: Sequence[ClipFrames]) -> NDArray[np.float32]:
         """Shape [N, D]."""
         new: list[ClipFrames] = []
         places = []
@@ -104,34 +127,33 @@ def _equal(clip: ClipFrames, former: ClipFrames) -> bool:
 
 
 @contextmanager
-def decoding_ahead(source: Iterable[ClipFrames], *, batch: int, ahead: int) -> Iterator[Iterator[list[ClipFrames]]]:
-    """Batches of clips, fetched by a thread that runs at most `ahead` batches before its reader.
+def _running_ahead(source: Generator[T], *, ahead: int) -> Iterator[Iterator[T]]:
+    """What the source yields, fetched by a thread that runs at most `ahead` items before its reader.
 
     What the thread raises, the reader raises. Leaving the block, however it comes about, ends the thread.
     """
-    ready: queue.Queue[list[ClipFrames]] = queue.Queue(ahead)
+    ready: queue.Queue[T | None] = queue.Queue(ahead)
     stopped = threading.Event()
 
-    def offer(clips: list[ClipFrames]) -> None:
+    def offer(item: T | None) -> None:
         while not stopped.is_set():
             with suppress(queue.Full):
-                ready.put(clips, timeout=_POLL_SECONDS)
+                ready.put(item, timeout=_POLL_SECONDS)
                 break
 
     def work() -> None:
         try:
-            with closing(clips()) as found:
-                while not stopped.is_set() and (some := list(islice(found, batch))):
-                    offer(some)
+            with closing(source):
+                for item in source:
+                    offer(item)
+                    if stopped.is_set():
+                        break
         finally:
-            offer([])
+            offer(None)
 
-    def clips() -> Generator[ClipFrames]:
-        yield from source
-
-    def read() -> Iterator[list[ClipFrames]]:
-        while some := ready.get():
-            yield some
+    def read() -> Iterator[T]:
+        while (item := ready.get()) is not None:
+            yield item
         done.result()
 
     with ThreadPoolExecutor(1, "decode-ahead") as pool:

@@ -84,11 +84,11 @@ class PacketMeter:
 
     def __init__(self, limits: DecoderLimits, beat: Beat) -> None:
         self._limit, self._beat = limits.max_packets, beat
-        self._packets = 0
+        self.packets = 0
 
     def __call__(self, good_seconds: float = 0.0) -> None:
-        self._packets += 1
-        if self._packets > self._limit:
+        self.packets += 1
+        if self.packets > self._limit:
             raise VideoError(
                 "too-many-packets", f"the file holds more than max_packets={self._limit}",
                 salvageable_seconds=good_seconds,

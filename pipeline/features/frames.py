@@ -16,36 +16,29 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline.errors import VideoError
-from pipeline.features.clips import TickClock, clip_count, overlaps
+from pipeline.features.clips import Stretch, TickClock, clip_count, overlaps
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.decode import (
-    Beat,
-    PacketMeter,
-    declared_seconds,
-    open_video,
-    packets_of,
-    quarter_turns,
-    silent,
-    time_zero,
-    video_stream,
-)
+    Beat, PacketMeter, declared_seconds, open_video, packets_of, silent, time_zero, video_stream,
+)  # fmt: skip
+from pipeline.features.shown import Shown
 
 __all__ = ["ClipDecoder", "ClipFrames", "ClipRequest"]
 
-_SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _MAX_FAILURES = 1000
 _GAP_SECONDS = Fraction(1, 5)
 """Broadcast streams have a constant rate: a longer hole means lost packets, of which the decoder says nothing. In other
 containers a hole is a picture that stands still."""
 
-
 _REORDER_SECONDS = 60
 """Far above what frames may wait to be shown: a time beyond it is part of the damage."""
+_SEEK_BACK_SECONDS = 5
+"""Indices count in decoding times, by which a key frame may stand before a time after which it is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,56 +71,37 @@ class ClipFrames:
             raise ValueError(f"gray frames are uint8 [T, G, G], got {self.gray.dtype} {self.gray.shape}")
 
 
-class _Shown:
-    """The frame on screen; scaled on first use and at most once for each need, however many ticks show it."""
-
-    def __init__(self, frame: VideoFrame, scalers: tuple[VideoReformatter, VideoReformatter]) -> None:
-        self._frame = frame
-        self._scalers = scalers
-        self._rgb: NDArray[np.uint8] | None = None
-        self._gray: NDArray[np.uint8] | None = None
-
-    def rgb(self, size: int) -> NDArray[np.uint8]:
-        if self._rgb is None:
-            self._rgb = self._scale(self._scalers[0], size, "rgb24")
-        return self._rgb
-
-    def gray(self, size: int) -> NDArray[np.uint8]:
-        if self._gray is None:
-            self._gray = self._scale(self._scalers[1], size, "gray")
-        return self._gray
-
-    def _scale(self, scaler: VideoReformatter, size: int, pixel_format: str) -> NDArray[np.uint8]:
-        small = scaler.reformat(
-            self._frame, width=size, height=size, format=pixel_format, interpolation=_SCALING, threads=1
-        )
-        plane = small.planes[0]
-        channels = 3 if pixel_format == "rgb24" else 1
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(size, plane.line_size)[:, : size * channels]
-        image = rows.reshape(size, size, channels) if channels > 1 else rows
-        # A square may be turned after scaling at a fraction of the cost.
-        return np.rot90(image, quarter_turns(self._frame))
-
-
 class ClipDecoder:
     """Iterates over the undamaged clips of a file, in order; the counters are final when the iteration ends.
 
     Raises `VideoError` (see `decode.REASONS`), also when not one whole clip comes out. Good for one iteration.
+
+    A `stretch` is decoded from the key frame before it, and refused where that cannot be done, or where the demuxer
+    fails; nothing in it tells whether the whole video would have given the same (see `chunks`).
     """
 
-    def __init__(self, path: str | Path, request: ClipRequest, config: FeaturesConfig, *, beat: Beat = silent) -> None:
-        self._path, self._request, self._config = path, request, config
-        self._meter = PacketMeter(config.limits, beat)
-        self._clock = TickClock(config.rate)
+    def __init__(
+        self,
+        path: str | Path,
+        request: ClipRequest,
+        config: FeaturesConfig,
+        *,
+        stretch: Stretch = Stretch(),  # noqa: B008 - frozen
+        beat: Beat = silent,
+    ) -> None:
+        self._path, self._request, self._config, self._stretch = path, request, config, stretch
+        self.meter = PacketMeter(config.limits, beat)
+        self._clock = TickClock(config.rate, first=stretch.first * config.ticks_per_clip)
         self._scalers = (VideoReformatter(), VideoReformatter())
         self._zero: Fraction | None = None
         self._now: Fraction | None = None
-        self._shown: _Shown | None = None
+        self._shown: Shown | None = None
         self._shown_until = Fraction(0)
         self._filling: ClipFrames | None = None
         self._held: ClipFrames | None = None
         self._damaged_since: Fraction | None = None
-        self._refused_until = Fraction(0)
+        self.refused_until = Fraction(0)
+        """Seconds from the start of the video up to which damage that was met may reach."""
         self._holes_are_losses = self._empty_repeats = False
         self.damaged: list[tuple[Fraction, Fraction]] = []
         """Half-open ranges in seconds whose frames could not be trusted."""
@@ -145,10 +119,13 @@ class ClipDecoder:
             self._holes_are_losses = container.format.name in ("mpegts", "mpeg")
             # Theora writes a picture that is equal to the one before as no bytes, which FFmpeg's decoder refuses.
             self._empty_repeats = stream.codec.name == "theora"
+            self._seek(container, stream)
             for packet in self._packets(container, stream):
-                self._meter(float(self.good_until))
+                self.meter(float(self.good_until))
                 for frame in self._decode(packet):
                     yield from self._accept(frame)
+                if self._is_past_stretch:
+                    return
             declared = declared_seconds(container, stream)
         yield from self._finish(declared)
         if not self.clips:
@@ -166,12 +143,31 @@ class ClipDecoder:
     def _refused(self, reason: str, message: str) -> VideoError:
         return VideoError(reason, message, salvageable_seconds=float(self.good_until))
 
+    def _seek(self, container: InputContainer, stream: VideoStream) -> None:
+        """Go to the key frame before the stretch."""
+        if not self._stretch.first:
+            return
+        if self._zero is None or stream.time_base is None:
+            raise self._refused("undecodable", "a video without a start cannot be read from its middle")
+        start = self._zero + max(Fraction(0), self._stretch.first * self._config.clip_length - _SEEK_BACK_SECONDS)
+        container.seek(int(start / stream.time_base), stream=stream)
+
+    @property
+    def _is_past_stretch(self) -> bool:
+        """Whether all clips of the stretch came out, or were found damaged."""
+        last = self._stretch.last
+        if last is None or self._clock.next < (last + 1) * self._config.ticks_per_clip:
+            return False
+        return self._held is None or self._held.index > last
+
     def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
         """Packets, the flushing one last; a demuxer that fails is asked again, as it may have moved past the damage."""
         for _ in range(_MAX_FAILURES):
             try:
                 yield from packets_of(container, stream)
             except av.FFmpegError:
+                if self._stretch != Stretch():
+                    raise
                 self._open_damage()
             else:
                 return
@@ -208,11 +204,13 @@ class ClipDecoder:
     def _accept(self, frame: VideoFrame) -> Iterator[ClipFrames]:
         """Show a new frame from its time on; a damaged one, and all that build on it, only mark the damage."""
         seconds = self._seconds(frame)
+        if self._stretch.first and self._now is None and not self._may_begin(frame, seconds):
+            return
         hole = Fraction(0) if seconds is None or self._now is None else seconds - self._shown_until
         if frame.is_corrupt or (self._holes_are_losses and hole > _GAP_SECONDS):
             self._open_damage()
         if self._damaged_since is not None:
-            if frame.is_corrupt or not frame.key_frame or seconds is None or seconds <= self._refused_until:
+            if frame.is_corrupt or not frame.key_frame or seconds is None or seconds <= self.refused_until:
                 return
             if seconds > self._damaged_since:
                 self.damaged.append((self._damaged_since, seconds))
@@ -227,9 +225,17 @@ class ClipDecoder:
         step = 1 / self._config.rate if self._now is None else seconds - self._now
         length = frame.duration * frame.time_base if frame.duration and frame.time_base else step
         self._now, self._shown_until = seconds, seconds + length
-        successor = _Shown(frame, self._scalers)
+        successor = Shown(frame, self._scalers)
         yield from self._show(self._shown or successor, self._clock.until(seconds))
         self._shown = successor
+
+    def _may_begin(self, frame: VideoFrame, seconds: Fraction | None) -> bool:
+        """Whether to begin a stretch with this frame; those before the first key frame build on what was not read."""
+        if seconds is None or not frame.key_frame:
+            return False
+        if seconds * self._config.rate > self._clock.next:
+            raise self._refused("undecodable", f"no key frame was found before clip {self._stretch.first}")
+        return True
 
     def _open_damage(self, packet: Packet[VideoStream] | None = None) -> None:
         """Trust no frame before the next key frame that is shown after `packet`.
@@ -239,10 +245,10 @@ class ClipDecoder:
         if self._damaged_since is None:
             self._damaged_since = self._shown_until
         seconds = None if packet is None or self._zero is None else self._seconds(packet)
-        if seconds is not None and seconds < max(self._shown_until, self._refused_until) + _REORDER_SECONDS:
-            self._refused_until = max(self._refused_until, seconds)
+        if seconds is not None and seconds < max(self._shown_until, self.refused_until) + _REORDER_SECONDS:
+            self.refused_until = max(self.refused_until, seconds)
 
-    def _show(self, shown: _Shown, ticks: range) -> Iterator[ClipFrames]:
+    def _show(self, shown: Shown, ticks: range) -> Iterator[ClipFrames]:
         """Give a frame to these ticks; a full clip comes out once the video is known to last to its end."""
         whole = clip_count(self._shown_until, self._config.clip_length)
         if self._held is not None and self._held.index < whole:
@@ -255,7 +261,7 @@ class ClipDecoder:
             elif clip is not None:
                 self._held = clip
 
-    def _place(self, tick: int, shown: _Shown) -> ClipFrames | None:
+    def _place(self, tick: int, shown: Shown) -> ClipFrames | None:
         """Put a frame where a tick wants it; the clip, when this tick was its last."""
         config, request = self._config, self._request
         index, position = divmod(tick, config.ticks_per_clip)
@@ -277,7 +283,9 @@ class ClipDecoder:
         return clip
 
     def _release(self, clip: ClipFrames) -> Iterator[ClipFrames]:
-        length = self._config.clip_length
+        length, last = self._config.clip_length, self._stretch.last
+        if last is not None and clip.index > last:
+            return
         if not overlaps(clip.index * length, (clip.index + 1) * length, self.damaged):
             self.clips += 1
             yield clip

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, PipelineError, VideoError
+from pipeline.features.clips import Stretch
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.decode import SubtitleTrack, VideoProbe
 from pipeline.features.frames import ClipFrames, ClipRequest
@@ -75,9 +76,16 @@ class IsolatedDecoder:
         blocks = [np.frombuffer(body, np.int16) for _, body in self.ask({"do": "sound", "path": str(path)})]
         return np.concatenate(blocks).astype(np.float32) / np.float32(32768)
 
-    def clips(self, path: str | Path, request: ClipRequest, config: FeaturesConfig) -> IsolatedClips:
+    def clips(
+        self,
+        path: str | Path,
+        request: ClipRequest,
+        config: FeaturesConfig,
+        *,
+        stretch: Stretch = Stretch(),  # noqa: B008 - frozen
+    ) -> IsolatedClips:
         """See `frames.ClipDecoder`."""
-        return IsolatedClips(self, path, request, config)
+        return IsolatedClips(self, path, request, config, stretch)
 
     def ask(self, order: dict[str, Any]) -> Generator[_Message]:
         """The parts of an answer. A process that is lost is replaced, and what came before is not given again."""
@@ -130,17 +138,27 @@ class IsolatedDecoder:
 class IsolatedClips:
     """Iterates over the undamaged clips of a file, in order; the counters are final when the iteration ends."""
 
-    def __init__(self, decoder: IsolatedDecoder, path: str | Path, request: ClipRequest, config: FeaturesConfig):
+    def __init__(
+        self,
+        decoder: IsolatedDecoder,
+        path: str | Path,
+        request: ClipRequest,
+        config: FeaturesConfig,
+        stretch: Stretch,
+    ) -> None:
         self._decoder, self._path, self._request, self._config = decoder, path, request, config
+        self._stretch = stretch
         self.damaged: list[tuple[float, float]] = []
         """Half-open ranges in seconds whose frames could not be trusted."""
-        self.frames_decoded = 0
+        self.frames_decoded = self.packets = 0
+        self.refused_until = 0.0
 
     def __iter__(self) -> Generator[ClipFrames]:
         request = self._request
         order = {
             "do": "clips", "path": str(self._path), "request": dataclasses.asdict(request),
             "fps": self._config.fps, "clip_seconds": self._config.clip_seconds,
+            "stretch": dataclasses.asdict(self._stretch),
         }  # fmt: skip
         colour = (len(request.frame_ticks), request.size, request.size, 3)
         size = int(np.prod(colour))
@@ -148,7 +166,8 @@ class IsolatedClips:
             for head, body in parts:
                 if "index" not in head:
                     self.damaged = [(start, end) for start, end in head["damaged"]]
-                    self.frames_decoded = head["frames_decoded"]
+                    self.frames_decoded, self.packets = head["frames_decoded"], head["packets"]
+                    self.refused_until = head["refused_until"]
                     continue
                 pixels = np.frombuffer(body, np.uint8)
                 gray = None

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError, VideoError
+from pipeline.features.clips import Stretch
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.decode import probe
 from pipeline.features.frames import ClipDecoder, ClipRequest
@@ -80,12 +81,15 @@ def _answer(order: dict[str, Any], limits: DecoderLimits, say: _Voice) -> Iterat
     else:
         request = ClipRequest(**{**order["request"], "frame_ticks": tuple(order["request"]["frame_ticks"])})
         config = FeaturesConfig(fps=order["fps"], clip_seconds=order["clip_seconds"], limits=limits)
-        decoder = ClipDecoder(path, request, config, beat=say.beat)
+        decoder = ClipDecoder(path, request, config, stretch=Stretch(**order["stretch"]), beat=say.beat)
         for clip in decoder:
             gray = b"" if clip.gray is None else clip.gray.tobytes()
             yield {"index": clip.index, "good_seconds": float(decoder.good_until)}, clip.rgb.tobytes() + gray
         damaged = [(float(start), float(end)) for start, end in decoder.damaged]
-        yield {"damaged": damaged, "frames_decoded": decoder.frames_decoded}, b""
+        yield {
+            "damaged": damaged, "frames_decoded": decoder.frames_decoded, "packets": decoder.meter.packets,
+            "refused_until": float(decoder.refused_until),
+        }, b""  # fmt: skip
 
 
 class _Voice:

@@ -1,41 +1,32 @@
-"""One shard of features: decode and encode every video of one tar."""
+"""One shard of features: decode and encode every video of one tar, or one chunk of a long one."""
 
 from __future__ import annotations
 
-import json
+import itertools
+import shutil
 import tempfile
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
-import numpy as np
-import pyarrow as pa
-
-from pipeline.errors import VideoError
+from pipeline.features.chunks import ChunkClips, ChunkFacts
 from pipeline.features.config import FeaturesConfig
-from pipeline.features.core import VideoFeatures, encode_video
+from pipeline.features.core import ClipSource, ClipVectors, VideoEnd, encode_videos
 from pipeline.features.encoders import load_encoder
 from pipeline.features.isolated import IsolatedDecoder
+from pipeline.features.long_videos import ChunkTask, LocalCopy, chunk_tasks, join_chunks, metadata_of
+from pipeline.features.rows import ClipRows
 from pipeline.runtime.manifest import Output, Reject
-from pipeline.runtime.parquet import table_bytes
+from pipeline.runtime.parts import Parted
 from pipeline.runtime.shards import ShardTask, finish
 from pipeline.runtime.storage import Store
 from pipeline.runtime.tar import read_json, read_members
 
-__all__ = ["FeaturesWorker", "features_schema"]
+__all__ = ["FeaturesWorker"]
 
 _COPY_BYTES = 1 << 20
-
-
-def features_schema(dimension: int) -> pa.Schema:
-    """One row a clip; `feature` is float32 [dimension].
-
-    The lost ranges of damaged videos stand in the file's metadata: `damaged_seconds`, {video_id: [[start, end], …]}.
-    """
-    columns: list[tuple[str, pa.DataType]] = [
-        ("video_id", pa.string()), ("clip", pa.int32()), ("start_seconds", pa.float64()),
-        ("end_seconds", pa.float64()), ("feature", pa.list_(pa.float32(), dimension)),
-    ]  # fmt: skip
-    return pa.schema(columns)
+_Video = tuple[dict[str, Any], str, IO[bytes]]
 
 
 class FeaturesWorker:
@@ -46,55 +37,76 @@ class FeaturesWorker:
         self._store = store
         self._encoder = load_encoder(config)
         self._decoder = IsolatedDecoder(config.limits)
+        self._copy: LocalCopy | None = None
 
-    def __call__(self, task: ShardTask) -> Output:
-        schema = features_schema(self._encoder.dimension)
-        tables: list[pa.Table] = [schema.empty_table()]
-        rejects: list[Reject] = []
-        damaged: dict[str, tuple[tuple[float, float], ...]] = {}
-        with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
-            for metadata, path in self._videos(task.payload, Path(folder)):
-                video_id = metadata["video_id"]
-                try:
-                    video = encode_video(path, self._encoder, self._config, decoder=self._decoder)
-                    tables.append(_rows(video_id, video, schema, clip_seconds=self._config.clip_seconds))
-                    if video.damaged_seconds:
-                        damaged[video_id] = video.damaged_seconds
-                except VideoError as error:
-                    rejects.append(Reject.of(error, video_id=video_id, uri=metadata["uri"]))
-        table = pa.concat_tables(tables)
-        if damaged:
-            table = table.replace_schema_metadata({"damaged_seconds": json.dumps(damaged)})
-        lost = sum(round(1000 * (end - start)) for ranges in damaged.values() for start, end in ranges)
-        counts = {"videos": len(tables) - 1, "clips": table.num_rows, "damaged_milliseconds": lost}
-        return finish(self._store, task, data=table_bytes(table), counts=counts, rejects=rejects)
+    def __call__(self, task: ShardTask | ChunkTask) -> Output | Parted | None:
+        """The shard; or, while chunks of a long video are missing, what they are; nothing for a chunk."""
+        with tempfile.TemporaryDirectory(prefix="videobert-") as name, (Path(name) / "vectors").open("w+b") as spool:
+            rows = ClipRows(spool, dimension=self._encoder.dimension, clip_seconds=self._config.clip_seconds)
+            if isinstance(task, ChunkTask):
+                self._chunk(task, rows, Path(name) / "rows.parquet")
+                return None
+            self._copy = None
+            with closing(self._videos(task.payload)) as videos:
+                return self._shard(task, videos, rows, Path(name))
 
-    def _videos(self, tar_path: str, folder: Path) -> Any:
-        """(metadata, local file) of every sample; the tar is read once, front to back."""
+    def _shard(self, task: ShardTask, videos: Iterator[_Video], rows: ClipRows, folder: Path) -> Output | Parted:
+        first = list(itertools.islice(videos, 1))
+        chunks = chunk_tasks(task, first[0][0], self._config) if first else []
+        if missing := [chunk for chunk in chunks if not self._store.exists(chunk.path)]:
+            return Parted(task=task, parts=tuple(missing))
+        if chunks and join_chunks(self._store, chunks, rows, max_packets=self._config.limits.max_packets):
+            first = []
+        uris: dict[str, str] = {}
+        ends = self._encode(self._sources(itertools.chain(first, videos), folder, uris), rows)
+        rejects = [Reject.of(e.error, video_id=e.name, uri=uris[e.name]) for e in ends if e.error]
+        rows.write(folder / "rows.parquet")
+        return finish(self._store, task, data=folder / "rows.parquet", counts=rows.counts, rejects=rejects)
+
+    def _chunk(self, task: ChunkTask, rows: ClipRows, target: Path) -> None:
+        """A chunk that cannot be read says so: its video is then read in one go, which tells what is wrong with it."""
+        if self._copy is None or self._copy.tar != task.tar:
+            self._copy = None  # one at a time: they are large
+            self._copy = LocalCopy(self._store, task.tar)
+        clips = self._decoder.clips(self._copy.path, self._encoder.request, self._config, stretch=task.stretch)
+        source = ChunkClips(clips, task.stretch, self._config.clip_length)
+        (end,) = self._encode([(task.video_id, source)], rows)
+        rows.write(target, metadata_of(ChunkFacts.unreadable() if end.error else source.facts))
+        self._store.write(task.path, target)
+
+    def _encode(self, sources: Iterable[tuple[str, ClipSource]], rows: ClipRows) -> Sequence[VideoEnd]:
+        """Add the clips of all videos; how each ended."""
+        ends = []
+        with closing(encode_videos(sources, self._encoder, ahead=self._config.decode_ahead)) as found:
+            for event in found:
+                if isinstance(event, ClipVectors):
+                    rows.add(event.index_N, event.features_ND)
+                    continue
+                ends.append(event)
+                if event.error:
+                    rows.drop()
+                else:
+                    rows.keep(event.name, event.damaged_seconds)
+        return ends
+
+    def _sources(
+        self, videos: Iterable[_Video], folder: Path, uris: dict[str, str]
+    ) -> Iterator[tuple[str, ClipSource]]:
+        """The clips of every video by its id, from a local file that lasts as long; notes where each came from."""
+        for metadata, suffix, reader in videos:
+            path = folder / f"video{suffix}"
+            with path.open("wb") as sink:
+                shutil.copyfileobj(reader, sink, _COPY_BYTES)
+            uris[metadata["video_id"]] = metadata["uri"]
+            yield metadata["video_id"], self._decoder.clips(path, self._encoder.request, self._config)
+            path.unlink()
+
+    def _videos(self, tar_path: str) -> Generator[_Video]:
+        """(metadata, suffix, bytes) of every sample; the tar is read once, front to back."""
         with self._store.open(tar_path) as source:
             metadata: dict[str, Any] = {}
             for name, reader in read_members(source):
                 if name.endswith(".json"):
                     metadata = read_json(name, reader)
-                    continue
-                path = folder / f"video{PurePosixPath(name).suffix}"
-                with path.open("wb") as sink:
-                    while block := reader.read(_COPY_BYTES):
-                        sink.write(block)
-                yield metadata, path
-                path.unlink()
-
-
-def _rows(video_id: str, video: VideoFeatures, schema: pa.Schema, *, clip_seconds: float) -> pa.Table:
-    count, dimension = video.features.shape
-    # Clips that meet damage are left out, so the number of a clip is its place in time, not in the table.
-    clip_N = np.rint(video.start_seconds / clip_seconds).astype(np.int32)
-    flat = pa.array(np.ascontiguousarray(video.features, dtype=np.float32).reshape(-1))
-    columns: list[pa.Array[Any]] = [
-        pa.array([video_id] * count, pa.string()),
-        pa.array(clip_N),
-        pa.array(video.start_seconds, pa.float64()),
-        pa.array(video.end_seconds, pa.float64()),
-        pa.FixedSizeListArray.from_arrays(flat, dimension),
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+                else:
+                    yield metadata, PurePosixPath(name).suffix, reader

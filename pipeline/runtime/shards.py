@@ -29,6 +29,7 @@ from pipeline.runtime.manifest import (
     load_manifest,
     manifest_path,
 )
+from pipeline.runtime.parts import map_shards
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.spec import canonical_json
 from pipeline.runtime.storage import Store, file_sha256, sha256
@@ -132,7 +133,7 @@ def run_shards(
     progress = Progress(f"{commit.stage} {commit.batch}", total=len(done) + len(mine), done=len(done), unit="shards")
     output: Output
     before = _by_shard(former)
-    for output in executor.map(worker, arguments, mine):
+    for output in map_shards(executor, worker, arguments, mine):
         done[output.shard] = _after_retry(commit, before.get(output.shard), output)
         progress.step(output.counts)
     present = commit.store.list(commit.folder)

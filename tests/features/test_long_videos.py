@@ -1,0 +1,123 @@
+"""A long video in chunks gives the very bytes of the video read in one go, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from pipeline.features.config import FeaturesConfig
+from pipeline.features.long_videos import ChunkTask, join_chunks
+from pipeline.features.rows import ClipRows
+from pipeline.features.worker import FeaturesWorker
+from pipeline.runtime.manifest import Output
+from pipeline.runtime.parts import Parted
+from pipeline.runtime.shards import ShardTask
+from pipeline.runtime.storage import Store
+from pipeline.runtime.tar import TarWriter
+from tests.features.videos import moving_square, write_video
+
+SECONDS, RATE = 24, 20
+CONTAINERS = {"mp4": "mov,mp4,m4a,3gp,3g2,mj2", "mkv": "matroska,webm"}
+CONFIG = FeaturesConfig(frames_per_clip=1, device="cpu")
+X264 = {"preset": "ultrafast", "bf": "2"}
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> tuple[FeaturesWorker, FeaturesWorker, Store]:
+    """One that reads videos in one go, and one that cuts them into chunks of five seconds."""
+    store = Store(str(tmp_path_factory.mktemp("root")))
+    whole, cut = (FeaturesWorker(dataclasses.replace(CONFIG, chunk_minutes=m), store) for m in (30.0, 5 / 60))
+    return whole, cut, store
+
+
+def constant(path: Path, **options: str) -> Path:
+    frames = [moving_square(number) for number in range(SECONDS * RATE)]
+    return write_video(path, frames, fps=RATE, keyframe_every=30, options=X264 | options)
+
+
+def variable(path: Path) -> Path:
+    """Frames at any time, and a hold of four seconds over the end of a chunk."""
+    times = [Fraction(number * number % 7, 200) + Fraction(number, RATE) for number in range(SECONDS * RATE)]
+    kept = [(time, moving_square(number)) for number, time in enumerate(times) if not 8 < time < 12 or number % 90 == 0]
+    return write_video(path, [image for _, image in kept], times=[time for time, _ in kept], options=X264)
+
+
+def damaged(path: Path, *, at: float) -> Path:
+    content = bytearray(constant(path).read_bytes())
+    start = round(at * len(content))
+    content[start : start + 900] = bytes(900)
+    path.write_bytes(content)
+    return path
+
+
+def cut_off(path: Path) -> Path:
+    content = constant(path).read_bytes()
+    path.write_bytes(content[: round(0.7 * len(content))])
+    return path
+
+
+CASES: dict[str, tuple[Callable[[Path], Path], str, bool]] = {
+    "constant rate": (constant, "mp4", True),
+    "open groups of pictures": (lambda path: constant(path, **{"x264-params": "open-gop=1"}), "mkv", True),
+    "variable rate": (variable, "mkv", True),
+    "damage within a chunk": (lambda path: damaged(path, at=0.3), "mkv", True),
+    "damage on a seam": (lambda path: damaged(path, at=0.2), "mkv", False),
+    "no key frames": (lambda path: constant(path, **{"x264-params": "intra-refresh=1"}), "mp4", False),
+    "cut off": (cut_off, "mkv", False),
+}
+"""How a video is made, its container, and whether its chunks are used."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_chunks_change_no_byte(
+    name: str, workers: tuple[FeaturesWorker, FeaturesWorker, Store], tmp_path: Path
+) -> None:
+    whole, cut, store = workers
+    make, ending, fits = CASES[name]
+    pack(store, make(tmp_path / f"video.{ending}"), container=CONTAINERS[ending])
+    shard = ShardTask(
+        shard=0, input_digest=name, payload="00000.tar", path=f"{name}/whole", receipt=f"{name}/whole.json"
+    )
+    expected, chunks = in_parts(whole, shard)
+    assert (
+        not chunks
+        and expected.counts["videos"] == 1
+        and bool(expected.counts["damaged_milliseconds"])
+        == (name in ("damage within a chunk", "damage on a seam", "cut off"))
+    )
+    found, chunks = in_parts(cut, dataclasses.replace(shard, path=f"{name}/cut"))
+    assert [chunk.stretch.first for chunk in chunks] == [0, 3, 6, 9, 12]
+    assert store.read(found.path) == store.read(expected.path)
+    assert (found.counts, found.rejects) == (expected.counts, expected.rejects)
+    with (tmp_path / "spool").open("w+b") as spool:
+        rows = ClipRows(spool, dimension=2560, clip_seconds=1.5)
+        assert join_chunks(store, chunks, rows, max_packets=9_999) == fits
+        assert not join_chunks(store, chunks, rows, max_packets=SECONDS * RATE - 1)  # a limit of the whole video
+
+
+def pack(store: Store, video: Path, *, container: str) -> None:
+    """A tar of one video."""
+    metadata = {"video_id": "v", "uri": "v", "container": container, "duration_seconds": SECONDS}
+    with (video.parent / "tar").open("w+b") as sink:
+        tar = TarWriter(sink)
+        tar.add("v.json", json.dumps(metadata).encode())
+        tar.add_file(f"v{video.suffix}", video)
+        tar.close()
+    store.write("00000.tar", video.parent / "tar")
+
+
+def in_parts(worker: FeaturesWorker, shard: ShardTask) -> tuple[Output, tuple[ChunkTask, ...]]:
+    """The shard, and the chunks that were asked for."""
+    answer, chunks = worker(shard), ()
+    if isinstance(answer, Parted):
+        chunks = answer.parts
+        for chunk in chunks:
+            assert worker(chunk) is None
+        answer = worker(answer.task)
+    assert isinstance(answer, Output)
+    return answer, chunks
