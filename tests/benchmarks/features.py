@@ -58,7 +58,7 @@ def main() -> None:
     print(f"{encoder.identity.label}: loaded in {time.perf_counter() - started:.1f} s with its imports")
     print("video                  clips  decode ms/clip  encode ms/clip  stage ms/clip  cpu ratio  wall ratio")
     with tempfile.TemporaryDirectory() as folder:
-        for path in arguments.videos or [*_made(Path(folder)), *_packaged()]:
+        for path in arguments.videos or [*made_videos(Path(folder)), *packaged_videos()]:
             _report(path, encoder, config, decoder=decoder, rounds=arguments.rounds)
 
 
@@ -110,7 +110,7 @@ def _encode_alone(clips: list[ClipFrames], encoder: Encoder, config: FeaturesCon
         encoder.encode(clips[first : first + config.batch_clips])
 
 
-def _made(folder: Path) -> list[Path]:
+def made_videos(folder: Path) -> list[Path]:
     """Twelve seconds of a drifting texture in two sizes."""
     paths = []
     for width, height in ((640, 360), (1280, 720)):
@@ -127,7 +127,7 @@ def _texture(number: int, width: int, height: int) -> NDArray[np.uint8]:
     return (np.stack(waves, axis=-1) * 55 + 128).astype(np.uint8)
 
 
-def _packaged() -> list[Path]:
+def packaged_videos() -> list[Path]:
     paths = []
     for package, names in PACKAGED.items():
         spec = importlib.util.find_spec(package)
