@@ -126,7 +126,7 @@ class PretrainConfig:
     warmup_steps: int = 0
     """Steps of linear warm-up before the linear decay to 0."""
     window_segments: int = 250_000
-    """Segments that are shuffled in memory at a time; a larger corpus is read window by window, the next one ahead."""
+    """Segments shuffled in memory at a time, about 0.5 kB each; a larger corpus is read window by window, one ahead."""
     steps: int = 0
     """Optimiser steps; 0 derives them from `epochs`."""
     epochs: float = 8.0
@@ -169,7 +169,9 @@ def _check_data(config: PretrainConfig) -> None:
     if config.negatives not in ("same", "other", "mixed"):
         raise InputError(f"negatives {config.negatives!r} is unknown: choose same, other or mixed")
     if config.window_segments < 1:
-        raise InputError(f"window_segments {config.window_segments} holds nothing: 250_000 take some hundred MB")
+        raise InputError(
+            f"window_segments {config.window_segments} holds nothing: 250000 need about 250 MB, with the next one"
+        )
     if config.concatenate_max < 0:
         raise InputError(f"concatenate_max {config.concatenate_max} is negative: 0 switches concatenation off")
 

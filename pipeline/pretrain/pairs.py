@@ -48,7 +48,9 @@ class SegmentIndex:
 
     def __init__(self, videos: Sequence[TokenizedVideo], vocabulary: Vocabulary) -> None:
         self._videos = videos
-        self._visual_ids = [vocabulary.visual_ids(video.visual) for video in videos]
+        for video in videos:
+            vocabulary.visual_ids(video.visual)  # refuses foreign leaves now; kept as they are, in half of the room
+        self._first_visual = vocabulary.first_visual
         self._texts: list[_Text] = []
         self._text_range: list[tuple[int, int]] = []
         self.silent: list[Span] = []
@@ -139,11 +141,9 @@ class SegmentIndex:
 
     def visual_ids(self, span: Span) -> NDArray[np.int64]:
         """Ids of the span's visual tokens, clips between segments left out, shape [N]."""
-        ids_N = self._visual_ids[span.video]
-        segments = self._videos[span.video].segments[span.first : span.last]
-        if len(segments) == 1:
-            return ids_N[segments[0].first_clip : segments[0].last_clip]
-        return np.concatenate([ids_N[segment.first_clip : segment.last_clip] for segment in segments])
+        video = self._videos[span.video]
+        parts = [video.visual[s.first_clip : s.last_clip] for s in video.segments[span.first : span.last]]
+        return np.concatenate(parts).astype(np.int64) + self._first_visual
 
 
 def subsample(ids_N: NDArray[np.int64], *, rates: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.int64]:

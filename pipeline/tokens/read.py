@@ -12,7 +12,8 @@ from pipeline.runtime.tar import read_json, read_members
 
 __all__ = ["read_samples", "read_shard"]
 
-_GROUP_BYTES = 64 << 20
+_GROUP_BYTES = 16 << 20
+"""Fetched before they are parsed; shards of tokens are small, and this many of them hide the way to the store."""
 
 
 def read_shard(store: Store, path: str) -> Iterator[dict[str, Any]]:

@@ -61,6 +61,11 @@ def test_one_window_holds_the_training_share_however_it_lies_in_batches(tmp_path
     (cut,) = read_all(store, two, PretrainConfig())
     assert [video.video_id for video in whole] == sorted(TRAINING)
     assert [to_json(video) for video in whole] == [to_json(video) for video in cut]
+    given = {video.video_id: video for video in VIDEOS}
+    for video in whole:
+        assert video.visual.tolist() == given[video.video_id].visual.tolist()
+        assert [s.text_ids for s in video.segments] == [s.text_ids for s in given[video.video_id].segments]
+        assert [s.first_clip for s in video.segments] == [s.first_clip for s in given[video.video_id].segments]
 
 
 def test_windows_share_the_training_videos_out(tmp_path: Path) -> None:
