@@ -37,6 +37,7 @@ def tiny_recipe(corpus: Path) -> Recipe:
         base,
         ingest=dataclasses.replace(base.ingest, source=f"{corpus}/videos/{{batch}}", files_per_part=4),
         shard=dataclasses.replace(base.shard, shard_bytes=150_000),
+        features=dataclasses.replace(base.features, chunk_minutes=0.1),  # the first video of a tar comes in chunks
         codebook=dataclasses.replace(base.codebook, branching=3, depth=2, heldout_fraction=0.4),
         pretrain=dataclasses.replace(
             base.pretrain, architecture=shape, steps=4, warmup_steps=0, checkpoint_every_steps=2, batch_size=4,
