@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +16,18 @@ from pipeline.features.config import FeaturesConfig
 from pipeline.features.long_videos import ChunkTask, join_chunks
 from pipeline.features.rows import ClipRows
 from pipeline.features.worker import FeaturesWorker
+from pipeline.flow import run_stage
+from pipeline.ingest.config import IngestConfig
+from pipeline.recipes import Recipe
+from pipeline.resolve import Selection
+from pipeline.runtime.executor import Executor, LocalExecutor, Worker
 from pipeline.runtime.manifest import Output
 from pipeline.runtime.parts import Parted
 from pipeline.runtime.shards import ShardTask
 from pipeline.runtime.storage import Store
 from pipeline.runtime.tar import TarWriter
+from pipeline.shard.config import ShardConfig
+from tests.faults.reference import objects_of
 from tests.features.videos import moving_square, write_video
 
 SECONDS, RATE = 24, 20
@@ -113,7 +122,8 @@ def pack(store: Store, video: Path, *, container: str) -> None:
 
 def in_parts(worker: FeaturesWorker, shard: ShardTask) -> tuple[Output, tuple[ChunkTask, ...]]:
     """The shard, and the chunks that were asked for."""
-    answer, chunks = worker(shard), ()
+    answer = worker(shard)
+    chunks: tuple[ChunkTask, ...] = ()
     if isinstance(answer, Parted):
         chunks = answer.parts
         for chunk in chunks:
@@ -121,3 +131,48 @@ def in_parts(worker: FeaturesWorker, shard: ShardTask) -> tuple[Output, tuple[Ch
         answer = worker(answer.task)
     assert isinstance(answer, Output)
     return answer, chunks
+
+
+class Killed(Exception):
+    """What ends a run in its middle."""
+
+
+class Mortal(LocalExecutor):
+    """Ends after some tasks."""
+
+    def __init__(self, tasks: int) -> None:
+        super().__init__()
+        self._left = tasks
+
+    def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
+        for result in super().map(worker, arguments, tasks):
+            yield result
+            self._left -= 1
+            if not self._left:
+                raise Killed
+
+
+def test_a_killed_batch_in_chunks_ends_with_the_objects_of_one_that_was_not_cut(tmp_path: Path) -> None:
+    source = tmp_path / "videos" / "b"
+    source.mkdir(parents=True)
+    constant(source / "long.mp4")
+    write_video(source / "short.mp4", [moving_square(number) for number in range(40)])
+    features = {minutes: dataclasses.replace(CONFIG, chunk_minutes=minutes) for minutes in (30.0, 5 / 60)}
+    whole, cut = (
+        Recipe(ingest=IngestConfig(source=f"{tmp_path}/videos/{{batch}}"), shard=ShardConfig(shard_bytes=1), features=f)
+        for f in features.values()
+    )
+
+    def run(recipe: Recipe, root: str, stage: str, executor: Executor) -> dict[str, bytes]:
+        store = Store(str(tmp_path / root))
+        run_stage(recipe, store, stage, batches=["b"], selection=Selection(), executor=executor)
+        return objects_of(store)
+
+    for stage in ("ingest", "shard"):
+        run(whole, "cut", stage, LocalExecutor())
+    shutil.copytree(tmp_path / "cut", tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(cut, "cut", "features", Mortal(4))  # two shards, one of which is to be cut, and two chunks
+    left = objects_of(Store(str(tmp_path / "cut")))
+    assert len([path for path in left if "/_chunks/" in path]) == 2
+    assert run(cut, "cut", "features", LocalExecutor(2)) == run(whole, "whole", "features", LocalExecutor())
