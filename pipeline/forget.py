@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from pipeline.embed.run import shard_tasks as embed_tasks
 from pipeline.errors import InputError
 from pipeline.features.run import shard_tasks as features_tasks
+from pipeline.query.index import drop_stale, indexed_specs
 from pipeline.runtime.dead_letters import write_dead_letters
 from pipeline.runtime.filesystem import open_filesystem
 from pipeline.runtime.inputs import Inputs
@@ -80,6 +81,9 @@ def forget(store: Store, video_id: str, *, dry_run: bool = False) -> Iterator[st
         yield from lines
         if not lines:
             break
+    if not dry_run:
+        stale = (path for spec in indexed_specs(store) for path in drop_stale(store, spec))
+        yield from (f"removed        {path}" for path in stale)
     yield from _left(store, video_id, batches)
 
 

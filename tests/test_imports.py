@@ -40,7 +40,7 @@ def test_configuration_is_light(module: str) -> None:
 
 
 def test_query_client_needs_neither_torch_nor_ray_nor_airflow() -> None:
-    statement = "import pipeline.cli, pipeline.query.search, pipeline.query.sql, pipeline.query.lineage"
+    statement = "import pipeline.cli, pipeline.cli.index, pipeline.cli.query"
     assert loaded_by(statement, ("airflow", "av", "ray", "tokenizers", "torch", "transformers")) == []
 
 

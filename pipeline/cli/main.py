@@ -31,6 +31,7 @@ COMMANDS = {
     "status": "state:StatusCommand",
     "search": "query:SearchCommand",
     "sql": "query:SqlCommand",
+    "index": "index:IndexCommand",
     "lineage": "query:LineageCommand",
     "forecast": "pictures:ForecastCommand",
     "text-to-video": "pictures:TextToVideoCommand",

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated
 
 import duckdb
+import numpy as np
 import tyro
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.query.embeddings import open_embeddings, resolve_embed_spec
 from pipeline.query.filters import RowFilter
+from pipeline.query.index import nearest_in_lists
 from pipeline.query.lineage import trace
 from pipeline.query.model import open_model
 from pipeline.query.search import Hit, nearest, vector_of_row
@@ -48,6 +51,8 @@ class SearchCommand:
     """Only rows in whose text these words stand, in either case."""
     model: str = "current"
     """Model spec; `current` is the promoted one."""
+    probes: int = 0
+    """Look only into so many lists of the index that `videobert index` built; 0 searches all rows, exactly."""
     json: bool = False
     """Print JSON lines."""
 
@@ -61,14 +66,23 @@ class SearchCommand:
         where = RowFilter(video=self.video, from_seconds=self.from_, to_seconds=self.to, text=self.holding)
         store = Store(self.root)
         spec = resolve_embed_spec(store, self.model)
-        rows = open_embeddings(store, spec, [key for key in self.batch.split(",") if key])
+        batches = [key for key in self.batch.split(",") if key]
+        rows = open_embeddings(store, spec, batches)
+
+        def found(vector_R: NDArray[np.float32], top: int, where: RowFilter) -> list[Hit]:
+            if self.probes:
+                return nearest_in_lists(
+                    store, spec, vector_R, top=top, probes=self.probes, where=where, batches=batches
+                )
+            return nearest(rows, vector_R, top=top, where=where)
+
         if self.like:
             level = "segment" if ":" in self.like else "video"
             where = replace(where, level=level, without=[self.like])
-            hits = nearest(rows, vector_of_row(rows, self.like), top=self.top, where=where)
+            hits = found(vector_of_row(rows, self.like), self.top, where)
         else:
             opened = open_model(store, spec.rsplit(".", 1)[0])
-            hits = nearest(rows, encode_query(opened, self.text), top=max(self.top, self.rerank), where=where)
+            hits = found(encode_query(opened, self.text), max(self.top, self.rerank), where)
             hits = (rerank(opened, self.text, hits[: self.rerank]) + hits[self.rerank :])[: self.top]
         for hit in hits:
             print(json.dumps(asdict(hit)) if self.json else _hit_line(hit))

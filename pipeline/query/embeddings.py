@@ -12,7 +12,7 @@ from pipeline.runtime.manifest import Manifest, batches_of, load_manifests, spec
 from pipeline.runtime.pointer import read_pointer
 from pipeline.runtime.storage import Store
 
-__all__ = ["embedding_manifests", "open_embeddings", "resolve_embed_spec"]
+__all__ = ["embedding_manifests", "open_embeddings", "open_files", "resolve_embed_spec"]
 
 _PARTITIONING = ds.partitioning(pa.schema([("model", pa.string()), ("batch", pa.string())]), flavor="hive")
 
@@ -47,6 +47,11 @@ def embedding_manifests(store: Store, spec: str, batches: Sequence[str] = ()) ->
 def open_embeddings(store: Store, spec: str, batches: Sequence[str] = ()) -> ds.Dataset:
     """The rows of a spec, lazily: columns and filters are pushed down to the files."""
     paths = [output.path for manifest in embedding_manifests(store, spec, batches) for output in manifest.outputs]
+    return open_files(store, spec, paths)
+
+
+def open_files(store: Store, spec: str, paths: Sequence[str]) -> ds.Dataset:
+    """The rows of some files of a spec. Raises InputError when there are none."""
     if not paths:
         raise InputError(f"nothing is embedded with {spec} below {store.root}; run `videobert stage embed` first")
     return store.dataset(paths, partitioning=_PARTITIONING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pipeline.query.filters import RowFilter
 from pipeline.query.pages import is_plain, plain_pages
 from pipeline.runtime.parquet import vectors_of
 
-__all__ = ["Hit", "nearest", "row_groups", "vector_of_row"]
+__all__ = ["Candidates", "Hit", "at_least", "hits_of", "nearest", "row_groups", "vector_of_row"]
 
 _COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_uri", "batch"]
 
@@ -51,17 +52,22 @@ def nearest(rows: ds.Dataset, query_R: NDArray[np.float32], *, top: int, where: 
     where = where or RowFilter()
     files = list(rows.get_fragments(filter=where.expression))
     score = partial(_scores, where=where, query_R=np.ascontiguousarray(query_R, np.float32), top=top)
-    best = _Candidates(top)
+    best = Candidates(top)
     threads = pa.cpu_count() if files and _is_local(files[0]) else pa.io_thread_count()
     with ThreadPoolExecutor(threads) as pool:
         for file, found in enumerate(pool.map(score, files)):
             for group, row_K, score_K in found:
-                best.add((file, group), row_K, score_K)
+                best.add(np.tile((file, group), (len(row_K), 1)), row_K, score_K)
+    return hits_of(best, files, rows.schema, top)
+
+
+def hits_of(best: Candidates, files: Sequence[ds.ParquetFileFragment], schema: pa.Schema, top: int) -> list[Hit]:
+    """The `top` of the best rows with what is to be told of them, for which their row groups are read."""
     hits: list[Hit] = []
     for file, group in sorted({*map(tuple, best.place_C)}):
         mine = (best.place_C == (file, group)).all(axis=1)
         fragment = files[file].subset(row_group_ids=[group])
-        table = fragment.to_table(columns=_COLUMNS, schema=rows.schema, use_threads=False)
+        table = fragment.to_table(columns=_COLUMNS, schema=schema, use_threads=False)
         found_rows = table.take(best.row_C[mine]).to_pylist()
         hits += [Hit(score=float(s), **row) for s, row in zip(best.score_C[mine], found_rows, strict=True)]
         hits = sorted(hits, key=lambda hit: (-hit.score, hit.row_id))[:top]
@@ -77,7 +83,7 @@ def vector_of_row(rows: ds.Dataset, row_id: str) -> NDArray[np.float32]:
     return vector_R
 
 
-class _Candidates:
+class Candidates:
     """The best rows so far, and all that equal the last of them, for their ids are not known yet."""
 
     def __init__(self, top: int) -> None:
@@ -87,11 +93,11 @@ class _Candidates:
         """File and row group."""
         self.row_C = np.empty(0, np.int64)
 
-    def add(self, place: tuple[int, int], row_K: NDArray[np.int64], score_K: NDArray[np.float32]) -> None:
+    def add(self, place_K: NDArray[np.int64], row_K: NDArray[np.int64], score_K: NDArray[np.float32]) -> None:
         score_C = np.concatenate([self.score_C, score_K])
-        kept = _at_least(score_C, self._top)
+        kept = at_least(score_C, self._top)
         self.score_C = score_C[kept]
-        self.place_C = np.concatenate([self.place_C, np.tile(place, (len(row_K), 1))])[kept]
+        self.place_C = np.concatenate([self.place_C, place_K])[kept]
         self.row_C = np.concatenate([self.row_C, row_K])[kept]
 
 
@@ -108,7 +114,7 @@ def _scores(
             row_K = numbered.filter(where.expression)["_row"].to_numpy()
             if len(row_K):
                 score_K = _products(source, file, group, row_K, query_R)
-                kept = _at_least(score_K, top)
+                kept = at_least(score_K, top)
                 found.append((group, row_K[kept], score_K[kept]))
     return found
 
@@ -152,7 +158,7 @@ def _products_in_place(
     return product_N[row_K]
 
 
-def _at_least(score_C: NDArray[np.float32], top: int) -> NDArray[np.int64]:
+def at_least(score_C: NDArray[np.float32], top: int) -> NDArray[np.int64]:
     """Places of the `top` highest scores and of all that equal the least of these."""
     if len(score_C) <= top:
         return np.arange(len(score_C))

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "codebook": "--rows 200000 --repeats 2",
     "pretrain": "",
     "search": "--rows 200000",
+    "search_index": "--rows 200000",
     "planning": "",
     "cluster": "",
     "orchestration": "--batches 4 --complete 20",

@@ -75,8 +75,10 @@ def rows_of_file(number: int, rows: int) -> list[dict[str, Any]]:
     return found
 
 
-def write(store: Store, rows: int, dim: int) -> None:
-    """Committed embeddings, `rows` in all, in batches of equal size."""
+def write(
+    store: Store, rows: int, dim: int, *, vectors: Callable[[int, int, int], NDArray[np.float32]] = vectors_of_file
+) -> None:
+    """Committed embeddings, `rows` in all, in batches of equal size; `vectors` of a file's number, rows and columns."""
     files = [min(FILE_ROWS, rows - start) for start in range(0, rows, FILE_ROWS)]
     outputs: dict[str, list[Output]] = {}
     for number, count in enumerate(files):
@@ -85,7 +87,7 @@ def write(store: Store, rows: int, dim: int) -> None:
             "batch_key": batch, "shard": number, "encoder_spec": "f", "codebook_spec": "c", "model_spec": "pretrain-1"
         }  # fmt: skip
         table = embedding_table(
-            rows_of_file(number, count), vectors_of_file(number, count, dim), np.zeros((count, 2), np.float32),
+            rows_of_file(number, count), vectors(number, count, dim), np.zeros((count, 2), np.float32),
             lineage=lineage,
         )  # fmt: skip
         data = table_bytes(table)

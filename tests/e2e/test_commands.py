@@ -70,6 +70,13 @@ def test_search_by_text_and_by_row(run: Run) -> None:
     assert hits[0]["row_id"] not in like
 
 
+def test_search_in_the_lists_of_an_index(copied: Run) -> None:
+    root = str(copied.root)
+    search = ("search", "stir the egg", "--root", root, "--json")
+    assert "segments in" in told("index", "--root", root)
+    assert told(*search, "--probes", "1000") == told(*search)
+
+
 def test_lineage_ends_at_the_source(run: Run) -> None:
     hit = json.loads(told("search", "chop", "--root", str(run.root), "--json", "--top", "1"))
     lines = told("lineage", hit["row_id"], "--root", str(run.root)).splitlines()

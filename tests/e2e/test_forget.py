@@ -14,6 +14,7 @@ import pytest
 from pipeline.errors import ConflictError, InputError
 from pipeline.flow import run_stage
 from pipeline.forget import forget
+from pipeline.query.build import build_index
 from pipeline.resolve import Selection
 from pipeline.runtime.executor import LocalExecutor, Worker
 from pipeline.runtime.storage import Store, file_sha256
@@ -56,8 +57,12 @@ def rows_of(root: Path, folder: str) -> dict[str, list[Any]]:
 def test_nothing_of_it_is_left_and_all_else_is_as_it_was(copied: Run, video: str) -> None:
     before = {folder: rows_of(copied.root, folder) for folder in ("catalog", "features", "tokens", "embeddings")}
     assert all(video in rows for rows in before.values())
-    lines = list(forget(Store(str(copied.root)), video))
+    store = Store(str(copied.root))
+    index = build_index(store, copied.spec("embed"))
+    lines = list(forget(store, video))
     after = objects(copied.root)
+    gone = [output.path for output in index.outputs if output.path not in after]
+    assert [index.facts["files"][path][0][0].split("/")[2] for path in gone] == [f"batch={BATCHES[0]}"]
     check_manifests(after)
     holders = {path.split("/")[0] for path, data in after.items() if video.encode() in data or video in path}
     assert holders == {"forgotten"}

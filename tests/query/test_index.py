@@ -1,0 +1,124 @@
+"""The index: with every list probed it is the exact search; what it does not cover is searched exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from pipeline.errors import InputError
+from pipeline.query import build
+from pipeline.query.build import build_index
+from pipeline.query.embeddings import open_embeddings
+from pipeline.query.filters import RowFilter
+from pipeline.query.index import drop_stale, load_index, nearest_in_lists
+from pipeline.query.search import Hit, nearest
+from pipeline.runtime.storage import Store
+from tests.query.rows import EMBED, commit, unit_vectors, write_embeddings
+
+ALL = 1 << 20
+QUERY = unit_vectors(1, seed=9)[0]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two batches; of `b` every vector stands in `a` too, so that equals must be told apart by their ids."""
+    store = Store(str(tmp_path))
+    write_embeddings(store, "b", unit_vectors(300)[:60])
+    write_embeddings(store, "a", unit_vectors(300))
+    return store
+
+
+def exact(store: Store, *, where: RowFilter | None = None, query: NDArray[np.float32] = QUERY) -> list[Hit]:
+    return nearest(open_embeddings(store, EMBED), query, top=20, where=where)
+
+
+def in_lists(store: Store, *, where: RowFilter | None = None, probes: int = ALL) -> list[Hit]:
+    return nearest_in_lists(store, EMBED, QUERY, top=20, probes=probes, where=where)
+
+
+def test_all_lists_give_the_exact_hits_whatever_the_parts(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="videobert")
+    index = build_index(store, EMBED)
+    assert [part.counts for part in index.outputs[1:]] == [{"segments": 300}, {"segments": 60}]
+    assert in_lists(store) == exact(store)
+    without = RowFilter(without=[hit.row_id for hit in exact(store)[:3]])
+    assert in_lists(store, where=without) == exact(store, where=without)
+    only = nearest_in_lists(store, EMBED, QUERY, top=20, probes=ALL, batches=["b"])
+    assert only == nearest(open_embeddings(store, EMBED, ["b"]), QUERY, top=20)
+    assert caplog.records == []
+
+
+def test_few_lists_find_most_of_what_is_near(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    middles = unit_vectors(40, dimension=32, seed=1)
+    vectors = np.repeat(middles, 50, axis=0) + 0.1 * unit_vectors(2000, dimension=32, seed=2)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    write_embeddings(store, "a", vectors)
+    build_index(store, EMBED)
+    found = 0
+    for query in vectors[::100]:
+        hits = nearest_in_lists(store, EMBED, query, top=20, probes=6)
+        assert hits[0].score == pytest.approx(1, abs=1e-6)
+        found += len(set(hits) & set(exact(store, query=query)))
+    assert found >= 0.9 * 20 * 20
+
+
+def test_what_changed_or_is_new_is_searched_exactly(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    build_index(store, EMBED)
+    write_embeddings(store, "b", unit_vectors(80, seed=5))
+    write_embeddings(store, "c", unit_vectors(80, seed=6))
+    caplog.set_level("INFO", logger="videobert")
+    assert in_lists(store) == exact(store)
+    assert "no index serves 2 of 3 files" in caplog.text
+    for where in (RowFilter(text="say 1"), RowFilter(level="video"), RowFilter(video="a-v000")):
+        assert in_lists(store, where=where) == exact(store, where=where)
+    assert "no index serves 3 of 3 files" in caplog.text
+
+
+def test_only_what_is_new_is_indexed(store: Store) -> None:
+    first = build_index(store, EMBED)
+    write_embeddings(store, "c", unit_vectors(10, seed=6))
+    store.writes = 0
+    second = build_index(store, EMBED)
+    assert store.writes == 2  # a part and the manifest
+    assert first.outputs == second.outputs[:3] and load_index(store, EMBED) == second
+    assert in_lists(store) == exact(store)
+
+
+def test_vectors_of_files_that_are_gone_leave_the_index(store: Store, tmp_path: Path) -> None:
+    index = build_index(store, EMBED)
+    write_embeddings(store, "b", unit_vectors(59))
+    assert list(drop_stale(store, EMBED)) == [index.outputs[2].path]
+    assert not (tmp_path / index.outputs[2].path).exists() and (tmp_path / index.outputs[1].path).exists()
+    assert in_lists(store) == exact(store)
+
+
+def test_a_part_is_a_safetensors_file(store: Store, tmp_path: Path) -> None:
+    index = build_index(store, EMBED)
+    tensors = load_file(tmp_path / index.outputs[1].path)
+    assert sorted(map(tuple, tensors["vectors"].tolist())) == sorted(map(tuple, unit_vectors(300).tolist()))
+    np.testing.assert_array_equal(tensors["vectors"], unit_vectors(300)[tensors["places"][:, 2]])
+
+
+@pytest.mark.parametrize(("part_bytes", "parts"), [(1 << 30, 2), (1, 4)])
+def test_a_part_of_many_files_and_many_parts_of_a_batch(
+    store: Store, monkeypatch: pytest.MonkeyPatch, part_bytes: int, parts: int
+) -> None:
+    held = [store.read(f"embeddings/model={EMBED}/batch={batch}/00000.parquet") for batch in "bab"]
+    commit(store, "embed", "a", {f"{9 - number:05d}.parquet": data for number, data in enumerate(held)})
+    monkeypatch.setattr(build, "_PART_BYTES", part_bytes)
+    assert len(build_index(store, EMBED).outputs) == 1 + parts
+    assert in_lists(store) == exact(store)
+
+
+def test_wrong_input_is_said(store: Store) -> None:
+    with pytest.raises(InputError, match="at least 1"):
+        in_lists(store, probes=0)
+    index = build_index(store, EMBED)
+    store.write(index.outputs[1].path, b"damaged")
+    with pytest.raises(InputError, match="no safetensors file"):
+        in_lists(store)
