@@ -24,7 +24,14 @@ from pipeline.errors import VideoError
 from pipeline.features.clips import Stretch, TickClock, clip_count, overlaps
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.decode import (
-    Beat, PacketMeter, declared_seconds, open_video, packets_of, silent, time_zero, video_stream,
+    Beat,
+    PacketMeter,
+    declared_seconds,
+    open_video,
+    packets_of,
+    silent,
+    time_zero,
+    video_stream,
 )  # fmt: skip
 from pipeline.features.shown import Shown
 

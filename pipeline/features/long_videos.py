@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import tempfile
-import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -83,17 +83,21 @@ def metadata_of(facts: ChunkFacts) -> dict[str, Any]:
 
 
 class LocalCopy:
-    """The first video of a tar in a local file, as long as this object lives."""
+    """The first video of a tar in a local file without a name, which is gone with this process however that ends."""
 
     def __init__(self, store: Store, tar: str) -> None:
         self.tar = tar
-        folder = tempfile.mkdtemp(prefix="videobert-")
-        weakref.finalize(self, shutil.rmtree, folder)
+        self._file = tempfile.TemporaryFile(prefix="videobert-")  # noqa: SIM115 - as long as this object lives
         with store.open(tar) as source:
-            for name, reader in read_members(source):
-                if name.endswith(".json"):
-                    continue
-                self.path = Path(folder) / f"video{PurePosixPath(name).suffix}"
-                with self.path.open("wb") as sink:
-                    shutil.copyfileobj(reader, sink, _COPY_BYTES)
-                return
+            reader = next(reader for name, reader in read_members(source) if not name.endswith(".json"))
+            shutil.copyfileobj(reader, self._file, _COPY_BYTES)
+        self._file.flush()
+
+    @property
+    def path(self) -> Path:
+        """By which any process of this user may open it."""
+        return Path(f"/proc/{os.getpid()}/fd/{self._file.fileno()}")
+
+    def close(self) -> None:
+        """Give the space back."""
+        self._file.close()

@@ -46,7 +46,7 @@ class FeaturesWorker:
             if isinstance(task, ChunkTask):
                 self._chunk(task, rows, Path(name) / "rows.parquet")
                 return None
-            self._copy = None
+            self._drop_copy()
             with closing(self._videos(task.payload)) as videos:
                 return self._shard(task, videos, rows, Path(name))
 
@@ -66,13 +66,19 @@ class FeaturesWorker:
     def _chunk(self, task: ChunkTask, rows: ClipRows, target: Path) -> None:
         """A chunk that cannot be read says so: its video is then read in one go, which tells what is wrong with it."""
         if self._copy is None or self._copy.tar != task.tar:
-            self._copy = None  # one at a time: they are large
+            self._drop_copy()
             self._copy = LocalCopy(self._store, task.tar)
         clips = self._decoder.clips(self._copy.path, self._encoder.request, self._config, stretch=task.stretch)
         source = ChunkClips(clips, task.stretch, self._config.clip_length)
         (end,) = self._encode([(task.video_id, source)], rows)
         rows.write(target, metadata_of(ChunkFacts.unreadable() if end.error else source.facts))
         self._store.write(task.path, target)
+
+    def _drop_copy(self) -> None:
+        """Videos are large: one at a time."""
+        if self._copy:
+            self._copy.close()
+        self._copy = None
 
     def _encode(self, sources: Iterable[tuple[str, ClipSource]], rows: ClipRows) -> Sequence[VideoEnd]:
         """Add the clips of all videos; how each ended."""
