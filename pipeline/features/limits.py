@@ -25,7 +25,7 @@ class DecoderLimits:
     stall_seconds: float = 60.0
     """Time in which the decoder must come one packet further."""
     decode_seconds: float = 14_400.0
-    """Time that decoding a video, or one chunk of a long one, may take in all; waiting for the encoder does not count."""
+    """Time that decoding a video, or a chunk of a long one, may take in all; waiting for the encoder does not count."""
     tries: int = 2
     """Processes that a video may crash, bloat or hang, since a full or busy machine does the same to a good one."""
 
