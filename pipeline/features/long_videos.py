@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -64,17 +64,30 @@ def chunk_tasks(task: ShardTask, metadata: dict[str, Any], config: FeaturesConfi
 
 def join_chunks(store: Store, chunks: Sequence[ChunkTask], rows: ClipRows, *, max_packets: int) -> bool:
     """Add the video to the rows, a row group at a time; false, and nothing added, when its chunks do not fit."""
-    with ExitStack() as stack:
-        files = [pq.ParquetFile(stack.enter_context(store.open(chunk.path))) for chunk in chunks]
-        facts = [ChunkFacts(**json.loads(file.schema_arrow.metadata[_FACTS.encode()])) for file in files]
+    facts = []
+    try:
+        for chunk in chunks:
+            with _opened(store, chunk) as file:
+                facts.append(ChunkFacts(**json.loads(file.schema_arrow.metadata[_FACTS.encode()])))
         if not fit_together(facts, max_packets=max_packets):
             return False
-        for file in files:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=["clip", "feature"], use_threads=False)
-                rows.add(table["clip"].to_numpy().astype(np.int32), vectors_of(table))
-        rows.keep(chunks[0].video_id, [pair for fact in facts for pair in fact.damaged])
-        return True
+        for chunk in chunks:
+            with _opened(store, chunk) as file:
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group, columns=["clip", "feature"], use_threads=False)
+                    rows.add(table["clip"].to_numpy().astype(np.int32), vectors_of(table))
+    except FileNotFoundError:  # another run of this batch has committed meanwhile, and swept
+        rows.drop()
+        return False
+    rows.keep(chunks[0].video_id, [pair for fact in facts for pair in fact.damaged])
+    return True
+
+
+@contextmanager
+def _opened(store: Store, chunk: ChunkTask) -> Iterator[pq.ParquetFile]:
+    """One at a time: an open object of S3 holds a buffer as large as a chunk."""
+    with store.open(chunk.path) as source:
+        yield pq.ParquetFile(source)
 
 
 def metadata_of(facts: ChunkFacts) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import torch
 
 BENCHMARKS = {
     "features": "",
+    "long_video": "--minutes 5 120",
     "codebook": "--rows 200000 --repeats 2",
     "pretrain": "",
     "search": "--rows 200000",

@@ -1,7 +1,7 @@
 """Memory and time of ingest, shard and features by the length of a video: `python -m tests.benchmarks.long_video`.
 
 Every stage runs as a command of its own; `peak` is the most that it and its children held together, shared pages
-counted once (PSS), seen ten times a second. The video is H.264 of 96 x 64 at 20 pictures a second with sound left out:
+counted once (PSS), seen five times a second. The video is H.264 of 96 x 64 at 10 pictures a second without sound:
 five minutes of drifting texture, encoded once, whose packets are repeated to the length that is asked for, so that no
 clip is like the one before it. The encoder is a real one of transformers with random weights and no layer, since five
 hours of the packaged one would take ten minutes; its vectors are as long as that one's (2,560), for these add up.
@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from tests.features.videos import write_video
 
 BATCH = "long"
-FPS = 20
+FPS = 10
 WIDTH, HEIGHT = 96, 64
 REPEATED_MINUTES = 5
-_EVERY_SECONDS = 0.1
+_EVERY_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def main() -> None:
         folder = Path(name)
         encoder = ["packaged"] if options.packaged else [f"hf:{save_encoder(folder / 'encoder')}"]
         encoder += [] if options.packaged else ["--features.frames-per-clip", "1"]
-        piece = write_video(folder / "piece.mp4", texture(REPEATED_MINUTES * 60 * FPS), fps=FPS, keyframe_every=40,
+        piece = write_video(folder / "piece.mp4", texture(REPEATED_MINUTES * 60 * FPS), fps=FPS, keyframe_every=20,
                             options={"preset": "ultrafast", "bf": "2"})  # fmt: skip
         for minutes in options.minutes:
             root = folder / f"{minutes}"
@@ -144,10 +144,10 @@ def save_encoder(folder: Path) -> Path:
 
     torch.manual_seed(0)
     config = ViTConfig(
-        hidden_size=2560, num_hidden_layers=0, num_attention_heads=1, intermediate_size=1, image_size=32, patch_size=32
+        hidden_size=2560, num_hidden_layers=0, num_attention_heads=1, intermediate_size=1, image_size=16, patch_size=16
     )
     ViTModel(config).save_pretrained(folder)
-    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
     return folder
 
 

@@ -107,6 +107,9 @@ def test_chunks_change_no_byte(
         rows = ClipRows(spool, dimension=2560, clip_seconds=1.5)
         assert join_chunks(store, chunks, rows, max_packets=9_999) == fits
         assert not join_chunks(store, chunks, rows, max_packets=SECONDS * RATE - 1)  # a limit of the whole video
+        store.delete([chunks[-1].path])
+        assert not join_chunks(store, chunks, rows, max_packets=9_999)  # another run has swept
+        assert rows.counts["videos"] == fits
 
 
 def pack(store: Store, video: Path, *, container: str) -> None:
