@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +39,18 @@ PROBES = (4, 16, 64, 256)
 ROWS_A_TOPIC = 200
 
 
+@cache
+def middles_of(topics: int, dim: int) -> NDArray[np.float32]:
+    middles = np.random.default_rng(11).standard_normal((topics, dim), np.float32)
+    middles /= np.linalg.norm(middles, axis=1, keepdims=True)
+    return middles
+
+
 def around_topics(number: int, rows: int, dim: int, *, topics: int, noise: float) -> NDArray[np.float32]:
     """Unit vectors float32 [rows, dim] of one file."""
     rng = np.random.default_rng([11, number])
-    middles = np.random.default_rng(11).standard_normal((topics, dim), np.float32)
-    added = rng.standard_normal((rows, dim), np.float32) * (noise / dim**0.5)
-    vectors: NDArray[np.float32] = (
-        added + (middles / np.linalg.norm(middles, axis=1, keepdims=True))[rng.integers(topics, size=rows)]
-    )
+    vectors = rng.standard_normal((rows, dim), np.float32) * np.float32(noise / dim**0.5)
+    vectors += middles_of(topics, dim)[rng.integers(topics, size=rows)]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
 

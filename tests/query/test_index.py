@@ -97,6 +97,16 @@ def test_vectors_of_files_that_are_gone_leave_the_index(store: Store, tmp_path: 
     assert in_lists(store) == exact(store)
 
 
+def test_files_without_segments_are_no_trouble(store: Store) -> None:
+    write_embeddings(store, "c", unit_vectors(5), level="video")
+    assert build_index(store, EMBED).outputs[-1].counts == {"segments": 0}
+    assert in_lists(store) == exact(store)
+    write_embeddings(store, "a", unit_vectors(5), level="video")
+    write_embeddings(store, "b", unit_vectors(5), level="video")
+    with pytest.raises(InputError, match="no segments to index"):
+        build_index(store, EMBED)
+
+
 def test_a_part_is_a_safetensors_file(store: Store, tmp_path: Path) -> None:
     index = build_index(store, EMBED)
     tensors = load_file(tmp_path / index.outputs[1].path)
