@@ -128,9 +128,8 @@ def _probe(
 
 def _nearest_lists(store: Store, codebook: Output, query_R: NDArray[np.float32], probes: int) -> list[int]:
     """Numbers of the lists with the nearest centroids, ascending, so that neighbours are read in order."""
-    with store.open(codebook.path) as source:
-        tensors = TensorFile(source, name=codebook.path)
-        centroids, counts = tensors.whole("level.1.centroids"), tensors.whole("level.1.counts")
+    tensors = TensorFile(store, codebook.path)
+    centroids, counts = tensors.whole("level.1.centroids"), tensors.whole("level.1.counts")
     distance = np.where(counts > 0, (centroids**2).sum(1) - 2 * centroids @ query_R, np.inf)
     return sorted(np.argsort(distance, kind="stable")[: min(probes, int((counts > 0).sum()))].tolist())
 
@@ -139,15 +138,14 @@ def _read_lists(
     store: Store, part: Output, *, lists: Sequence[int], query_R: NDArray[np.float32], top: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Of the lists' best rows the file and row group [K, 2], the row in it [K], and the score [K]."""
-    with store.open(part.path) as source:
-        tensors = TensorFile(source, name=part.path)
-        starts = tensors.whole("starts").tolist()
-        ranges = [(starts[number], starts[number + 1]) for number in lists if starts[number] < starts[number + 1]]
-        at_N = np.concatenate([np.arange(*span) for span in ranges] or [np.zeros(0, np.int64)])
-        parts = [np.vecdot(vectors, query_R) for vectors in tensors.rows("vectors", ranges)]
-        score_N = np.concatenate([*parts, np.zeros(0, np.float32)])
-        kept = at_least(score_N, top)
-        places = [row[0] for row in tensors.rows("places", [(at, at + 1) for at in at_N[kept].tolist()])]
+    tensors = TensorFile(store, part.path)
+    starts = tensors.whole("starts").tolist()
+    ranges = [(starts[number], starts[number + 1]) for number in lists if starts[number] < starts[number + 1]]
+    at_N = np.concatenate([np.arange(*span) for span in ranges] or [np.zeros(0, np.int64)])
+    scores = [np.vecdot(vectors, query_R) for vectors in tensors.rows("vectors", ranges)]
+    score_N = np.concatenate([*scores, np.zeros(0, np.float32)])
+    kept = at_least(score_N, top)
+    places = [row[0] for row in tensors.rows("places", [(at, at + 1) for at in at_N[kept].tolist()])]
     place_K3 = np.array(places, dtype=np.int64).reshape(-1, 3)
     return place_K3[:, :2], place_K3[:, 2], score_N[kept]
 

@@ -6,18 +6,20 @@ Layout: 8 bytes with the length of the header, little-endian; the header, JSON; 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.runtime.storage import Store
 
 __all__ = ["TensorFile", "header_of"]
 
 _TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I32": np.dtype("<i4"), "I64": np.dtype("<i8")}
-_LONGEST_HEADER = 1 << 20
+_HEAD_BYTES = 64 << 10
+"""Read at once: the header, and often the first tensor too."""
 
 
 def header_of(shapes: Mapping[str, tuple[str, Sequence[int]]]) -> bytes:
@@ -33,34 +35,34 @@ def header_of(shapes: Mapping[str, tuple[str, Sequence[int]]]) -> bytes:
 
 
 class TensorFile:
-    """An open object. Raises InputError when it is no safetensors file."""
+    """One object of a store. Raises InputError when it is no safetensors file."""
 
-    def __init__(self, source: IO[bytes], *, name: str) -> None:
-        self._source = source
-        length = int.from_bytes(source.read(8), "little")
+    def __init__(self, store: Store, path: str) -> None:
+        self._store, self._path = store, path
+        [self._head] = store.read_ranges(path, [(0, _HEAD_BYTES)])
+        self._base = 8 + int.from_bytes(self._head[:8], "little")
         try:
-            header: dict[str, Any] = json.loads(source.read(length)) if 0 < length <= _LONGEST_HEADER else {}
-            self._tensors = {key: value for key, value in header.items() if key != "__metadata__"}
-            self._base = 8 + length
-            if not self._tensors:
-                raise ValueError("no tensors")
+            self._tensors: dict[str, Any] = json.loads(self._head[8 : self._base])
         except ValueError as error:
             raise InputError(
-                f"{name} is no safetensors file ({error}); remove its folder and build it again"
+                f"{store.url(path)} is no safetensors file ({error}); remove its folder and build it again"
             ) from error
 
-    def rows(self, name: str, ranges: Sequence[tuple[int, int]]) -> Iterator[NDArray[Any]]:
-        """Rows `low` to `high` of a tensor for every range, in one read each; InputError when they are not there."""
+    def rows(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[NDArray[Any]]:
+        """Rows `low` to `high` of a tensor for every range; InputError when they are not there."""
         about = self._tensors[name]
-        kind, shape = _TYPES[about["dtype"]], tuple(about["shape"])
-        width = kind.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-        for low, high in ranges:
-            self._source.seek(self._base + about["data_offsets"][0] + low * width)
-            data = self._source.read((high - low) * width)
-            if len(data) != (high - low) * width:
-                raise InputError(f"tensor {name!r} ends before row {high}; remove the file and build it again")
-            yield np.frombuffer(data, kind).reshape(-1, *shape[1:])
+        kind, shape = _TYPES[about["dtype"]], about["shape"][1:]
+        width = kind.itemsize * int(np.prod(shape, dtype=np.int64))
+        first = self._base + about["data_offsets"][0]
+        spans = [(first + low * width, first + high * width) for low, high in ranges]
+        if all(end <= len(self._head) for _, end in spans):
+            found = [self._head[start:end] for start, end in spans]
+        else:
+            found = self._store.read_ranges(self._path, spans)
+        if any(len(data) != end - start for data, (start, end) in zip(found, spans, strict=True)):
+            raise InputError(f"{self._store.url(self._path)} is cut short; remove its folder and build it again")
+        return [np.frombuffer(data, kind).reshape(-1, *shape) for data in found]
 
     def whole(self, name: str) -> NDArray[Any]:
         """All rows of a tensor."""
-        return next(self.rows(name, [(0, self._tensors[name]["shape"][0])]))
+        return self.rows(name, [(0, self._tensors[name]["shape"][0])])[0]

@@ -36,6 +36,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         MemoryFileSystem().rm(root, recursive=True)
 
 
+def test_ranges_of_an_object(store: Store) -> None:
+    store.write("a/b", bytes(range(100)))
+    assert store.read_ranges("a/b", [(90, 200), (3, 5)]) == [bytes(range(90, 100)), b"\x03\x04"]
+    assert store.read_ranges("a/b", []) == []
+
+
 def test_what_is_written_is_read_and_listed(store: Store) -> None:
     store.write("a/b/00001.bin", b"two")
     store.write("a/00000.bin", b"first")
