@@ -15,10 +15,10 @@ only. What is left of our step is matrix products for three fifths; the table's 
 0.1 s whatever the batch, so small batches gain less (8 sequences: 3.9 times the Trainer that pads to the longest).
 Profiled: products 61 %, zeros for dense gradients 7 %, adding the table's two gradients 4 %, dropout masks 3 %, softmax
 of the vocabulary 2 %, AdamW 2 %, norm and clipping 1 %. Every row has a gradient from the softmax: none can be skipped.
-The loss: without dropout, without decay, with one mean over all masked tokens on both sides and without the heads that
-judge alignment, the encoders' weights after 40 steps of 8 sequences differ by 2.4e-6 and the losses in no digit shown: the loops
-are the same. What remains is in the objectives: our means by regime, weighted by their share, cost 0.015 of loss there,
-our alignment head gains 0.013 (the Trainer's stands behind a pooler of its own, not measured alone), decay does
+The loss: without dropout and decay, with one mean over all masked tokens on both sides and without the heads that judge
+alignment, the encoders' weights after 40 steps of 8 sequences differ by 2.4e-6 and the losses in no digit shown: the
+loops are the same. What remains is in the objectives: our means by regime, weighted by their share, cost 0.015 of loss
+there, our alignment head gains 0.013 (the Trainer's stands behind a pooler of its own, not measured alone), decay does
 nothing, another draw of dropout moves ours by 0.007.
 What helped further: bf16 on a CPU that has it, 1.5 times as fast (`--pretrain.precision bf16`; not the default, or a
 model would depend on the CPU); gradients dropped, not zeroed (2 %). What did not: a sparse gradient of the table's
