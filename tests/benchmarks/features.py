@@ -14,7 +14,7 @@ import importlib.util
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import psutil
 from numpy.typing import NDArray
 
 from pipeline.features.config import FeaturesConfig
+from pipeline.features.core import VideoEnd, encode_videos
 from pipeline.features.decode import open_video, video_stream
 from pipeline.features.encoders import Encoder, load_encoder
 from pipeline.features.frames import ClipDecoder, ClipFrames
@@ -58,8 +59,10 @@ def main() -> None:
     print(f"{encoder.identity.label}: loaded in {time.perf_counter() - started:.1f} s with its imports")
     print("video                  clips  decode ms/clip  encode ms/clip  stage ms/clip  cpu ratio  wall ratio")
     with tempfile.TemporaryDirectory() as folder:
-        for path in arguments.videos or [*made_videos(Path(folder)), *packaged_videos()]:
+        paths = arguments.videos or [*made_videos(Path(folder)), *packaged_videos()]
+        for path in paths:
             _report(path, encoder, config, decoder=decoder, rounds=arguments.rounds)
+        _report_together(paths, encoder, config, decoder=decoder, rounds=arguments.rounds)
 
 
 def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder, rounds: int) -> None:
@@ -85,6 +88,34 @@ def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: Is
         f"  {cpu:9.3f}  {wall:10.2f}",
         flush=True,
     )
+
+
+def _report_together(
+    paths: Sequence[Path], encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder, rounds: int
+) -> None:
+    """What decoding the next video while the last clips of one are encoded is worth: wall time, as in the table."""
+    clips = [clip for path in paths for clip in ClipDecoder(path, encoder.request, config)]
+
+    def decode() -> None:
+        for path in paths:
+            _decode_alone(path, config)
+
+    def one_by_one() -> None:
+        for path in paths:
+            encoded(path, encoder, config, decoder=decoder)
+
+    def in_one_shard() -> None:
+        sources = [(str(path), decoder.clips(path, encoder.request, config)) for path in paths]
+        assert sum(isinstance(event, VideoEnd) for event in encode_videos(sources, encoder, ahead=config.decode_ahead))
+
+    parts = (decode, lambda: _encode_alone(clips, encoder, config), one_by_one, in_one_shard)
+    walls = []
+    for number in range(rounds):
+        order = [(number + k) % 4 for k in range(4)]
+        measured = {which: _measure(parts[which]).wall for which in order}
+        walls.append([measured[which] / max(measured[0], measured[1]) for which in (2, 3)])
+    alone, shard = (statistics.median(wall[which] for wall in walls) for which in range(2))
+    print(f"wall ratio of all {len(paths)}: {alone:.2f} one after the other, {shard:.2f} as one shard", flush=True)
 
 
 def _measure(part: Callable[[], object]) -> Cost:

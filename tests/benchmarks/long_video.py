@@ -138,7 +138,7 @@ def repeat(source: Path, target: Path, *, seconds: int) -> None:
 
 
 def save_encoder(folder: Path) -> Path:
-    """A vision transformer without layers: the embedding of one patch, a norm and a pooler."""
+    """A vision transformer without layers or pooler: the mean of a class token and the embedding of one patch."""
     import torch
     from transformers import ViTConfig, ViTImageProcessor, ViTModel
 
@@ -146,7 +146,7 @@ def save_encoder(folder: Path) -> Path:
     config = ViTConfig(
         hidden_size=2560, num_hidden_layers=0, num_attention_heads=1, intermediate_size=1, image_size=16, patch_size=16
     )
-    ViTModel(config).save_pretrained(folder)
+    ViTModel(config, add_pooling_layer=False).save_pretrained(folder)
     ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
     return folder
 
