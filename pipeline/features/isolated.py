@@ -213,8 +213,8 @@ class _Child:
         poll = select.poll()
         poll.register(pipe, select.POLLIN)
         while len(view):
-            if not poll.poll(1000 * max(seconds, 0.0)):
-                raise _LostError("decoder-timeout", f"the decoder came no further within {seconds:.0f} s")
+            if seconds <= 0 or not poll.poll(1000 * seconds):  # time that is over is over, whatever waits to be read
+                raise _LostError("decoder-timeout", f"the decoder came no further within {max(seconds, 0):.0f} s")
             count = os.readv(pipe, [view])
             if not count:
                 raise _LostError("decoder-crash", f"the decoder's process died: {self._fate()}")
