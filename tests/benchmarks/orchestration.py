@@ -7,7 +7,8 @@ batches: those, and others whose jobs ran on a head that is gone (their commands
 
 For a batch, `run` is its DAG run from start to end, `jobs` the time that Ray had its jobs, `work` what the stages
 themselves took; so `Airflow` = run - jobs, and `Ray` = jobs - work (starting a driver, imports). A complete batch
-starts no job: three task processes of Airflow find that its results stand. `first` and `last` third of the complete
+starts no job, unless Airflow on a busy machine loses a task and tries it again: three task processes find that its
+results stand. `first` and `last` third of the complete
 backfill tell whether the cost of a batch grows with the batches that are there.
 """
 
@@ -74,7 +75,8 @@ def main() -> None:
             _row("complete, first third", complete[:third])
             _row("complete, last third", complete[-third:])
             took = max(cost.ended for cost in complete) - min(cost.began for cost in complete)
-            print(f"the complete backfill: {took:.0f} s, {len(stack.jobs()) - jobs} Ray jobs")
+            retried = sum(task["try_number"] > 1 for run in _runs(stack, before) for task in stack.tasks(run))
+            print(f"the complete backfill: {took:.0f} s, {len(stack.jobs()) - jobs} Ray jobs, {retried} retried tasks")
 
 
 def _complete_without_ray(stack: Stack, done: str, days: Sequence[str]) -> None:
@@ -94,8 +96,12 @@ def _complete_without_ray(stack: Stack, done: str, days: Sequence[str]) -> None:
 def _costs(stack: Stack, since: str) -> list[Cost]:
     """Of every batch, in the order in which they ran."""
     jobs = {job["submission_id"]: job for job in stack.jobs()}
+    return [_cost(stack, run, jobs) for run in _runs(stack, since)]
+
+
+def _runs(stack: Stack, since: str) -> list[dict[str, Any]]:
     runs = [run for run in stack.runs() if run["start_date"] > since]
-    return [_cost(stack, run, jobs) for run in sorted(runs, key=lambda run: str(run["start_date"]))]
+    return sorted(runs, key=lambda run: str(run["start_date"]))
 
 
 def _cost(stack: Stack, run: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> Cost:
