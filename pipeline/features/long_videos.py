@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ class LocalCopy:
     def __init__(self, store: Store, tar: str) -> None:
         self.tar = tar
         self._file = tempfile.TemporaryFile(prefix="videobert-")  # noqa: SIM115 - as long as this object lives
+        self.close = weakref.finalize(self, self._file.close)
+        """Give the space back; nobody need call it who lets go of this object."""
         with store.open(tar) as source:
             reader = next(reader for name, reader in read_members(source) if not name.endswith(".json"))
             shutil.copyfileobj(reader, self._file, _COPY_BYTES)
@@ -110,7 +113,3 @@ class LocalCopy:
     def path(self) -> Path:
         """By which any process of this user may open it."""
         return Path(f"/proc/{os.getpid()}/fd/{self._file.fileno()}")
-
-    def close(self) -> None:
-        """Give the space back."""
-        self._file.close()

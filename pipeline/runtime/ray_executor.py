@@ -154,8 +154,11 @@ def _check_losses(losses: int, error: RayActorError | OutOfMemoryError) -> None:
 def _connect() -> None:
     """Join the cluster, once there is work: a run that finds everything committed needs none."""
     if not ray.is_initialized():
-        # A job finds its cluster in RAY_ADDRESS; without one, a small cluster of our own starts and ends with us.
-        local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _LOCAL_OBJECT_STORE_BYTES}
+        # A job finds its cluster in RAY_ADDRESS; without one, a small cluster of our own starts and ends with us, even
+        # where the machine runs another: `local`, or Ray would join that one, whosesoever it is.
+        local: dict[str, Any] = {
+            "address": "local", "include_dashboard": False, "object_store_memory": _LOCAL_OBJECT_STORE_BYTES
+        }  # fmt: skip
         ray.init(**({} if os.environ.get("RAY_ADDRESS") else local), configure_logging=False)
 
 

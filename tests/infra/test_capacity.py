@@ -24,7 +24,8 @@ def test_shards_are_those_of_the_planner() -> None:
 def test_bytes_follow_the_dimensions_and_nothing_else() -> None:
     small, wide = (bytes_a_video(Corpus(feature_dimension=size)) for size in (512, 1024))
     assert wide["features"] == pytest.approx(2 * small["features"], rel=0.01)
-    assert {k: v for k, v in wide.items() if k != "features"} == {k: v for k, v in small.items() if k != "features"}
+    for stage in small.keys() - {"features"}:  # other random names and numbers, which zstd takes differently
+        assert wide[stage] == pytest.approx(small[stage], rel=0.01)
     vectors = 4 * 1024 * Corpus().clips_a_video
     assert 0.8 * vectors < wide["features"] < 1.01 * vectors
 
