@@ -74,7 +74,7 @@ def read_table(store: Store, path: str, columns: list[str] | None = None) -> pa.
     """
     with store.open(path) as source:
         try:
-            return pq.read_table(source, columns=columns, use_threads=False)
+            return pq.read_table(source, columns=columns, use_threads=False, pre_buffer=False)
         except pa.ArrowInvalid as error:
             raise InputError(
                 f"{store.url(path)} is no readable Parquet file ({error}); remove it and run its stage again"
