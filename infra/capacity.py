@@ -30,6 +30,7 @@ from pipeline.tokens.records import Segment, TokenizedVideo
 
 SAMPLE = 20
 """Synthetic videos that the writers see."""
+CLIP_SECONDS = FeaturesConfig().clip_seconds
 
 WORD = "stirring "
 """Stands for a word: nine letters with its space, and one WordPiece."""
@@ -74,7 +75,7 @@ class Corpus:
 
     @property
     def clips_a_video(self) -> int:
-        return int(self.minutes_a_video * 60 / FeaturesConfig().clip_seconds)
+        return int(self.minutes_a_video * 60 / CLIP_SECONDS)
 
     @property
     def segments_a_video(self) -> int:
@@ -103,7 +104,7 @@ def bytes_a_video(corpus: Corpus) -> dict[str, float]:
         metadata += 2 * 512 + len(metadata_bytes(row))
         features.append(_features(corpus, video_id, rng))
         video = _tokens(corpus, video_id, words, rng)
-        starts = (np.arange(corpus.clips_a_video) * 1.5).tolist()
+        starts = (np.arange(corpus.clips_a_video) * CLIP_SECONDS).tolist()
         sample = to_json(video, uri=row["uri"], title=row["title"], clip_starts=starts, clip_ends=starts)
         tar.add(f"{video_id}.json", canonical_json(sample))
         rows += [_embedding_row(row, number, words) for number in range(-1, len(video.segments))]
@@ -145,9 +146,15 @@ def _catalog_row(corpus: Corpus, video_id: str, cues: list[dict[str, object]]) -
 
 def _features(corpus: Corpus, video_id: str, rng: np.random.Generator) -> pa.Table:
     clips, dimension = corpus.clips_a_video, corpus.feature_dimension
-    start = np.arange(clips) * 1.5
+    start = np.arange(clips) * CLIP_SECONDS
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(rng.random(clips * dimension, dtype=np.float32)), dimension)
-    columns = [pa.array([video_id] * clips), pa.array(np.arange(clips, dtype=np.int32)), start, start + 1.5, vectors]
+    columns = [
+        pa.array([video_id] * clips),
+        pa.array(np.arange(clips, dtype=np.int32)),
+        start,
+        start + CLIP_SECONDS,
+        vectors,
+    ]
     return pa.table(columns, schema=features_schema(dimension))
 
 
@@ -155,7 +162,7 @@ def _tokens(corpus: Corpus, video_id: str, words: str, rng: np.random.Generator)
     edges = np.linspace(0, corpus.clips_a_video, corpus.segments_a_video + 1).astype(int).tolist()
     segments = tuple(
         Segment(
-            start_seconds=a * 1.5, end_seconds=b * 1.5, first_clip=a, last_clip=b, text=words,
+            start_seconds=a * CLIP_SECONDS, end_seconds=b * CLIP_SECONDS, first_clip=a, last_clip=b, text=words,
             text_ids=tuple(rng.integers(1000, 30_000, corpus.words_a_sentence).tolist()),
         )
         for a, b in itertools.pairwise(edges)
@@ -175,7 +182,7 @@ def _embedding_row(row: dict[str, object], segment: int, words: str) -> dict[str
 
 def main() -> None:
     corpus = tyro.cli(Corpus, prog="python -m infra.capacity", description=__doc__)
-    print(f"{corpus.hours:,.0f} hours: {corpus.videos:,} videos, {corpus.clips:,} clips of 1.5 s\n")
+    print(f"{corpus.hours:,.0f} hours: {corpus.videos:,} videos, {corpus.clips:,} clips of {CLIP_SECONDS} s\n")
     counts = objects(corpus)
     print(f"{'stored':<12}{'bytes a clip':>14}{'GB':>12}{'objects':>12}")
     for stage, size in bytes_a_video(corpus).items():

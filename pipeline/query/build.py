@@ -24,7 +24,7 @@ from pipeline.query.filters import RowFilter
 from pipeline.query.index import drop_stale, index_folder, index_path, load_index
 from pipeline.query.search import row_groups
 from pipeline.query.tensors import header_of
-from pipeline.runtime.manifest import Manifest, Output, library_versions
+from pipeline.runtime.manifest import Manifest, Output, groups_by_bytes, library_versions
 from pipeline.runtime.parquet import vectors_of
 from pipeline.runtime.spec import digest
 from pipeline.runtime.storage import Store, file_sha256, sha256
@@ -44,7 +44,7 @@ def build_index(store: Store, spec: str) -> Manifest:
     a list.
     """
     batches = [manifest.outputs for manifest in embedding_manifests(store, spec)]
-    groups = [group for outputs in batches for group in _parts(outputs)]
+    groups = [group for outputs in batches for group in groups_by_bytes(outputs, limit=_PART_BYTES)]
     former = load_index(store, spec)
     segments = _count(store, spec, [output.path for group in groups for output in group])
     branching = max(_LEAST_BRANCHING, 2 ** math.ceil(math.log2(segments) / 4))
@@ -75,18 +75,6 @@ def build_index(store: Store, spec: str) -> Manifest:
     for _ in drop_stale(store, spec):  # also what a former index held, and what was forgotten meanwhile
         pass
     return index
-
-
-def _parts(outputs: Sequence[Output]) -> Iterator[list[Output]]:
-    """Files of one batch, in order, of at most `_PART_BYTES` together, or one larger file."""
-    group: list[Output] = []
-    for output in outputs:
-        if group and sum(held.size_bytes for held in group) + output.size_bytes > _PART_BYTES:
-            yield group
-            group = []
-        group.append(output)
-    if group:
-        yield group
 
 
 def _count(store: Store, spec: str, paths: Sequence[str]) -> int:

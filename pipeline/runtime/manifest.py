@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -17,7 +17,8 @@ from pipeline.stages import Stage, get_stage
 
 __all__ = [
     "Manifest", "Output", "Reject", "Source", "batches_of", "check_balance", "committed_batches", "folder_of",
-    "library_versions", "load_manifest", "load_manifests", "manifest_path", "save_manifest", "specs_of",
+    "groups_by_bytes", "library_versions", "load_manifest", "load_manifests", "manifest_path", "save_manifest",
+    "specs_of",
 ]  # fmt: skip
 
 _NAME = "_manifest.json"
@@ -63,6 +64,20 @@ class Output:
     counts: dict[str, int]
     """What is inside, for example `{"videos": 3, "clips": 57}`."""
     rejects: tuple[Reject, ...] = ()
+
+
+def groups_by_bytes(outputs: Iterable[Output], *, limit: int) -> Iterator[list[Output]]:
+    """Outputs in their order, those of a group together of at most `limit` bytes, or a single larger one."""
+    group: list[Output] = []
+    size = 0
+    for output in outputs:
+        if group and size + output.size_bytes > limit:
+            yield group
+            group, size = [], 0
+        group.append(output)
+        size += output.size_bytes
+    if group:
+        yield group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipeline.runtime.manifest import Output
+from pipeline.runtime.manifest import Output, groups_by_bytes
 from pipeline.runtime.storage import Store
 from pipeline.runtime.tar import read_json, read_members
 
@@ -26,7 +26,7 @@ def read_shard(store: Store, path: str) -> Iterator[dict[str, Any]]:
 def read_samples(store: Store, outputs: Iterable[Output]) -> Iterator[dict[str, Any]]:
     """Samples of token shards of any batches, some fetched at once; a video that lies in several shards comes once."""
     seen: set[str] = set()
-    for group in _groups(outputs):
+    for group in groups_by_bytes(outputs, limit=_GROUP_BYTES):
         for path, data in store.read_many([output.path for output in group]):
             if data is None:
                 raise FileNotFoundError(store.url(path))
@@ -35,14 +35,3 @@ def read_samples(store: Store, outputs: Iterable[Output]) -> Iterator[dict[str, 
                 if sample["video_id"] not in seen:
                     seen.add(sample["video_id"])
                     yield sample
-
-
-def _groups(outputs: Iterable[Output]) -> Iterator[list[Output]]:
-    """Outputs in their order, together at most `_GROUP_BYTES` or a single one."""
-    group: list[Output] = []
-    for output in outputs:
-        if group and sum(one.size_bytes for one in group) + output.size_bytes > _GROUP_BYTES:
-            yield group
-            group = []
-        group.append(output)
-    yield group

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 __all__ = ["Clip", "encode_clip", "picture", "sound_only"]
 
 _CLOCK = Fraction(1, 90_000)
+_SAME_BYTES = "asm=0"
+"""x264's vector code writes other bytes on other processors, with AVX-512 even from run to run, and damage would then
+hit another picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,10 @@ def encode_clip(clip: Clip) -> bytes:
     out = io.BytesIO()
     options = {"fflags": "+bitexact", **clip.container_options}
     with av.open(out, "w", format=clip.container, options=options) as container:
-        stream = container.add_stream(clip.codec, rate=clip.fps, options=dict(clip.codec_options))
+        coding = dict(clip.codec_options)
+        if clip.codec == "libx264":
+            coding["x264-params"] = ":".join([_SAME_BYTES, *filter(None, [coding.get("x264-params")])])
+        stream = container.add_stream(clip.codec, rate=clip.fps, options=coding)
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = clip.width, clip.height, clip.pixel_format
         stream.gop_size = clip.keyframe_every
