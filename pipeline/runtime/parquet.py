@@ -70,11 +70,12 @@ def _layout(schema: pa.Schema) -> dict[str, Any]:
 def read_table(store: Store, path: str, columns: list[str] | None = None) -> pa.Table:
     """One Parquet object, all of it or some columns. Raises InputError when it is none.
 
-    On one thread: Arrow's others may still hold the file when the interpreter ends, which then aborts (arrow#34314).
+    On one thread, and not by way of `pyarrow.dataset`: Arrow's other threads may still hold the file, a Python object,
+    when the interpreter ends, which then aborts (arrow#34314).
     """
     with store.open(path) as source:
         try:
-            return pq.read_table(source, columns=columns, use_threads=False, pre_buffer=False)
+            return pq.ParquetFile(source, pre_buffer=False).read(columns, use_threads=False)
         except pa.ArrowInvalid as error:
             raise InputError(
                 f"{store.url(path)} is no readable Parquet file ({error}); remove it and run its stage again"
