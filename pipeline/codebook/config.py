@@ -17,7 +17,7 @@ MAX_LEAVES = 1 << 24
 class CodebookConfig:
     """Hierarchical k-means over clip features (paper, section 4.2: k = 12, d = 4, 20,736 visual tokens)."""
 
-    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("device",)
+    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("device", "worker_clips")
 
     branching: int = 12
     """Children of a node (k of the paper)."""
@@ -49,6 +49,10 @@ class CodebookConfig:
     device: str = "auto"
     """Torch device of fit and encoding; `auto` takes a GPU where there is one. Does not change the tokens."""
 
+    worker_clips: int = 250_000
+    """A fit on this many clips more takes one more worker of the cluster, as far as there are; fewer are fitted by the
+    job itself. Does not change the codebook."""
+
     def __post_init__(self) -> None:
         if self.branching < 2:
             raise InputError(f"branching={self.branching}: a node needs at least 2 children; use 12 as in the paper")
@@ -56,7 +60,7 @@ class CodebookConfig:
             raise InputError(f"depth={self.depth}: a codebook needs at least one level; use 4 as in the paper")
         if self.leaves > MAX_LEAVES:
             raise InputError(f"{self.branching} ** {self.depth} leaves exceed {MAX_LEAVES}; lower branching or depth")
-        for name in ("iterations", "restarts", "seed_rows"):
+        for name in ("iterations", "restarts", "seed_rows", "worker_clips"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.tolerance < 1:

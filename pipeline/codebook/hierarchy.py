@@ -17,16 +17,18 @@ from torch import Tensor
 from pipeline.codebook.config import CodebookConfig
 from pipeline.codebook.core import Codebook
 from pipeline.codebook.exact import grid_step, tree_sum, uniforms
-from pipeline.codebook.kmeans import means, starts
+from pipeline.codebook.kmeans import fit_device, means, starts
 from pipeline.codebook.rows import Extent, FitWorker, Partial, Rows
 from pipeline.errors import InputError
 
-__all__ = ["Team", "fit", "fit_team", "local_team"]
+__all__ = ["GROUP_ROWS", "Team", "fit", "fit_team", "local_team"]
 
 Team = Callable[..., list[Any]]
 """`team(method, *arguments)` calls that method of every `FitWorker` and returns the answers, in any order."""
 
-_GROUP_ROWS = 4096
+GROUP_ROWS = 4096
+"""Of nodes that fit in cache together and are carried to the end before the next; only where asking a worker costs
+nothing, and reading its rows again neither."""
 _GROUP_ELEMENTS = 1 << 28
 _START_ELEMENTS = 1 << 20
 
@@ -51,9 +53,8 @@ def fit(
     Same vectors, config and torch build give the same bytes, whatever the blocks, threads or workers.
     InputError: no vectors, other shapes, NaN or infinity.
     """
-    device = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    # Nodes that fit in cache together are carried to the end before the next; a stream rather reads its blocks seldom.
-    rows = _GROUP_ROWS if isinstance(vectors, np.ndarray) and device == "cpu" else None
+    device = fit_device(config.device)
+    rows = GROUP_ROWS if isinstance(vectors, np.ndarray) and device == "cpu" else None
     team = local_team([FitWorker(vectors, device=device)])
     return fit_team(team, config, feature_spec=feature_spec, device=device, group_rows=rows)
 

@@ -71,7 +71,8 @@ class _Tile:
 class _Block:
     """State of one block of the source."""
 
-    first_row: int
+    numbers: NDArray[np.int64]
+    """Of its rows in the whole sample."""
     squares: Tensor
     """|x|**2 as float64, then as int64 on the grid of the fit."""
     norms: Tensor
@@ -87,17 +88,24 @@ class _Block:
 class FitWorker:
     """Rows of one worker. `source` is float32 [N, D], kept in memory, or a re-iterable of such blocks, read each pass.
 
-    `first_row` is the number of its first row in the whole sample; the shares of all workers must not overlap.
+    `numbers` int64 [N] are those of its rows in the whole sample, 0 to N - 1 when it holds all of them; those of all
+    workers must not overlap. Tensors of its answers lie on `answers_on`, else on `device`.
     """
 
     def __init__(
-        self, source: NDArray[np.float32] | Iterable[NDArray[np.float32]], *, first_row: int = 0, device: str = "cpu"
+        self,
+        source: NDArray[np.float32] | Iterable[NDArray[np.float32]],
+        *,
+        numbers: NDArray[np.int64] | None = None,
+        device: str = "cpu",
+        answers_on: str = "",
     ) -> None:
         self._resident: Tensor | None = None
         self._source: Iterable[NDArray[np.float32]] = [source] if isinstance(source, np.ndarray) else source
         self._in_memory = isinstance(source, np.ndarray)
-        self._first_row = first_row
+        self._numbers = numbers
         self._device = torch.device(device)
+        self._answers_on = torch.device(answers_on or device)
         self._step = 1.0
         self._blocks: list[_Block] = []
         self._group: Tensor = torch.zeros(0, dtype=torch.int64)
@@ -118,11 +126,13 @@ class FitWorker:
 
     def start(self, step: float) -> float:
         """Put every row into the root and fix the grid of the sums; returns the largest |x|**2."""
-        self._step, self._blocks, row, largest = step, [], self._first_row, 0.0
+        self._step, self._blocks, row, largest = step, [], 0, 0.0
         for vectors in self._vectors():
             squares = squared_norms(vectors, step=step)
             zeros = torch.zeros(len(vectors), dtype=torch.int64, device=self._device)
-            self._blocks.append(_Block(row, squares, norms(vectors), zeros, torch.full_like(zeros, -1)))
+            of_all = np.arange(row, row + len(vectors))
+            numbers = of_all if self._numbers is None else self._numbers[of_all]
+            self._blocks.append(_Block(numbers, squares, norms(vectors), zeros, torch.full_like(zeros, -1)))
             row += len(vectors)
             largest = max(largest, float(squares.max())) if len(squares) else largest
         return largest
@@ -180,7 +190,7 @@ class FitWorker:
         """Rows to draw starts from: of a crowded node the `limit` of least hash of (seed, level, row), else all."""
         picked = []
         for block, tile, vectors in self._passes():
-            rows = tile.rows_BM.cpu().numpy() + block.first_row
+            rows = block.numbers[tile.rows_BM.cpu().numpy()]
             position = tile.position_B.cpu().numpy()
             keep = tile.valid_BM.cpu().numpy().copy()
             keys = np.zeros(rows.shape, dtype=np.uint64)
@@ -192,7 +202,7 @@ class FitWorker:
             b, m = keep.nonzero()
             slots = torch.from_numpy(b * rows.shape[1] + m).to(self._device)
             picked.append(Rows(position[b], rows[b, m], keys[b, m], vectors.flatten(0, 1).index_select(0, slots)))
-        return _merge(picked, self._device)
+        return _merge(picked, self._answers_on)
 
     def farthest(self, active_A: Tensor, centroids_AKD: Tensor, wanted_A: Tensor) -> Rows:
         """The `wanted` rows of every active node that lie farthest from their centroid; key = squared distance."""
@@ -205,12 +215,12 @@ class FitWorker:
                 if a < 0 or wanted[a] == 0:
                     continue
                 valid = tile.valid_BM[b]
-                rows, mine = tile.rows_BM[b][valid].cpu().numpy() + block.first_row, vectors[b][valid]
+                rows, mine = block.numbers[tile.rows_BM[b][valid].cpu().numpy()], vectors[b][valid]
                 distances = squared_distances(mine, centroids[a, tile.child_BM[b][valid]]).cpu().numpy()
                 best = np.lexsort((rows, -distances))[: wanted[a]]
                 found = mine[torch.from_numpy(best).to(self._device)]
                 picked.append(Rows(np.full(len(best), a), rows[best], distances[best], found))
-        return _merge(picked, self._device)
+        return _merge(picked, self._answers_on)
 
     def step(self, active_A: Tensor, centroids_AKD: Tensor, present_AK: Tensor) -> Partial:
         """Assign the rows of the active nodes (positions in the group) and report what that changes."""
@@ -241,7 +251,7 @@ class FitWorker:
                 tile.child_BM = child
             else:
                 tile.child_BM[picked] = child
-        return delta.partial(changed)
+        return delta.partial(changed, self._answers_on)
 
     def _lanes(self, active_A: Tensor) -> Tensor:
         """Index in `active` of every node of the group, -1 for the others."""
@@ -293,11 +303,11 @@ class _Delta:
             self._counts.index_add_(0, out, ones, alpha=-1)
             accumulate(rows, out, self._sums, step=self._step, sign=-1)
 
-    def partial(self, changed: Tensor) -> Partial:
+    def partial(self, changed: Tensor, device: torch.device) -> Partial:
         """What to send: the touched children only."""
         children = self._touched.nonzero()[:, 0]
         sums = self._sums if len(children) == len(self._sums) else self._sums.index_select(0, children)
-        return Partial(children, sums, self._counts[children], changed)
+        return Partial(*(part.to(device) for part in (children, sums, self._counts[children], changed)))
 
 
 def _gathered(vectors: Tensor, rows_BM: Tensor) -> Tensor:
@@ -316,7 +326,7 @@ def _merge(picked: list[Rows], device: torch.device) -> Rows:
         np.concatenate([rows.position for rows in picked]),
         np.concatenate([rows.row for rows in picked]),
         np.concatenate([rows.key for rows in picked]),
-        torch.cat([rows.vectors for rows in picked]) if len(picked) > 1 else picked[0].vectors,
+        (torch.cat([rows.vectors for rows in picked]) if len(picked) > 1 else picked[0].vectors).to(device),
     )
 
 

@@ -6,23 +6,24 @@ import dataclasses
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from pipeline.codebook.artifact import CODEBOOK_FILE
 from pipeline.codebook.config import CodebookConfig
 from pipeline.codebook.health import codebook_health
-from pipeline.codebook.hierarchy import fit
+from pipeline.codebook.hierarchy import GROUP_ROWS, Team, fit_team, local_team
+from pipeline.codebook.kmeans import fit_device
 from pipeline.codebook.sampling import ClipSample
+from pipeline.codebook.share import FileRows, FitShare, divide
 from pipeline.codebook.wordpiece import find_tokenizer, train_tokenizer
 from pipeline.errors import InputError
 from pipeline.runtime.corpus import commit_files, committed
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest
-from pipeline.runtime.parquet import read_table, vectors_of
+from pipeline.runtime.parquet import read_table
 from pipeline.runtime.spec import corpus_spec, output_config
 from pipeline.runtime.split import is_held_out
 from pipeline.stages import get_stage
@@ -30,6 +31,7 @@ from pipeline.stages import get_stage
 __all__ = ["run"]
 
 _STAGE = get_stage("codebook")
+_WORKER = "pipeline.codebook.share:FitShare"
 _DISAGREEMENT_CLIPS = 10_000
 _LOG = logging.getLogger("videobert")
 
@@ -45,40 +47,68 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
     spec = corpus_spec(_STAGE, config, inputs)
     if done := committed(inputs.store, _STAGE, spec):
         return done
-    vectors_ND = _training_vectors(inputs, config)
-    _LOG.info("codebook: fitting %d ** %d leaves on %s clips", config.branching, config.depth, f"{len(vectors_ND):,}")
-    codebook = fit(vectors_ND, config, feature_spec=specs[0])
+    files = _sample(inputs, config)
+    clips = sum(len(file.rows) for file in files)
+    _LOG.info("codebook: fitting %d ** %d leaves on %s clips", config.branching, config.depth, f"{clips:,}")
+    with _team(config, inputs, files, executor) as (team, device, group_rows):
+        codebook = fit_team(team, config, feature_spec=specs[0], device=device, group_rows=group_rows)
+        first = team("first", _DISAGREEMENT_CLIPS)
     figures = dataclasses.asdict(codebook_health(codebook))
-    figures["greedy_not_nearest"] = codebook.disagreement(vectors_ND[:_DISAGREEMENT_CLIPS])
+    figures["greedy_not_nearest"] = codebook.disagreement(np.concatenate(first))
     tokenizer = (
         find_tokenizer(config.tokenizer)
         if config.tokenizer
         else train_tokenizer(_captions(inputs, config), vocabulary_size=config.vocabulary_size)
     )
-    files = {CODEBOOK_FILE: codebook.to_bytes(), "health.json": json.dumps(figures, indent=1, sort_keys=True).encode()}
-    files |= {name: text.encode() for name, text in tokenizer.items()}
+    artifacts = {
+        CODEBOOK_FILE: codebook.to_bytes(),
+        "health.json": json.dumps(figures, indent=1, sort_keys=True).encode(),
+    }
+    artifacts |= {name: text.encode() for name, text in tokenizer.items()}
     facts = {
         "feature_spec": specs[0], "dimension": codebook.dimension, "leaves": config.leaves,
         "batches": [manifest.batch for manifest in features], "heldout_fraction": config.heldout_fraction,
-        "clips": len(vectors_ND), "health": figures,
+        "clips": clips, "health": figures,
     }  # fmt: skip
-    return commit_files(inputs, _STAGE, spec, files, config=output_config(config), facts=facts)
+    return commit_files(inputs, _STAGE, spec, artifacts, config=output_config(config), facts=facts)
 
 
-def _training_vectors(inputs: Inputs, config: CodebookConfig) -> NDArray[np.float32]:
-    """Features of the training share, or a sample of them that depends on content alone, float32 [N, D]."""
+def _sample(inputs: Inputs, config: CodebookConfig) -> list[FileRows]:
+    """Clips of the training share, or a sample of them that depends on content alone. Reads no vectors."""
     sample = ClipSample(config.sample_clips, seed=config.seed)
+    outputs = [output for manifest in inputs.upstream["features"] for output in manifest.outputs]
     seen: set[str] = set()
-    for output in (output for manifest in inputs.upstream["features"] for output in manifest.outputs):
-        table = read_table(inputs.store, output.path, columns=["video_id", "clip", "feature"])
-        ids = [str(video_id) for video_id in table["video_id"].to_pylist()]
-        new = {video_id for video_id in ids if not is_held_out(video_id, config.heldout_fraction)} - seen
-        table = table.filter(pa.array([video_id in new for video_id in ids], pa.bool_()))
-        if table.num_rows:
-            kept = [video_id for video_id in ids if video_id in new]
-            sample.add(vectors_of(table), kept, table["clip"].to_numpy().astype(np.int64))
+    for output in outputs:
+        table = read_table(inputs.store, output.path, columns=["video_id", "clip"])
+        ids = np.asarray(table["video_id"].to_pylist(), dtype=np.str_)
+        new = {str(i) for i in np.unique(ids) if not is_held_out(str(i), config.heldout_fraction)} - seen
+        rows = np.isin(ids, sorted(new)).nonzero()[0]
+        sample.add(rows, ids[rows].tolist(), table["clip"].to_numpy()[rows].astype(np.int64))
         seen |= new
-    return sample.vectors()
+    found = zip(outputs, sample.chosen(), strict=True)
+    files = [FileRows(path=output.path, rows=rows, numbers=numbers) for output, (rows, numbers) in found if len(rows)]
+    if not files:
+        raise InputError("no clips to fit a codebook on; run the features stage first, or widen the batches")
+    return files
+
+
+@contextmanager
+def _team(
+    config: CodebookConfig, inputs: Inputs, files: list[FileRows], executor: Executor
+) -> Iterator[tuple[Team, str, int | None]]:
+    """Workers with a share of the rows each, the device to merge their answers on, and the rows to take in hand.
+
+    As many as the executor has, none with few clips; what there is for one is done here.
+    """
+    wanted = sum(len(file.rows) for file in files) // config.worker_clips
+    parts = divide(files, shares=min(wanted, executor.width)) if wanted > 1 else [files]
+    if len(parts) == 1:
+        device = fit_device(config.device)
+        share = FitShare(inputs.store, files, device, device)
+        yield local_team([share]), device, GROUP_ROWS if device == "cpu" else None
+        return
+    with executor.team(_WORKER, [(inputs.store, part, config.device, "cpu") for part in parts]) as team:
+        yield team, "cpu", None
 
 
 def _captions(inputs: Inputs, config: CodebookConfig) -> Iterator[str]:

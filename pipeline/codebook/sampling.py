@@ -13,6 +13,9 @@ from pipeline.errors import InputError
 
 __all__ = ["ClipSample", "priorities"]
 
+_OFFER = np.dtype([("key", np.uint64), ("clip", np.int64), ("file", np.int64), ("row", np.int64)])
+_OFFERS_AT_ONCE = 1 << 20
+
 
 def priorities(video_ids: Sequence[str], clip_indices: NDArray[np.int64], *, seed: int) -> NDArray[np.uint64]:
     """Hash uint64 [N] of (seed, video id, clip index): the clips of least hash are a uniform sample."""
@@ -25,52 +28,35 @@ def priorities(video_ids: Sequence[str], clip_indices: NDArray[np.int64], *, see
 
 
 class ClipSample:
-    """Keeps at most `limit` clips of all that are added (0 keeps all); memory is bounded by the limit and one shard."""
+    """At most `limit` clips of all that are offered (0 keeps all), as rows of the files that they lie in."""
 
     def __init__(self, limit: int, *, seed: int) -> None:
         if limit < 0:
             raise InputError(f"limit={limit} is a number of clips; 0 keeps all")
-        self._limit, self._seed = limit, seed
-        self._keys = np.zeros(0, dtype=np.uint64)
-        self._videos = np.zeros(0, dtype="<U64")
-        self._clips = np.zeros(0, dtype=np.int64)
-        self._vectors: NDArray[np.float32] | None = None
+        self._limit, self._seed, self._files = limit, seed, 0
+        self._offered: list[NDArray[np.void]] = [np.zeros(0, dtype=_OFFER)]
+        self._waiting = 0
 
-    def add(self, vectors: NDArray[np.float32], video_ids: Sequence[str], clip_indices: NDArray[np.int64]) -> None:
-        """Offer a shard: float32 [N, D], video id and clip index of every row; a clip must be offered once only."""
-        if vectors.ndim != 2 or len(vectors) != len(video_ids):
-            raise InputError(f"vectors of shape {vectors.shape} for {len(video_ids)} clips; give [clips, dimension]")
-        if self._vectors is not None and self._vectors.shape[1] != vectors.shape[1]:
-            raise InputError(f"vectors of {vectors.shape[1]} dimensions after {self._vectors.shape[1]}; use one spec")
-        self._merge(priorities(video_ids, clip_indices, seed=self._seed), np.asarray(video_ids), clip_indices, vectors)
+    def add(self, rows: NDArray[np.int64], video_ids: Sequence[str], clip_indices: NDArray[np.int64]) -> None:
+        """Offer some rows of the next file, with video id and clip index of each; a clip must be offered once only."""
+        offer = np.zeros(len(rows), dtype=_OFFER)
+        offer["key"] = priorities(video_ids, clip_indices, seed=self._seed)
+        offer["clip"], offer["file"], offer["row"] = clip_indices, self._files, rows
+        self._offered.append(offer)
+        self._files += 1
+        self._waiting += len(offer)
+        if self._limit and self._waiting > max(self._limit, _OFFERS_AT_ONCE):
+            self._keep()
 
-    def update(self, other: ClipSample) -> None:
-        """Take in the sample of another worker of the same limit and seed."""
-        if (other._limit, other._seed) != (self._limit, self._seed):
-            raise InputError(f"samples of {(other._limit, other._seed)} and {(self._limit, self._seed)} (limit, seed)")
-        if other._vectors is not None:
-            self._merge(other._keys, other._videos, other._clips, other._vectors)
+    def chosen(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """For every file its rows, ascending, and the places of these in the sample, which is ordered by hash."""
+        self._keep()
+        (kept,) = self._offered
+        order = np.lexsort((kept["row"], kept["file"]))
+        ends = np.cumsum(np.bincount(kept["file"], minlength=self._files))[:-1]
+        return list(zip(np.split(kept["row"][order], ends), np.split(order, ends), strict=True)) if self._files else []
 
-    def vectors(self) -> NDArray[np.float32]:
-        """The sample float32 [n, D], in the order of its hashes."""
-        if self._vectors is None:
-            raise InputError("no clips were offered; run the features stage first, or widen the batches")
-        return self._vectors
-
-    def clips(self) -> list[tuple[str, int]]:
-        """(video id, clip index) of every row of `vectors`."""
-        return list(zip(self._videos.tolist(), self._clips.tolist(), strict=True))
-
-    def _merge(
-        self,
-        keys: NDArray[np.uint64],
-        videos: NDArray[np.str_],
-        clips: NDArray[np.int64],
-        vectors: NDArray[np.float32],
-    ) -> None:
-        keys, videos = np.concatenate((self._keys, keys)), np.concatenate((self._videos, videos))
-        clips = np.concatenate((self._clips, np.asarray(clips, dtype=np.int64)))
-        order = np.lexsort((clips, videos, keys))[: self._limit or None]
-        self._keys, self._videos, self._clips = keys[order], videos[order], clips[order]
-        held = vectors if self._vectors is None else np.concatenate((self._vectors, vectors))
-        self._vectors = held[order]
+    def _keep(self) -> None:
+        offers = np.concatenate(self._offered)
+        self._offered = [offers[np.lexsort((offers["clip"], offers["key"]))][: self._limit or None]]
+        self._waiting = 0

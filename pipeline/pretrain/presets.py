@@ -56,5 +56,5 @@ def medium() -> PretrainConfig:
         base,
         architecture=replace(base.architecture, dropout=0.0),
         weights=replace(base.weights, video_only=1.0, joint_video=1.0),
-        steps=6_000,
+        steps=14_000,
     )

@@ -10,6 +10,7 @@ import importlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 __all__ = ["Executor", "LocalExecutor", "Worker", "load"]
@@ -34,8 +35,22 @@ class Executor(Protocol):
         """Results of `worker(*arguments)(task)`; the worker's exceptions are raised here."""
         ...
 
+    def team(
+        self, worker: Worker, arguments: Sequence[tuple[Any, ...]]
+    ) -> AbstractContextManager[Callable[..., list[Any]]]:
+        """One `worker(*arguments)` for each of the arguments; `team(method, *arguments)` asks all of them at once.
+
+        They keep what they hold until the end. When one is lost the work of all is: PipelineError.
+        """
+        ...
+
     def train(self, worker: Worker, arguments: Mapping[str, Any]) -> None:
         """Run `worker(**arguments)(rank, world size)` in every training worker, to the end."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """How many workers there are at once at most."""
         ...
 
 
@@ -62,8 +77,17 @@ class LocalExecutor:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    @contextmanager
+    def team(self, worker: Worker, arguments: Sequence[tuple[Any, ...]]) -> Iterator[Callable[..., list[Any]]]:
+        members = [load(worker)(*each) for each in arguments]
+        yield lambda method, *given: [getattr(member, method)(*given) for member in members]
+
     def train(self, worker: Worker, arguments: Mapping[str, Any]) -> None:
         load(worker)(**arguments)(0, 1)
+
+    @property
+    def width(self) -> int:
+        return 1  # a team lives in this process, whose threads torch uses already
 
 
 _loaded: Callable[[Any], Any] | None = None

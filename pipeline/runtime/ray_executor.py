@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -87,13 +88,17 @@ class RayExecutor:
         _connect()
         key = (worker, cloudpickle.dumps(arguments))
         if key != self._loaded:
-            for actor in self._actors:
-                ray.kill(actor)
-            self._loaded, self._actors = key, []
+            self._release()
+            self._loaded = key
             self._new_actor = partial(ray.remote(_Actor).options(**self._actor_options()).remote, worker, arguments)
-        count = min(wanted, self._workers or self._slots())
+        count = min(wanted, self.width)
         self._actors += [self._new_actor() for _ in range(count - len(self._actors))]
         return self._actors[:count]
+
+    def _release(self) -> None:
+        for actor in self._actors:
+            ray.kill(actor)
+        self._loaded, self._actors = None, []
 
     def _replace(self, actor: Any) -> Any:
         """A fresh actor for a lost one; what is left of that one, if only its connection was lost, ends."""
@@ -101,6 +106,38 @@ class RayExecutor:
         fresh = self._new_actor()
         self._actors[self._actors.index(actor)] = fresh
         return fresh
+
+    @contextmanager
+    def team(self, worker: Worker, arguments: Sequence[tuple[Any, ...]]) -> Iterator[Callable[..., list[Any]]]:
+        """Actors that live for the team; those of `map` make room for them."""
+        _connect()
+        self._release()
+        new_member: Callable[..., Any] = ray.remote(_Member).options(**self._actor_options()).remote
+        members = [new_member(worker, each) for each in arguments]
+
+        def ask(method: str, *given: object) -> list[Any]:
+            shared = [ray.put(part) for part in given]
+            try:
+                answers: list[Any] = ray.get([member.ask.remote(method, *shared) for member in members])
+            except RayTaskError as error:
+                raise error.cause from error
+            except (RayActorError, OutOfMemoryError) as error:
+                raise PipelineError(
+                    f"Ray lost one of {len(members)} workers: {str(error).splitlines()[0]}; look for its end in Ray's "
+                    "log, give more of them less each if it ran out of memory; the same command begins this stage anew"
+                ) from error
+            return answers
+
+        try:
+            yield ask
+        finally:
+            for member in members:
+                ray.kill(member)
+
+    @property
+    def width(self) -> int:
+        _connect()
+        return self._workers or self._slots()
 
     def train(self, worker: Worker, arguments: Mapping[str, Any]) -> None:
         """Ray Train sets up the process group; a lost worker restarts the group, which resumes at its checkpoint."""
@@ -180,3 +217,13 @@ class _Actor:
 
     def run(self, task: Any) -> Any:
         return self._call(task)
+
+
+class _Member:
+    """One of a team: what it holds stays from question to question."""
+
+    def __init__(self, worker: Worker, arguments: tuple[Any, ...]) -> None:
+        self._member = load(worker)(*arguments)
+
+    def ask(self, method: str, *given: Any) -> Any:
+        return getattr(self._member, method)(*given)

@@ -84,9 +84,12 @@ def test_blocks_workers_groups_and_threads_do_not_change_a_byte() -> None:
     vectors = blobs(2500, 20)
     whole = fit(vectors, CONFIG, feature_spec="s3d-0").to_bytes()
     assert fit([vectors[:900], vectors[900:901], vectors[901:]], CONFIG, feature_spec="s3d-0").to_bytes() == whole
-    workers = [FitWorker(vectors[1000:], first_row=1000), FitWorker([vectors[:10], vectors[10:1000]])]
+    workers = [FitWorker(vectors[1000:], numbers=np.arange(1000, 2500)), FitWorker([vectors[:10], vectors[10:1000]])]
+    scattered = np.random.default_rng(0).permutation(2500)
+    workers += [FitWorker(vectors[part], numbers=part) for part in np.split(scattered, [700, 1900])]
     for rows in (None, 64, 1000):
-        assert fit_team(local_team(workers), CONFIG, feature_spec="s3d-0", group_rows=rows).to_bytes() == whole
+        assert fit_team(local_team(workers[2:]), CONFIG, feature_spec="s3d-0", group_rows=rows).to_bytes() == whole
+        assert fit_team(local_team(workers[:2]), CONFIG, feature_spec="s3d-0", group_rows=rows).to_bytes() == whole
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(3 - min(2, threads))
@@ -213,7 +216,7 @@ def test_bad_training_input_is_refused() -> None:
     with pytest.raises(InputError, match="dimensions"):
         fit([np.zeros((4, 8), np.float32), np.zeros((4, 9), np.float32)], CONFIG)
     with pytest.raises(InputError, match="dimensions"):
-        fit_team(local_team([FitWorker(blobs(9, 8)), FitWorker(blobs(9, 7), first_row=9)]), CONFIG)
+        fit_team(local_team([FitWorker(blobs(9, 8)), FitWorker(blobs(9, 7), numbers=np.arange(9, 18))]), CONFIG)
 
 
 def test_no_rows_encode_to_no_tokens() -> None:

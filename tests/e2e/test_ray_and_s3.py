@@ -44,7 +44,11 @@ else:
     from pipeline.runtime.executor import LocalExecutor
     executor = LocalExecutor()
 if __name__ == "__main__":
-    run_all(small_recipe(Path(corpus)), Store(root), executor)
+    import dataclasses
+    recipe = small_recipe(Path(corpus))
+    # One codebook of two workers where there is Ray, of one where there is none.
+    recipe = dataclasses.replace(recipe, codebook=dataclasses.replace(recipe.codebook, worker_clips=16))
+    run_all(recipe, Store(root), executor)
 """
 
 

@@ -45,6 +45,7 @@ def main() -> None:
     executor = RayExecutor(workers=2, options=ActorOptions(num_cpus=1))
     found = {"actor": _run(executor, folder, (1, 2, 3, 4))}
     found["poison"] = _run(executor, folder, (5, 13))
+    found["team"] = _ask(executor, folder)
     removal = threading.Thread(target=_remove_node_of, args=(cluster, nodes, folder / "started-7"), daemon=True)
     removal.start()
     found["node"] = _run(executor, folder, (6, 7, 8))
@@ -58,6 +59,16 @@ def _run(executor: RayExecutor, folder: Path, numbers: tuple[int, ...]) -> str:
         return str(sorted(executor.map(Doubler, (folder,), numbers)))
     except PipelineError as error:
         return f"error: {error}"
+
+
+def _ask(executor: RayExecutor, folder: Path) -> str:
+    try:
+        with executor.team(Doubler, [(folder,), (folder,)]) as team:
+            doubled = str(team("__call__", 21))
+            team("__call__", 13)
+    except PipelineError as error:
+        return f"{doubled}, error: {error}"
+    return "no error"
 
 
 def _remove_node_of(cluster: Cluster, nodes: list[ray._private.node.Node], started: Path) -> None:

@@ -56,3 +56,20 @@ def test_training_runs_here_as_the_only_rank() -> None:
     ranks: list[tuple[int, int]] = []
     LocalExecutor().train(lambda seen: lambda rank, world: seen.append((rank, world)), {"seen": ranks})
     assert ranks == [(0, 1)]
+
+
+class Holder:
+    """Keeps numbers."""
+
+    def __init__(self, first: int) -> None:
+        self.held = [first]
+
+    def add(self, number: int) -> list[int]:
+        self.held.append(number)
+        return self.held
+
+
+def test_a_team_keeps_what_it_holds_until_its_end() -> None:
+    with LocalExecutor().team(Holder, [(1,), (2,)]) as team:
+        team("add", 3)
+        assert team("add", 4) == [[1, 3, 4], [2, 3, 4]]

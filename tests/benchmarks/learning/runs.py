@@ -26,8 +26,8 @@ def design() -> World:
 
 
 def design_config(pairs: int, *, seed: int) -> PretrainConfig:
-    """`medium`, in proportion: about 13 passes over the pairs and never less than 2,000 steps."""
-    steps = max(2_000, round(medium().steps * min(1.0, pairs / 20_000)))
+    """`medium`, in proportion, but 6,000 steps at least: fewer pairs take as many to tell which word is which."""
+    steps = max(6_000, round(medium().steps * min(1.0, pairs / 20_000)))
     return dataclasses.replace(medium(), steps=steps, seed=seed)
 
 
