@@ -221,8 +221,9 @@ class Store:
             try:
                 self._delete_together(found)
                 return
-            except NotImplementedError:  # a server that takes only one at a time
-                pass
+            except OSError as error:
+                if error.errno != errno.ENOSYS:  # which s3fs makes of 501: a server that takes one at a time
+                    raise
         for path in found:
             with suppress(FileNotFoundError):
                 self._fs.rm_file(path)

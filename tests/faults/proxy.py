@@ -62,6 +62,7 @@ class FaultyProxy:
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(20)
+        self._loop.close()
 
     async def _serve(self) -> None:
         app = web.Application(client_max_size=1 << 30)
