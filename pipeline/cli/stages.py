@@ -39,6 +39,9 @@ class ExecutorOptions:
     """CPU share that a Ray actor asks for."""
     gpus_per_worker: float = 0.0
     """GPU share that a Ray actor or training worker asks for."""
+    encoders: int = 0
+    """Ray actors that encode for all workers of `features`: they take the GPUs, and the workers only decode, on nodes
+    without. 0: every worker encodes what it decodes."""
     accelerator_type: str = ""
     """Ray's name of a GPU model, such as `H100`; empty takes any."""
 
@@ -47,13 +50,17 @@ class ExecutorOptions:
         if self.kind == "local":
             if self.train_workers != 1:
                 raise InputError(f"executor.train-workers is {self.train_workers}; several need --executor.kind ray")
+            if self.encoders:
+                raise InputError(f"executor.encoders is {self.encoders}; they need --executor.kind ray")
             return LocalExecutor(max(1, self.workers))
         from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
 
         options = ActorOptions(
             num_cpus=self.cpus_per_worker, num_gpus=self.gpus_per_worker, accelerator_type=self.accelerator_type
         )
-        return RayExecutor(workers=self.workers, train_workers=self.train_workers, options=options)
+        return RayExecutor(
+            workers=self.workers, train_workers=self.train_workers, servers=self.encoders, options=options
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ __all__ = ["run", "shard_tasks"]
 
 _STAGE = get_stage("features")
 _WORKER = "pipeline.features.worker:FeaturesWorker"
+_SERVER = "pipeline.features.encoders.served:EncoderServer"
 
 
 def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
@@ -27,7 +28,8 @@ def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
         expected_videos=shards.counts.get("videos", 0), share=inputs.share, retry=inputs.retry,
     )  # fmt: skip
     tasks = shard_tasks(spec, inputs)
-    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)
+    encoders = executor.serve(_SERVER, (config,))
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store, encoders), executor=executor)
 
 
 def shard_tasks(spec: str, inputs: Inputs) -> list[ShardTask]:

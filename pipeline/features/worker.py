@@ -13,10 +13,12 @@ from typing import IO, Any
 from pipeline.features.chunks import ChunkClips, ChunkFacts
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.core import ClipSource, ClipVectors, VideoEnd, encode_videos
-from pipeline.features.encoders import load_encoder
+from pipeline.features.encoders import Encoder, load_encoder
+from pipeline.features.encoders.served import ServedEncoder
 from pipeline.features.isolated import IsolatedDecoder
 from pipeline.features.long_videos import ChunkTask, LocalCopy, chunk_tasks, join_chunks, metadata_of
 from pipeline.features.rows import ClipRows
+from pipeline.runtime.executor import Service
 from pipeline.runtime.manifest import Output, Reject
 from pipeline.runtime.parts import Parted
 from pipeline.runtime.shards import ShardTask, finish
@@ -30,12 +32,12 @@ _Video = tuple[dict[str, Any], str, IO[bytes]]
 
 
 class FeaturesWorker:
-    """Loads the encoder once, then turns tars into Parquet of clip vectors."""
+    """Loads the encoder once, or asks those that others have loaded, and turns tars into Parquet of clip vectors."""
 
-    def __init__(self, config: FeaturesConfig, store: Store) -> None:
+    def __init__(self, config: FeaturesConfig, store: Store, encoders: Service | None = None) -> None:
         self._config = config
         self._store = store
-        self._encoder = load_encoder(config)
+        self._encoder: Encoder = ServedEncoder(encoders) if encoders else load_encoder(config)
         self._decoder = IsolatedDecoder(config.limits)
         self._copy: LocalCopy | None = None
 

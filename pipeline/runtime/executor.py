@@ -13,10 +13,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
-__all__ = ["Executor", "LocalExecutor", "Worker", "load"]
+__all__ = ["Executor", "LocalExecutor", "Service", "Worker", "load"]
 
 Worker = str | Callable[..., Callable[..., Any]]
 """`module:Class`, or the class itself."""
+
+Service = Callable[..., Any]
+"""`service(method, *arguments)` waits for the answer; travels among the arguments of a worker."""
 
 
 def load(worker: Worker) -> Callable[..., Callable[..., Any]]:
@@ -33,6 +36,13 @@ class Executor(Protocol):
 
     def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
         """Results of `worker(*arguments)(task)`; the worker's exceptions are raised here."""
+        ...
+
+    def serve(self, worker: Worker, arguments: tuple[Any, ...]) -> Service | None:
+        """`worker(*arguments)` that the workers of `map` can ask, in place of one in each; None where there is none.
+
+        What it answers must depend on the question alone: one that is lost is asked again elsewhere.
+        """
         ...
 
     def team(
@@ -76,6 +86,9 @@ class LocalExecutor:
                 yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def serve(self, worker: Worker, arguments: tuple[Any, ...]) -> Service | None:
+        return None
 
     @contextmanager
     def team(self, worker: Worker, arguments: Sequence[tuple[Any, ...]]) -> Iterator[Callable[..., list[Any]]]:

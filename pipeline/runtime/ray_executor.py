@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import random
 import tempfile
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +20,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
 from pipeline.errors import PipelineError
-from pipeline.runtime.executor import Worker, load
+from pipeline.runtime.executor import Service, Worker, load
 
 __all__ = ["ActorOptions", "RayExecutor"]
 
@@ -43,9 +46,15 @@ class ActorOptions:
 class RayExecutor:
     """A pool of at most `workers` actors; one that is lost is replaced, and its shard done by whichever is free."""
 
-    def __init__(self, *, workers: int = 0, train_workers: int = 1, options: ActorOptions | None = None) -> None:
+    def __init__(
+        self, *, workers: int = 0, train_workers: int = 1, servers: int = 0, options: ActorOptions | None = None
+    ) -> None:
         self._workers = workers
         self._train_workers = train_workers
+        self._servers = servers
+        self._served: tuple[Worker, tuple[Any, ...]] | None = None
+        self._service = _Servers(())
+        self._serving: list[Any] = []
         self._options = options or ActorOptions()
         self._loaded: tuple[Worker, bytes] | None = None
         self._actors: list[Any] = []
@@ -86,16 +95,23 @@ class RayExecutor:
     def _actors_for(self, worker: Worker, arguments: tuple[Any, ...], *, wanted: int) -> list[Any]:
         """Actors with this worker loaded: those of the map before, when they did the same for another batch."""
         _connect()
+        gpus = not any(isinstance(argument, _Servers) for argument in arguments)
         key = (worker, cloudpickle.dumps(arguments))
         if key != self._loaded:
-            self._release()
+            self._release(servers=gpus)
             self._loaded = key
-            self._new_actor = partial(ray.remote(_Actor).options(**self._actor_options()).remote, worker, arguments)
-        count = min(wanted, self.width)
+            if not gpus:
+                self._start_servers()
+            options = self._actor_options(gpus=gpus)
+            self._new_actor = partial(ray.remote(_Actor).options(**options).remote, worker, arguments)
+        count = min(wanted, self._workers or self._slots(gpus=gpus))
         self._actors += [self._new_actor() for _ in range(count - len(self._actors))]
         return self._actors[:count]
 
-    def _release(self) -> None:
+    def _release(self, *, servers: bool = True) -> None:
+        """Make room for others."""
+        if servers:
+            self._stop_servers()
         for actor in self._actors:
             ray.kill(actor)
         self._loaded, self._actors = None, []
@@ -106,6 +122,28 @@ class RayExecutor:
         fresh = self._new_actor()
         self._actors[self._actors.index(actor)] = fresh
         return fresh
+
+    def serve(self, worker: Worker, arguments: tuple[Any, ...]) -> Service | None:
+        """Actors that hold the GPUs, so that the workers of `map`, with none, fit on any node; `map` starts them."""
+        if not self._servers:
+            return None
+        if self._served != (served := (worker, arguments)):
+            self._stop_servers()
+            self._served = served
+            self._service = _Servers(tuple(f"videobert-server-{uuid.uuid4().hex}" for _ in range(self._servers)))
+        return self._service
+
+    def _start_servers(self) -> None:
+        if not self._serving and self._served:
+            # A question to one that is lost is asked again, of its successor.
+            options = self._actor_options() | {"max_restarts": -1, "max_task_retries": _MOST_LOSSES}
+            new: Any = ray.remote(_Member)
+            self._serving = [new.options(**options, name=n).remote(*self._served) for n in self._service.names]
+
+    def _stop_servers(self) -> None:
+        for actor in self._serving:
+            ray.kill(actor)
+        self._serving, self._served = [], None
 
     @contextmanager
     def team(self, worker: Worker, arguments: Sequence[tuple[Any, ...]]) -> Iterator[Callable[..., list[Any]]]:
@@ -146,6 +184,7 @@ class RayExecutor:
         from ray.train.torch import TorchTrainer
 
         _connect()
+        self._release()
         o = self._options
         scaling = ScalingConfig(
             num_workers=self._train_workers,
@@ -159,20 +198,21 @@ class RayExecutor:
             run = RunConfig(name="train", storage_path=folder, failure_config=FailureConfig(max_failures=3))
             TorchTrainer(_train_worker, train_loop_config=loop, scaling_config=scaling, run_config=run).fit()
 
-    def _actor_options(self) -> dict[str, Any]:
+    def _actor_options(self, *, gpus: bool = True) -> dict[str, Any]:
         o = self._options
         # A lost actor is replaced here, for the shard's sake: Ray would hold it back until its actor finds room again.
-        wanted: dict[str, Any] = {"num_cpus": o.num_cpus, "num_gpus": o.num_gpus, "max_restarts": 0}
-        if o.accelerator_type:
+        wanted: dict[str, Any] = {"num_cpus": o.num_cpus, "num_gpus": o.num_gpus if gpus else 0, "max_restarts": 0}
+        if o.accelerator_type and gpus:
             wanted["accelerator_type"] = o.accelerator_type
         if o.memory_bytes:
             wanted["memory"] = o.memory_bytes
         return wanted
 
-    def _slots(self) -> int:
+    def _slots(self, *, gpus: bool = True) -> int:
         total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        slots = total.get("CPU", 1.0) / self._options.num_cpus if self._options.num_cpus else 1.0
-        if self._options.num_gpus:
+        cpus = total.get("CPU", 1.0) - (0.0 if gpus else self._servers * self._options.num_cpus)
+        slots = cpus / self._options.num_cpus if self._options.num_cpus else 1.0
+        if self._options.num_gpus and gpus:
             slots = min(slots, total.get("GPU", 0.0) / self._options.num_gpus)
         return max(1, int(slots))
 
@@ -219,8 +259,31 @@ class _Actor:
         return self._call(task)
 
 
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    """The actors of a service, which take turns; by name, so that every worker finds them."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, method: str, *given: Any) -> Any:
+        try:
+            return ray.get(_server(random.choice(self.names)).ask.remote(method, *given))
+        except RayTaskError as error:
+            raise error.cause from error
+        except (RayActorError, OutOfMemoryError) as error:
+            raise PipelineError(
+                f"Ray lost what the workers share {_MOST_LOSSES + 1} times over one question: "
+                f"{str(error).splitlines()[0]}; the same command resumes"
+            ) from error
+
+
+@functools.cache
+def _server(name: str) -> Any:
+    return ray.get_actor(name)
+
+
 class _Member:
-    """One of a team: what it holds stays from question to question."""
+    """One of a team or of a service: what it holds stays from question to question."""
 
     def __init__(self, worker: Worker, arguments: tuple[Any, ...]) -> None:
         self._member = load(worker)(*arguments)

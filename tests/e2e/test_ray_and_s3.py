@@ -49,6 +49,25 @@ if __name__ == "__main__":
     # One codebook of two workers where there is Ray, of one where there is none.
     recipe = dataclasses.replace(recipe, codebook=dataclasses.replace(recipe.codebook, worker_clips=16))
     run_all(recipe, Store(root), executor)
+    if kind == "ray":
+        import ray, shutil, threading, time
+        from pipeline.flow import run_stage
+        from pipeline.resolve import Selection
+        apart = Path(root).with_name("apart")
+        for folder in ("catalog", "dead_letters", "shards"):
+            shutil.copytree(Path(root) / folder, apart / folder)
+        executor = RayExecutor(workers=1, servers=1, options=ActorOptions(num_cpus=0.5))
+        def lose_the_encoder():
+            while not executor._serving:
+                time.sleep(0.1)
+            ray.get(executor._serving[0].ask.remote("facts"))
+            ray.kill(executor._serving[0], no_restart=False)
+        threading.Thread(target=lose_the_encoder, daemon=True).start()
+        for batch in Store(root).folders("catalog"):
+            run_stage(
+                recipe, Store(str(apart)), "features", batches=(batch.removeprefix("batch="),), selection=Selection(),
+                executor=executor,
+            )
 """
 
 
@@ -81,6 +100,11 @@ def test_ray_writes_the_bytes_of_a_local_run(run: Run, corpus: Path, tmp_path: P
     env = {k: v for k, v in inherited_env().items() if k != "RAY_ADDRESS"} | {"RAY_USAGE_STATS_ENABLED": "0"}
     run_elsewhere(corpus, str(tmp_path / "root"), "ray", env, tmp_path)
     assert objects(tmp_path / "root") == objects(run.root)
+    # Workers that only decode, and an encoder of their own that was lost on the way.
+    features = {path: data for path, data in objects(run.root).items() if path.startswith("features/")}
+    assert {
+        path: data for path, data in objects(tmp_path / "apart").items() if path.startswith("features/")
+    } == features
 
 
 @pytest.mark.ray

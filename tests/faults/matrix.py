@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument("--executor", choices=("local", "ray"), default="local")
     parser.add_argument("--steps", default=",".join(STEPS), help="separated by commas")
     parser.add_argument("--every", type=int, default=1, help="take every n-th case")
+    parser.add_argument("--only", default="", help="cases whose names begin so, such as pretrain-03")
     parser.add_argument("--reference", type=Path, help="folder to keep the undisturbed run in, for the next call")
     arguments = parser.parse_args()
     for module in _MODULES:
@@ -175,6 +176,7 @@ def main() -> None:
             _start_ray(folder, stack)
         place = Place(storage=arguments.storage, executor=arguments.executor, folder=folder)
         cases = list(cases_of(reference, arguments.steps.split(","), every=arguments.every))
+        cases = [case for case in cases if case.key.startswith(arguments.only)]
         sys.exit(run_matrix(reference, place, cases) > 0)
 
 
