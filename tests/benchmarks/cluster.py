@@ -7,6 +7,10 @@ loaded actor and no shard although some waited: what the executor costs. It is g
 time from the first shard's start to the last one's. On a machine with fewer cores than nodes the wall time says
 nothing of scaling; bytes, balance and idle time do.
 
+Then the same with nodes of one CPU that only decode, for one encoder on a node with a (logical) GPU. `most waiting` are
+the clips that a worker had decoded and that were not encoded yet, at their peak, beside the bound that follows from
+`--features.decode-ahead` and the encoder's batch.
+
 Found on two cores, 16 shards: idle 18 to 35 ms a shard, under 1 % of the time, so nothing was tried to shorten it.
 """
 
@@ -23,20 +27,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
+from numpy.typing import NDArray
 from ray.cluster_utils import Cluster
 
 from pipeline.corpus.grammar import demo_kitchen
 from pipeline.corpus.render import write_kitchen
 from pipeline.features.config import FeaturesConfig
+from pipeline.features.frames import ClipFrames
 from pipeline.features.run import run as run_features
+from pipeline.features.worker import FeaturesWorker
 from pipeline.flow import run_stage
 from pipeline.recipes import demo
 from pipeline.resolve import Selection
-from pipeline.runtime.executor import Executor, LocalExecutor, Worker, load
+from pipeline.runtime.executor import Executor, LocalExecutor, Service, Worker, load
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest, load_manifest
-from pipeline.runtime.ray_executor import RayExecutor
+from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
 from pipeline.runtime.storage import Store
 
 BATCH = "2026-01-01"
@@ -73,6 +81,66 @@ class Recording(RayExecutor):
         yield from super().map("tests.benchmarks.cluster:Timed", (worker, arguments, self._folder), tasks)
 
 
+class Watched(FeaturesWorker):
+    """The stage's own worker, which notes how many clips it has decoded and not yet sent through the encoder."""
+
+    def __init__(self, config: FeaturesConfig, store: Store, encoders: Service, folder: Path) -> None:
+        super().__init__(config, store, encoders)
+        self._log = folder / f"{ray.get_runtime_context().get_node_id()}-{os.getpid()}"
+        self._waiting = self._most = 0
+        self.bound = (config.decode_ahead + 2) * self._encoder.batch_clips
+        encode, clips = self._encoder.encode, self._decoder.clips
+
+        def encoded(some: Sequence[ClipFrames]) -> NDArray[np.float32]:
+            found = encode(some)
+            self._waiting -= len(some)
+            return found
+
+        def decoded(*arguments: Any, **options: Any) -> Counted:
+            return Counted(clips(*arguments, **options), self)
+
+        self._encoder.encode, self._decoder.clips = encoded, decoded  # type: ignore[method-assign, assignment]
+
+    def __call__(self, task: Any) -> Any:
+        found = super().__call__(task)
+        with self._log.open("a") as file:
+            file.write(json.dumps([self._most, self.bound]) + "\n")
+        return found
+
+    def count(self) -> None:
+        """One more is decoded."""
+        self._waiting += 1
+        self._most = max(self._most, self._waiting)
+
+
+class Counted:
+    """The clips of a video, counted as they come."""
+
+    def __init__(self, source: Any, watch: Watched) -> None:
+        self._source, self._watch = source, watch
+
+    @property
+    def damaged(self) -> list[tuple[float, float]]:
+        damaged: list[tuple[float, float]] = self._source.damaged
+        return damaged
+
+    def __iter__(self) -> Iterator[ClipFrames]:
+        for clip in self._source:
+            self._watch.count()
+            yield clip
+
+
+class Watching(RayExecutor):
+    """Ray with one encoder that takes the GPU, and `Watched` workers."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(servers=1, options=ActorOptions(num_gpus=1))
+        self._folder = folder
+
+    def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
+        yield from super().map("tests.benchmarks.cluster:Watched", (*arguments, self._folder), tasks)
+
+
 def prepared(folder: Path, videos: int) -> Manifest:
     """A kitchen in tars of one video; the manifest of the stage `shard`."""
     kitchen = dataclasses.replace(demo_kitchen(1), steps_min=2, steps_max=3)
@@ -100,16 +168,20 @@ def features(store: Store, shards: Manifest, executor: Executor) -> tuple[dict[i
     return {o.shard: o.sha256 for o in manifest.outputs}, time.perf_counter() - started
 
 
-def on_cluster(store: Store, shards: Manifest, nodes: int, folder: Path) -> tuple[dict[int, str], float]:
-    """The stage on a cluster of that many nodes with one CPU each, beside a head with none."""
+def on_cluster(
+    store: Store, shards: Manifest, nodes: int, folder: Path, *, gpus: int = 0
+) -> tuple[dict[int, str], float]:
+    """The stage on a cluster of that many nodes with one CPU each, beside a head with none, and nodes with a GPU."""
     folder.mkdir()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 << 20})
     try:
         for _ in range(nodes):
             cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+        for _ in range(gpus):
+            cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=80 << 20)
         cluster.wait_for_nodes()
         os.environ["RAY_ADDRESS"] = cluster.address
-        return features(store, shards, Recording(folder))
+        return features(store, shards, Watching(folder) if gpus else Recording(folder))
     finally:
         ray.shutdown()
         cluster.shutdown()
@@ -150,6 +222,16 @@ def main() -> None:
                 f"{1000 * idle / len(found):>16.0f}{share:>7.1%}",
                 flush=True,
             )
+        head = f"{'decoding nodes':>14}{'wall s':>8}  {'same bytes':<12}{'shards a node':<16}"
+        print(f"\n{head}{'most waiting':>14}{'bound':>7}")
+        for nodes in options.nodes:
+            here = folder / f"decoding-{nodes}"
+            found, seconds = on_cluster(store, shards, nodes, here, gpus=1)
+            logs = [[json.loads(line) for line in path.read_text().splitlines()] for path in sorted(here.iterdir())]
+            own, same = sorted(map(len, logs), reverse=True), "yes" if found == expected else "NO"
+            most, bound = max(max(log) for log in logs)
+            told = f"{nodes:>14}{seconds:>8.1f}  {same:<12}{' '.join(map(str, own)):<16}{most:>14}{bound:>7}"
+            print(told, flush=True)
 
 
 if __name__ == "__main__":
