@@ -23,6 +23,7 @@ BENCHMARKS = {
     "codebook": "--rows 200000 --repeats 2",
     "pretrain": "",
     "search": "--rows 200000",
+    "embed_write": "",
     "search_index": "--rows 200000",
     "planning": "",
     "cluster": "",
