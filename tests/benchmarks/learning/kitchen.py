@@ -1,0 +1,166 @@
+"""Gate 1 from pixels: rendered videos through every stage, one kitchen a seed, zero-shot beside what counting reaches.
+
+    python -m tests.benchmarks.learning.kitchen [--videos 160] [--seed 0 1 2] [--steps 3000] [--keep FOLDER]
+
+Everything is the demo's recipe but the seed (of kitchen, codebook and training) and the steps. On the held-out videos:
+`prior` always says the commonest words; `counting` is a naive Bayes of visual tokens given the narrated words of the
+training share, narration errors and all; `told` is the same with the true words in place of the narrated ones, which no
+model has. With `--keep`, `tests.benchmarks.learning.pixels --root FOLDER/SEED` gives gate 7 of the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.corpus.grammar import demo_kitchen
+from pipeline.corpus.render import write_kitchen
+from pipeline.evaluate.core import span_clips
+from pipeline.flow import run_stage
+from pipeline.recipes import Recipe, demo
+from pipeline.resolve import Selection
+from pipeline.runtime.executor import LocalExecutor
+from pipeline.runtime.manifest import load_manifest
+from pipeline.runtime.split import is_held_out
+from pipeline.runtime.storage import Store
+from pipeline.stages import INGEST_STAGES
+from pipeline.tokens.read import read_samples
+
+BATCHES = ("2026-01-01", "2026-01-02")
+PROCESSES = 2
+_SMOOTHING = 0.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=int, default=160)
+    parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=3_000)
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    with ExitStack() as stack:
+        folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kitchen-")))
+        for seed in options.seed:
+            started = time.perf_counter()
+            for name, value in of_seed(folder / str(seed), seed, options.videos, options.steps).items():
+                found[name].append(value)
+            print(f"seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
+    print("| figure | mean | spread |\n|---|---|---|")
+    for name, values in found.items():
+        print(f"| {name} | {statistics.mean(values):.3f} | {min(values):.3f} to {max(values):.3f} |")
+
+
+def of_seed(root: Path, seed: int, videos: int, steps: int) -> dict[str, float]:
+    """Render, run all stages, and return the figures of the report beside the counted ones."""
+    corpus, store, recipe = root / "incoming", Store(str(root)), _recipe(seed, steps)
+    write_kitchen(
+        demo_kitchen(seed),
+        out_url=str(corpus),
+        batches=BATCHES,
+        videos_per_batch=videos // len(BATCHES),
+        processes=PROCESSES,
+    )
+    selection = Selection()
+    for name in (*INGEST_STAGES, "codebook", "tokens", "pretrain", "evaluate"):
+        done = run_stage(
+            recipe, store, name, batches=BATCHES, selection=selection, executor=LocalExecutor(PROCESSES)
+        )  # fmt: skip
+        if name == "codebook":
+            selection = Selection(codebook=done[0].spec)
+    metrics = json.loads(store.read(f"reports/{done[0].spec}/metrics.json"))
+    shot, ranks = metrics["zero_shot"], metrics["retrieval"]
+    training, held_out = _spans(store, corpus / "truth" / "truth.jsonl", recipe)
+    figures = {
+        f"R@10 among {int(ranks['candidates'])} (chance {ranks['recall_at_10_chance']:.3f})": ranks["recall_at_10"]
+    }
+    for kind in ("verb", "noun"):
+        figures |= {
+            f"{kind}@1": shot[kind]["top1"],
+            f"{kind}@1, chance": shot[kind]["top1_chance"],
+            f"{kind}@1, prior": shot[kind]["top1_prior"],
+            f"{kind}@1, counting": counting(training, held_out, said=f"said_{kind}", true=kind),
+            f"{kind}@1, told": counting(training, held_out, said=kind, true=kind),
+        }
+    return figures
+
+
+def _recipe(seed: int, steps: int) -> Recipe:
+    base = demo()
+    return dataclasses.replace(
+        base,
+        codebook=dataclasses.replace(base.codebook, seed=seed),
+        pretrain=dataclasses.replace(base.pretrain, seed=seed, steps=steps),
+    )
+
+
+def counting(
+    training: Sequence[Mapping[str, Any]], held_out: Sequence[Mapping[str, Any]], *, said: str, true: str
+) -> float:
+    """Share of held-out spans whose word a naive Bayes over visual tokens finds."""
+    words = sorted({span[true] for span in training})
+    tokens: dict[str, Counter[int]] = {word: Counter() for word in words}
+    for span in training:
+        if span[said] in tokens:
+            tokens[span[said]].update(span["visual"])
+    size = len({token for span in training for token in span["visual"]})
+    spoken = Counter(span[said] for span in training)
+
+    def score(word: str, visual: Iterable[int]) -> float:
+        total = tokens[word].total() + _SMOOTHING * size
+        likelihood = sum(np.log((tokens[word][token] + _SMOOTHING) / total) for token in visual)
+        return float(likelihood + np.log(spoken[word] + _SMOOTHING))
+
+    right = [max(words, key=lambda word: score(word, span["visual"])) == span[true] for span in held_out]
+    return float(np.mean(right))
+
+
+def _spans(store: Store, truth: Path, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Steps of the training and of the held-out videos: true words, narrated words, visual tokens."""
+    steps: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in truth.read_text().splitlines():
+        step = json.loads(line)
+        steps[step["video_id"]].append(step)
+    verbs = {step["verb"] for own in steps.values() for step in own}
+    nouns = {step["noun"] for own in steps.values() for step in own}
+    parts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = [], []
+    for sample in _samples(store):
+        for step in steps[sample["video_id"]]:
+            first, last = span_clips(
+                sample["clip_starts"],
+                sample["clip_ends"],
+                start_seconds=step["start_seconds"],
+                end_seconds=step["end_seconds"],
+            )
+            if first == last:
+                continue  # as the report does
+            text = set(step["caption"].lower().replace(".", " ").replace(",", " ").split())
+            span = {
+                "verb": step["verb"], "noun": step["noun"], "visual": sample["visual"][first:last],
+                "said_verb": next(iter(sorted(text & verbs)), ""), "said_noun": next(iter(sorted(text & nouns)), ""),
+            }  # fmt: skip
+            parts[is_held_out(sample["video_id"], recipe.codebook.heldout_fraction)].append(span)
+    return parts
+
+
+def _samples(store: Store) -> Iterator[dict[str, Any]]:
+    (spec,) = store.folders("tokens")
+    for batch in BATCHES:
+        manifest = load_manifest(store, "tokens", spec, batch)
+        assert manifest is not None
+        yield from read_samples(store, manifest.outputs)
+
+
+if __name__ == "__main__":
+    main()
