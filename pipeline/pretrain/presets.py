@@ -46,10 +46,10 @@ def small() -> PretrainConfig:
 def medium() -> PretrainConfig:
     """For some ten thousand captioned segments on CPU: as `small`, but in need of steps and not of brakes.
 
-    On 20,000 pairs of the documented kitchen (verb@1, noun@1; counting model .900, .903): `small` after 5,000 steps .743,
-    .754; without dropout after 2,000 .686, .661; with the visual clozes at full weight too, after 6,000 .881, .884 and
-    after 14,000 .914, .915. Dropout hides tokens of which each is needed: evidence adds up over three to eight of them.
-    A rate of 6e-3 learns nothing.
+    On 20,000 pairs of the documented kitchen (verb@1, noun@1; counting model .900, .903): `small` after 5,000 steps
+    .743, .754; without dropout after 2,000 .686, .661; with the visual clozes at full weight too, 6,000 .881, .884
+    and 14,000 .914, .915. Dropout hides tokens of which each is needed: evidence adds up over three to eight of
+    them. A rate of 6e-3 learns nothing.
     """
     base = small()
     return replace(
