@@ -1,6 +1,6 @@
 """Fit and encode against faiss (one `Kmeans` a node), and encode against the matrix products alone.
 
-    python -m tests.benchmarks.codebook [--rows 200000] [--dimension 256] [--repeats 3] [--threads 1]
+    python -m tests.benchmarks.codebook [--rows 200000] [--dimension 256] [--repeats 3] [--threads 1] [--disk]
 
 Every repeat runs all contenders one after the other on the same data; a ratio is the median of the ratios within the
 repeats. Seconds are CPU time with one thread and wall time otherwise. Needs faiss-cpu.
@@ -21,10 +21,14 @@ as `min`, which gives the indices too).
 from __future__ import annotations
 
 import argparse
+import os
+import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -36,15 +40,29 @@ from pipeline.codebook.core import Codebook
 from pipeline.codebook.hierarchy import fit
 
 BRANCHING, DEPTH = 12, 4
+BLOCK_ROWS = 65_536
 
 
-def kitchen(rows: int, dimension: int) -> NDArray[np.float32]:
-    """Mixture of 600 clusters of uneven size on a shared offset, as pooled network features are."""
+def kitchen(rows: int, dimension: int) -> Iterator[NDArray[np.float32]]:
+    """Mixture of 600 clusters of uneven size on a shared offset, as pooled network features are; block by block."""
     rng = np.random.default_rng(0)
-    means = np.abs(rng.normal(size=(600, dimension)))
+    means = np.abs(rng.normal(size=(600, dimension))).astype(np.float32)
     weights = rng.dirichlet(np.full(600, 0.7))
-    noise = rng.normal(size=(rows, dimension)) * 0.7
-    return (means[rng.choice(600, rows, p=weights)] + noise).astype(np.float32)
+    for start in range(0, rows, BLOCK_ROWS):
+        count = min(BLOCK_ROWS, rows - start)
+        noise = rng.standard_normal((count, dimension), np.float32) * np.float32(0.7)
+        yield means[rng.choice(600, count, p=weights)] + noise
+
+
+class Blocks:
+    """The rows of a mapped file, block by block, anew on every pass."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self._vectors = vectors
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(self._vectors), BLOCK_ROWS):
+            yield self._vectors[start : start + BLOCK_ROWS]
 
 
 def nodes_of(leaf: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
@@ -125,20 +143,41 @@ def main() -> None:
     parser.add_argument(
         "--iterations", type=int, nargs="+", default=[25, 10], help="of faiss, for fits to compare with"
     )
+    parser.add_argument("--encoded", type=int, default=200_000, help="rows to encode, at most")
+    parser.add_argument("--disk", action="store_true", help="rows in a file: read at once, and streamed")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="codebook-", dir=os.environ.get("TMPDIR")) as folder:
+        compare(options, Path(folder) / "vectors")
+
+
+def compare(options: argparse.Namespace, path: Path) -> None:
+    """Run the contenders in alternation and print the table."""
     torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)
     clock = time.process_time if options.threads == 1 else time.perf_counter
-    vectors = kitchen(options.rows, options.dimension)
-    tensor = torch.from_numpy(vectors)
+    vectors: NDArray[np.float32]
+    if options.disk:
+        with path.open("wb") as file:
+            for block in kitchen(options.rows, options.dimension):
+                block.tofile(file)
+        vectors = np.memmap(path, np.float32, "r", shape=(options.rows, options.dimension))
+    else:
+        vectors = np.concatenate(list(kitchen(options.rows, options.dimension)))
+    sample = np.array(vectors[: options.encoded])
+    tensor = torch.from_numpy(sample)
     config = CodebookConfig(branching=BRANCHING, depth=DEPTH, device="cpu")
     fitted: dict[str, Codebook] = {}
     trees: dict[str, FaissTree] = {}
-    contenders: dict[str, Callable[[], object]] = {"fit": lambda: fitted.update(ours=fit(vectors, config))}
+    # From a file, reading it is part of the fit.
+    contenders: dict[str, Callable[[], object]] = {
+        "fit": lambda: fitted.update(ours=fit(np.array(vectors) if options.disk else vectors, config))
+    }
+    if options.disk:
+        contenders["fit, streamed"] = lambda: fitted.update(streamed=fit(Blocks(vectors), config))
     for count in options.iterations:
         contenders[f"fit, faiss {count}"] = partial(plant, trees, vectors, count)
-    contenders["encode"] = lambda: fitted["ours"].encode(vectors)
-    contenders["encode, faiss"] = lambda: next(iter(trees.values())).encode(vectors)
+    contenders["encode"] = lambda: fitted["ours"].encode(sample)
+    contenders["encode, faiss"] = lambda: next(iter(trees.values())).encode(sample)
     contenders["products"] = lambda: products(tensor, torch.from_numpy(fitted["ours"].centroids))
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(options.repeats):
@@ -155,6 +194,13 @@ def main() -> None:
         print(f"  inertia a level: ours / {name} = {', '.join(f'{share:.4f}' for share in shares)}")
     print(f"  encode: faiss / ours = {paired(times['encode, faiss'], times['encode']):.2f}")
     print(f"  encode: products / ours = {paired(times['products'], times['encode']):.2f}")
+    if options.disk:
+        assert fitted["streamed"].to_bytes() == fitted["ours"].to_bytes()
+        theirs = times[f"fit, faiss {options.iterations[0]}"]
+        print(f"  fit: faiss / ours streamed, same bytes = {paired(theirs, times['fit, streamed']):.2f}")
+    print(
+        f"  memory of ours and faiss together at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
+    )
 
 
 if __name__ == "__main__":
