@@ -16,7 +16,7 @@ from pipeline.codebook.health import codebook_health
 from pipeline.codebook.hierarchy import GROUP_ROWS, Team, fit_team, local_team
 from pipeline.codebook.kmeans import fit_device
 from pipeline.codebook.sampling import ClipSample
-from pipeline.codebook.share import FileRows, FitShare, divide
+from pipeline.codebook.worker import FileRows, FitShare, divide
 from pipeline.codebook.wordpiece import find_tokenizer, train_tokenizer
 from pipeline.errors import InputError
 from pipeline.runtime.corpus import commit_files, committed
@@ -31,7 +31,7 @@ from pipeline.stages import get_stage
 __all__ = ["run"]
 
 _STAGE = get_stage("codebook")
-_WORKER = "pipeline.codebook.share:FitShare"
+_WORKER = "pipeline.codebook.worker:FitShare"
 _DISAGREEMENT_CLIPS = 10_000
 _LOG = logging.getLogger("videobert")
 
