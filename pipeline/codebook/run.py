@@ -16,8 +16,8 @@ from pipeline.codebook.health import codebook_health
 from pipeline.codebook.hierarchy import GROUP_ROWS, Team, fit_team, local_team
 from pipeline.codebook.kmeans import fit_device
 from pipeline.codebook.sampling import ClipSample
-from pipeline.codebook.worker import FileRows, FitShare, divide
 from pipeline.codebook.wordpiece import find_tokenizer, train_tokenizer
+from pipeline.codebook.worker import FileRows, FitShare, divide
 from pipeline.errors import InputError
 from pipeline.runtime.corpus import commit_files, committed
 from pipeline.runtime.executor import Executor
