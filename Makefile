@@ -45,7 +45,7 @@ fuzz: setup  ## Thousands of mutated videos through the first three stages; prin
 test-faults: setup  ## Crash matrix and storage faults, all of it: three hours of one core
 	$(BIN)/python -m tests.faults.matrix
 	$(BIN)/python -m tests.faults.matrix --storage s3
-	$(BIN)/python -m tests.faults.matrix --executor ray --steps ingest,shard,features,tokens,pretrain,embed
+	$(BIN)/python -m tests.faults.matrix --executor ray
 	$(BIN)/python -m tests.faults.matrix --executor ray --steps ingest,shard,features,tokens,embed --storage s3
 	$(BIN)/python -m tests.faults.storage
 	$(BIN)/python -m tests.faults.storage --rate 0.3 --seed 2
