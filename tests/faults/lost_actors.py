@@ -63,7 +63,7 @@ def _local_run(folder: Path) -> str:
         "from tests.faults.lost_actors import Doubler; "
         "print(list(RayExecutor(workers=1).map(Doubler, (Path(sys.argv[1]),), [20])))"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=120)
     return done.stdout.strip() or done.stderr[-2000:]
 
 

@@ -19,7 +19,7 @@ def test_lost_actors_and_nodes(tmp_path: Path) -> None:
     env = {k: v for k, v in inherited_env().items() if k != "RAY_ADDRESS"} | {"PYTHONPATH": str(repository)}
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.lost_actors", str(tmp_path)], cwd=repository,
-        env=env | {"RAY_USAGE_STATS_ENABLED": "0"}, capture_output=True, text=True, timeout=180,
+        env=env | {"RAY_USAGE_STATS_ENABLED": "0"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
