@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from pipeline.codebook.config import CodebookConfig
 from pipeline.codebook.health import nmi, purity
 from pipeline.codebook.hierarchy import fit
-from pipeline.query.model import open_model
 from pipeline.runtime.manifest import load_manifest
 from pipeline.runtime.parquet import read_table, vectors_of
 from pipeline.runtime.split import is_held_out
@@ -34,11 +33,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", default="demo")
     parser.add_argument("--truth", type=Path)
+    parser.add_argument("--codebook", default="", help="whose features and held-out share; else the first")
     parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     torch.set_num_threads(1)
     truth = options.truth or Path(options.root) / "incoming" / "truth" / "truth.jsonl"
-    vectors_ND, held_N, labels = labelled_clips(Store(options.root), truth)
+    vectors_ND, held_N, labels = labelled_clips(Store(options.root), truth, options.codebook)
     half = vectors_ND.shape[1] // 2
     print(f"{len(vectors_ND):,} labelled clips, {int(held_N.sum()):,} of them held out")
     print("| tokens of | NMI verb | NMI noun | purity verb | purity noun | NMI verb, labels shuffled |")
@@ -54,14 +54,17 @@ def main() -> None:
 
 
 def labelled_clips(
-    store: Store, truth: Path
+    store: Store, truth: Path, codebook: str
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], dict[str, NDArray[np.int64]]]:
     """Features [N, D] of clips that lie in a step of the truth, whether held out [N], and their labels [N]."""
     steps: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in truth.read_text().splitlines():
         step = json.loads(line)
         steps[step["video_id"]].append(step)
-    facts = open_model(store).manifest.facts
+    spec = codebook or min(store.folders("codebooks"))
+    fitted = load_manifest(store, "codebook", spec, "")
+    assert fitted is not None, spec
+    facts = fitted.facts
     vectors, held, words = [], [], []
     for batch in facts["batches"]:
         manifest = load_manifest(store, "features", facts["feature_spec"], batch)
