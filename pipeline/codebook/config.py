@@ -48,7 +48,6 @@ class CodebookConfig:
     """Share of videos, by content, that no fit and no training sees; the evaluation uses only these."""
     device: str = "auto"
     """Torch device of fit and encoding; `auto` takes a GPU where there is one. Does not change the tokens."""
-
     worker_clips: int = 250_000
     """A fit on this many clips more takes one more worker of the cluster, as far as there are; fewer are fitted by the
     job itself. Does not change the codebook."""

@@ -73,7 +73,7 @@ class RayExecutor:
         while left:
             while waiting and idle:
                 actor, number = idle.pop(), waiting.popleft()
-                running[actor.run.remote(tasks[number])] = (actor, number)
+                running[actor.ask.remote("__call__", tasks[number])] = (actor, number)
             (ready,), _ = ray.wait(list(running), num_returns=1)
             actor, done = running.pop(ready)
             try:
@@ -137,7 +137,7 @@ class RayExecutor:
         if not self._serving and self._served:
             # A question to one that is lost is asked again, of its successor.
             options = self._actor_options() | {"max_restarts": -1, "max_task_retries": _MOST_LOSSES}
-            new: Any = ray.remote(_Member)
+            new: Any = ray.remote(_Actor)
             self._serving = [new.options(**options, name=n).remote(*self._served) for n in self._service.names]
 
     def _stop_servers(self) -> None:
@@ -150,7 +150,7 @@ class RayExecutor:
         """Actors that live for the team; those of `map` make room for them."""
         _connect()
         self._release()
-        new_member: Callable[..., Any] = ray.remote(_Member).options(**self._actor_options()).remote
+        new_member: Callable[..., Any] = ray.remote(_Actor).options(**self._actor_options()).remote
         members = [new_member(worker, each) for each in arguments]
 
         def ask(method: str, *given: object) -> list[Any]:
@@ -250,13 +250,13 @@ def _train_worker(config: dict[str, Any]) -> None:
 
 
 class _Actor:
-    """A worker in a process of the cluster; what it needs is imported there and nowhere else."""
+    """A worker in a process of the cluster; what it needs is imported there, what it holds stays from call to call."""
 
     def __init__(self, worker: Worker, arguments: tuple[Any, ...]) -> None:
-        self._call = load(worker)(*arguments)
+        self._worker = load(worker)(*arguments)
 
-    def run(self, task: Any) -> Any:
-        return self._call(task)
+    def ask(self, method: str, *given: Any) -> Any:
+        return getattr(self._worker, method)(*given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,13 +280,3 @@ class _Servers:
 @functools.cache
 def _server(name: str) -> Any:
     return ray.get_actor(name)
-
-
-class _Member:
-    """One of a team or of a service: what it holds stays from question to question."""
-
-    def __init__(self, worker: Worker, arguments: tuple[Any, ...]) -> None:
-        self._member = load(worker)(*arguments)
-
-    def ask(self, method: str, *given: Any) -> Any:
-        return getattr(self._member, method)(*given)
