@@ -1,6 +1,7 @@
 """Every benchmark, one after the other, into RESULTS.md: `python -m tests.benchmarks [NAME ...] [--out FILE]`.
 
-Each prints its own table, which is kept as printed. Run it on a machine that does nothing else.
+Each prints its own table, which is kept as printed. Run it on a machine that does nothing else. Those that are named are
+only printed, unless --out says where to keep them.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def main() -> None:
     """Run those named, or all; exit code 1 when one fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("RESULTS.md"))
+    parser.add_argument("--out", type=Path, help="RESULTS.md beside this file when all are run")
     options = parser.parse_args()
+    out = options.out or (None if options.names else Path(__file__).with_name("RESULTS.md"))
     if unknown := sorted(set(options.names) - set(BENCHMARKS)):
         parser.error(f"there is no benchmark {', '.join(unknown)}; choose {', '.join(BENCHMARKS)}")
     parts, failed = [_machine()], []
@@ -55,7 +57,8 @@ def main() -> None:
             failed.append(name)
         print(done.stdout, flush=True)
         parts.append(f"## {name}\n\n`{command}`, {seconds:.0f} s\n\n```\n{done.stdout.strip()}\n```\n")
-        options.out.write_text("\n".join(parts))
+        if out:
+            out.write_text("\n".join(parts))
     if failed:
         sys.exit(f"failed: {', '.join(failed)}; see their messages above")
 
