@@ -1,7 +1,7 @@
 """Every benchmark, one after the other, into RESULTS.md: `python -m tests.benchmarks [NAME ...] [--out FILE]`.
 
-Each prints its own table, which is kept as printed. Run it on a machine that does nothing else. Those that are named are
-only printed, unless --out says where to keep them.
+Each prints its own table, which is kept as printed. Run it on a machine that does nothing else. Tables of benchmarks
+that are named are only printed, unless --out says where to keep them.
 """
 
 from __future__ import annotations
