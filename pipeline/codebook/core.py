@@ -13,7 +13,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pipeline.codebook.encode import Encoder
-from pipeline.codebook.exact import check_values
 from pipeline.errors import InputError
 
 __all__ = ["Codebook"]
@@ -103,7 +102,6 @@ class Codebook:
             )
         if vectors.dtype != np.float32:
             raise InputError(f"features are {vectors.dtype}; the codebook takes float32")
-        check_values(vectors)
         return vectors
 
     def to_bytes(self) -> bytes:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.codebook.exact import LARGEST_VALUE, check_values
 from pipeline.codebook.kmeans import Scorer, assign, best_of, decide, margins, norms, scorer, tensor
 
 __all__ = ["Encoder"]
@@ -58,7 +59,7 @@ class Encoder:
         leaves = np.empty(len(vectors), dtype=np.int32)
         for low in range(0, len(vectors), _GREEDY_ROWS):
             rows = tensor(vectors[low : low + _GREEDY_ROWS], device=self._device)
-            lengths = norms(rows)
+            lengths = self._lengths(rows)
             node = torch.zeros(len(rows), dtype=torch.int64, device=self._device)
             for table, products in zip(self._levels, self._products, strict=True):
                 node = self._descend(rows, lengths, node, table, products)
@@ -74,9 +75,17 @@ class Encoder:
         step = max(1, _FLAT_ELEMENTS // max(1, len(names)))
         for low in range(0, len(vectors), step):
             rows = tensor(vectors[low : low + step], device=self._device)
-            nearest = assign(rows.unsqueeze(0), norms(rows).unsqueeze(0), table)[0]
+            nearest = assign(rows.unsqueeze(0), self._lengths(rows).unsqueeze(0), table)[0]
             leaves[low : low + len(rows)] = names[nearest].int().cpu().numpy()
         return leaves
+
+    @staticmethod
+    def _lengths(rows_ND: Tensor) -> Tensor:
+        """`norms`. Raises InputError when a value is not finite: then no length stays below the largest value allowed."""
+        lengths = norms(rows_ND)
+        if not float(lengths.max()) <= LARGEST_VALUE:
+            check_values(rows_ND.cpu().numpy())
+        return lengths
 
     def _descend(
         self, rows_ND: Tensor, norms_N: Tensor, node_N: Tensor, table: Scorer, products: list[tuple[Tensor, Tensor]]
