@@ -81,7 +81,7 @@ class Encoder:
 
     @staticmethod
     def _lengths(rows_ND: Tensor) -> Tensor:
-        """`norms`. Raises InputError when a value is not finite: then no length stays below the largest value allowed."""
+        """`norms`. Raises InputError when a value is not finite, for then no length stays below the largest value."""
         lengths = norms(rows_ND)
         if not float(lengths.max()) <= LARGEST_VALUE:
             check_values(rows_ND.cpu().numpy())
