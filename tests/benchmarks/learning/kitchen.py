@@ -1,11 +1,12 @@
 """Gate 1 from pixels: rendered videos through every stage, one kitchen a seed, zero-shot beside what counting reaches.
 
-    python -m tests.benchmarks.learning.kitchen [--videos 160] [--seed 0 1 2] [--steps 3000] [--keep FOLDER]
+    python -m tests.benchmarks.learning.kitchen [--videos 160] [--seed 0 1 2] [--keep FOLDER]
 
-Everything is the demo's recipe but the seed (of kitchen, codebook and training) and the steps. On the held-out videos:
-`prior` always says the commonest words; `counting` is a naive Bayes of visual tokens given the narrated words of the
-training share, narration errors and all; `told` is the same with the true words in place of the narrated ones, which no
-model has. With `--keep`, `tests.benchmarks.learning.pixels --root FOLDER/SEED` gives gate 7 of the same run.
+Everything is the demo's recipe but the seed (of kitchen, codebook and training). On the held-out videos: `prior` always
+says the commonest words; `counting` is a naive Bayes of visual tokens given the narrated words of the training share,
+narration errors and all; `told` is what no model has: the same with the true words in place of the narrated ones, and
+for retrieval the true action of every span, of which those that the sentence names come first. With `--keep`,
+`tests.benchmarks.learning.pixels --root FOLDER/SEED` gives gate 7 of the same run.
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=160)
     parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=3_000)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     found: defaultdict[str, list[float]] = defaultdict(list)
@@ -54,7 +54,7 @@ def main() -> None:
         folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kitchen-")))
         for seed in options.seed:
             started = time.perf_counter()
-            for name, value in of_seed(folder / str(seed), seed, options.videos, options.steps).items():
+            for name, value in of_seed(folder / str(seed), seed, options.videos).items():
                 found[name].append(value)
             print(f"seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
     print("| figure | mean | spread |\n|---|---|---|")
@@ -62,9 +62,9 @@ def main() -> None:
         print(f"| {name} | {statistics.mean(values):.3f} | {min(values):.3f} to {max(values):.3f} |")
 
 
-def of_seed(root: Path, seed: int, videos: int, steps: int) -> dict[str, float]:
+def of_seed(root: Path, seed: int, videos: int) -> dict[str, float]:
     """Render, run all stages, and return the figures of the report beside the counted ones."""
-    corpus, store, recipe = root / "incoming", Store(str(root)), _recipe(seed, steps)
+    corpus, store, recipe = root / "incoming", Store(str(root)), _recipe(seed)
     write_kitchen(
         demo_kitchen(seed),
         out_url=str(corpus),
@@ -83,7 +83,9 @@ def of_seed(root: Path, seed: int, videos: int, steps: int) -> dict[str, float]:
     shot, ranks = metrics["zero_shot"], metrics["retrieval"]
     training, held_out = _spans(store, corpus / "truth" / "truth.jsonl", recipe)
     figures = {
-        f"R@10 among {int(ranks['candidates'])} (chance {ranks['recall_at_10_chance']:.3f})": ranks["recall_at_10"]
+        "R@10": ranks["recall_at_10"],
+        "R@10, chance": ranks["recall_at_10_chance"],
+        "R@10, told": best_recall(held_out, k=10),
     }
     for kind in ("verb", "noun"):
         figures |= {
@@ -96,12 +98,12 @@ def of_seed(root: Path, seed: int, videos: int, steps: int) -> dict[str, float]:
     return figures
 
 
-def _recipe(seed: int, steps: int) -> Recipe:
+def _recipe(seed: int) -> Recipe:
     base = demo()
     return dataclasses.replace(
         base,
         codebook=dataclasses.replace(base.codebook, seed=seed),
-        pretrain=dataclasses.replace(base.pretrain, seed=seed, steps=steps),
+        pretrain=dataclasses.replace(base.pretrain, seed=seed),
     )
 
 
@@ -124,6 +126,18 @@ def counting(
 
     right = [max(words, key=lambda word: score(word, span["visual"])) == span[true] for span in held_out]
     return float(np.mean(right))
+
+
+def best_recall(held_out: Sequence[Mapping[str, Any]], *, k: int) -> float:
+    """Expected R@k of a search that knows every action: one span of those that the sentence names is its own."""
+    actions = Counter((span["verb"], span["noun"]) for span in held_out)
+    found = []
+    for span in held_out:
+        said = span["said_verb"], span["said_noun"]
+        named = actions[said]
+        right = said == (span["verb"], span["noun"])
+        found.append(min(1.0, k / named) if right else max(0.0, (k - named) / (len(held_out) - named)))
+    return float(np.mean(found))
 
 
 def _spans(store: Store, truth: Path, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
