@@ -17,9 +17,10 @@ from torch import Tensor
 from pipeline.codebook.config import CodebookConfig
 from pipeline.codebook.core import Codebook
 from pipeline.codebook.exact import grid_step, tree_sum, uniforms
-from pipeline.codebook.kmeans import fit_device, means, starts
+from pipeline.codebook.kmeans import means, starts
 from pipeline.codebook.rows import Extent, FitWorker, Partial, Rows
 from pipeline.errors import InputError
+from pipeline.runtime.device import pick_device
 
 __all__ = ["GROUP_ROWS", "Team", "fit", "fit_team", "local_team"]
 
@@ -53,7 +54,7 @@ def fit(
     Same vectors, config and torch build give the same bytes, whatever the blocks, threads or workers.
     InputError: no vectors, other shapes, NaN or infinity.
     """
-    device = fit_device(config.device)
+    device = str(pick_device(config.device))
     rows = GROUP_ROWS if isinstance(vectors, np.ndarray) and device == "cpu" else None
     team = local_team([FitWorker(vectors, device=device)])
     return fit_team(team, config, feature_spec=feature_spec, device=device, group_rows=rows)

@@ -25,7 +25,6 @@ __all__ = [
     "assign_and_accumulate",
     "best_of",
     "decide",
-    "fit_device",
     "margins",
     "means",
     "norms",
@@ -43,11 +42,6 @@ _UNDERFLOW = 1e-34
 _PAIR_ELEMENTS = 1 << 18
 _TWIN = 1e-12
 """Two rows closer than this share of their squared norms count as one when starts are drawn."""
-
-
-def fit_device(name: str) -> str:
-    """The torch device of that name; for `auto` a GPU where there is one."""
-    return name if name != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from pipeline.codebook.artifact import CODEBOOK_FILE
 from pipeline.codebook.config import CodebookConfig
 from pipeline.codebook.health import codebook_health
 from pipeline.codebook.hierarchy import GROUP_ROWS, Team, fit_team, local_team
-from pipeline.codebook.kmeans import fit_device
 from pipeline.codebook.sampling import ClipSample
 from pipeline.codebook.wordpiece import find_tokenizer, train_tokenizer
 from pipeline.codebook.worker import FileRows, FitShare, divide
 from pipeline.errors import InputError
 from pipeline.runtime.corpus import commit_files, committed
+from pipeline.runtime.device import pick_device
 from pipeline.runtime.executor import Executor
 from pipeline.runtime.inputs import Inputs
 from pipeline.runtime.manifest import Manifest
@@ -103,7 +103,7 @@ def _team(
     wanted = sum(len(file.rows) for file in files) // config.worker_clips
     parts = divide(files, shares=min(wanted, executor.width)) if wanted > 1 else [files]
     if len(parts) == 1:
-        device = fit_device(config.device)
+        device = str(pick_device(config.device))
         share = FitShare(inputs.store, files, device, device)
         yield local_team([share]), device, GROUP_ROWS if device == "cpu" else None
         return

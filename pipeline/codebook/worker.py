@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codebook.kmeans import fit_device
 from pipeline.codebook.rows import FitWorker
+from pipeline.runtime.device import pick_device
 from pipeline.runtime.parquet import read_table, vectors_of
 from pipeline.runtime.storage import Store
 
@@ -33,7 +33,7 @@ class FitShare(FitWorker):
     def __init__(self, store: Store, files: Sequence[FileRows], device: str, answers_on: str) -> None:
         numbers = np.concatenate([file.numbers for file in files])
         self._held, self._held_numbers = _vectors(store, files), numbers
-        super().__init__(self._held, numbers=numbers, device=fit_device(device), answers_on=answers_on)
+        super().__init__(self._held, numbers=numbers, device=str(pick_device(device)), answers_on=answers_on)
 
     def first(self, count: int) -> NDArray[np.float32]:
         """Those of the first `count` rows of the sample that lie here, float32 [M, D]."""

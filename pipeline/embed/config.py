@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pipeline.errors import InputError
 
@@ -17,8 +17,12 @@ FEATURE_PROMPT = "now let's [MASK] the [MASK] to the [MASK], and then [MASK] the
 class EmbedConfig:
     """Which vectors a row holds beside the retrieval embedding."""
 
+    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("device",)
+
     pool: Literal["paper", "cls", "mean"] = "paper"
     """`feature` of a row: the paper's recipe (2 x hidden), the state of [CLS], or the mean of the visual states."""
+    device: str = "auto"
+    """Torch device of the model; `auto` takes a GPU where there is one. Moves the last digits, about 1e-5."""
 
     def __post_init__(self) -> None:
         if self.pool not in ("paper", "cls", "mean"):

@@ -12,6 +12,7 @@ from pipeline.embed.config import FEATURE_PROMPT, EmbedConfig
 from pipeline.embed.core import embedding_table, unit_mean
 from pipeline.pretrain.artifact import load_committed_model
 from pipeline.pretrain.score import encode_video, pooled
+from pipeline.runtime.device import pick_device
 from pipeline.runtime.manifest import Manifest, Output
 from pipeline.runtime.parquet import table_bytes
 from pipeline.runtime.shards import ShardTask, finish
@@ -31,7 +32,7 @@ class EmbedWorker:
         self._store = store
         self._manifest = model
         torch.set_num_threads(1)  # the same sums in the same order, whatever the number of workers
-        self._model = load_committed_model(store, model)
+        self._model = load_committed_model(store, model).to(pick_device(config.device))
         self._prompt = load_tokenizer(store, model).encode(FEATURE_PROMPT, add_special_tokens=False).ids
 
     def __call__(self, task: ShardTask) -> Output:

@@ -18,6 +18,7 @@ from pipeline.pretrain.seeding import seed_of
 from pipeline.pretrain.state import TrainState, put_moments, take_moments
 from pipeline.pretrain.stream import Stream
 from pipeline.pretrain.windows import Windows
+from pipeline.runtime.device import pick_device
 from pipeline.tokens.records import TokenizedVideo
 
 __all__ = ["learning_rate", "train"]
@@ -42,7 +43,7 @@ def train(
     record of the curve, `on_checkpoint` is called every `checkpoint_every_steps` and after the last step. Raises
     InputError when there is nothing to learn or the batch is too small to share.
     """
-    device = _device(config)
+    device = pick_device(config.device)
     model.to(device).train()
     state = state or TrainState()
     stream = Stream(
@@ -198,12 +199,6 @@ def _ahead(
 
 def _divides(every: int, step: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _device(config: PretrainConfig) -> torch.device:
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.device)
 
 
 @contextmanager

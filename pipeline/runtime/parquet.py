@@ -30,7 +30,8 @@ def table_bytes(table: pa.Table) -> bytes:
     """The whole file. zstd, statistics on; no dictionary for vectors, whose values hardly repeat."""
     sink = pa.BufferOutputStream()  # a sixth faster than a Python file
     pq.write_table(table, sink, row_group_size=group_rows(table.schema), **_layout(table.schema))
-    return sink.getvalue().to_pybytes()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def write_groups(schema: pa.Schema, groups: Iterable[pa.Table], target: Path) -> None:

@@ -84,7 +84,7 @@ def _gpu(device: str) -> torch.device | None:
     driver = Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists()
     if device == "cpu" or (device == "auto" and not driver):
         return None
-    from pipeline.features.encoders.torch_device import pick_device
+    from pipeline.runtime.device import pick_device
 
     chosen = pick_device(device)
     return None if chosen.type == "cpu" else chosen

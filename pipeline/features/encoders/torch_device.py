@@ -1,4 +1,4 @@
-"""Where and how torch encoders run: device, autocast, fixed batches, and one thread on CPU."""
+"""How torch encoders run: autocast, fixed batches, and one thread on CPU."""
 
 from __future__ import annotations
 
@@ -11,21 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.errors import InputError
-
-__all__ = ["autocast", "in_batches", "pick_device", "single_thread"]
+__all__ = ["autocast", "in_batches", "single_thread"]
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is the first GPU when there is one. Raises `InputError` for a GPU that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device={name!r} is not here ({torch.cuda.device_count()} GPUs are visible); use auto or cpu")
-    return device
 
 
 def autocast(device: torch.device, mode: str) -> AbstractContextManager[object]:

@@ -16,8 +16,9 @@ from pipeline.errors import InputError
 from pipeline.features.clips import spread_ticks
 from pipeline.features.config import FeaturesConfig
 from pipeline.features.encoders.base import EncoderIdentity, digest_files
-from pipeline.features.encoders.torch_device import autocast, in_batches, pick_device, single_thread
+from pipeline.features.encoders.torch_device import autocast, in_batches, single_thread
 from pipeline.features.frames import ClipFrames, ClipRequest
+from pipeline.runtime.device import pick_device
 
 __all__ = ["S3DEncoder", "identity"]
 
