@@ -93,7 +93,7 @@ def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: Is
 def _report_together(
     paths: Sequence[Path], encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder, rounds: int
 ) -> None:
-    """What decoding the next video while the last clips of one are encoded is worth: wall time, as in the table."""
+    """All files, as in the table, and what decoding the next video while the last clips of one are encoded is worth."""
     clips = [clip for path in paths for clip in ClipDecoder(path, encoder.request, config)]
 
     def decode() -> None:
@@ -109,13 +109,16 @@ def _report_together(
         assert sum(isinstance(event, VideoEnd) for event in encode_videos(sources, encoder, ahead=config.decode_ahead))
 
     parts = (decode, lambda: _encode_alone(clips, encoder, config), one_by_one, in_one_shard)
-    walls = []
+    walls, cpus = [], []
     for number in range(rounds):
         order = [(number + k) % 4 for k in range(4)]
-        measured = {which: _measure(parts[which]).wall for which in order}
-        walls.append([measured[which] / max(measured[0], measured[1]) for which in (2, 3)])
+        measured = {which: _measure(parts[which]) for which in order}
+        slower = max(measured[0].wall, measured[1].wall)
+        walls.append([measured[which].wall / slower for which in (2, 3)])
+        cpus.append(measured[3].cpu / (measured[0].cpu + measured[1].cpu))
     alone, shard = (statistics.median(wall[which] for wall in walls) for which in range(2))
-    print(f"wall ratio of all {len(paths)}: {alone:.2f} one after the other, {shard:.2f} as one shard", flush=True)
+    print(f"wall ratio of all {len(paths)}: {alone:.2f} one after the other, {shard:.2f} as one shard")
+    print(f"cpu ratio of all {len(paths)}, as one shard: {statistics.median(cpus):.3f}", flush=True)
 
 
 def _measure(part: Callable[[], object]) -> Cost:
