@@ -31,12 +31,12 @@ def design_config(pairs: int, *, seed: int) -> PretrainConfig:
     return dataclasses.replace(medium(), steps=steps, seed=seed)
 
 
-def small_world(*, honest: bool = False) -> World:
+def small_world(*, honest: bool = False, channel: TokenChannel = TokenChannel(noise=0.35)) -> World:  # noqa: B008 - frozen
     """8 verbs x 10 nouns, 32 actions, 80 visual tokens; `honest` narration tells every step, when it is seen."""
     kitchen = demo_kitchen()
     if honest:
         kitchen = dataclasses.replace(kitchen, narration_current=1.0, narration_neighbour=0.0)
-    return World(kitchen=kitchen, channel=TokenChannel(noise=0.35))
+    return World(kitchen=kitchen, channel=channel)
 
 
 def small_config(*, seed: int, steps: int = 1_200) -> PretrainConfig:
