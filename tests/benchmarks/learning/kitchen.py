@@ -64,7 +64,7 @@ def main() -> None:
 
 def of_seed(root: Path, seed: int, videos: int) -> dict[str, float]:
     """Render, run all stages, and return the figures of the report beside the counted ones."""
-    corpus, store, recipe = root / "incoming", Store(str(root)), _recipe(seed)
+    corpus, store, recipe = root / "incoming", Store(str(root)), recipe_of(seed)
     write_kitchen(
         demo_kitchen(seed),
         out_url=str(corpus),
@@ -81,7 +81,7 @@ def of_seed(root: Path, seed: int, videos: int) -> dict[str, float]:
             selection = Selection(codebook=done[0].spec)
     metrics = json.loads(store.read(f"reports/{done[0].spec}/metrics.json"))
     shot, ranks = metrics["zero_shot"], metrics["retrieval"]
-    training, held_out = _spans(store, corpus / "truth" / "truth.jsonl", recipe)
+    training, held_out = spans_of(store, corpus / "truth" / "truth.jsonl", recipe)
     figures = {
         "R@10": ranks["recall_at_10"],
         "R@10, chance": ranks["recall_at_10_chance"],
@@ -98,7 +98,7 @@ def of_seed(root: Path, seed: int, videos: int) -> dict[str, float]:
     return figures
 
 
-def _recipe(seed: int) -> Recipe:
+def recipe_of(seed: int) -> Recipe:
     base = demo()
     return dataclasses.replace(
         base,
@@ -140,7 +140,7 @@ def best_recall(held_out: Sequence[Mapping[str, Any]], *, k: int) -> float:
     return float(np.mean(found))
 
 
-def _spans(store: Store, truth: Path, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def spans_of(store: Store, truth: Path, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Steps of the training and of the held-out videos: true words, narrated words, visual tokens."""
     steps: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in truth.read_text().splitlines():
