@@ -34,7 +34,7 @@ class SearchCommand:
     root: str
     """Root of the pipeline."""
     like: str = ""
-    """Row to compare with instead of a text: VIDEO_ID:SEGMENT."""
+    """Row to compare with instead of a text: VIDEO_ID:SEGMENT, of any batch."""
     top: int = 5
     """How many to show."""
     rerank: int = 0
@@ -79,7 +79,8 @@ class SearchCommand:
         if self.like:
             level = "segment" if ":" in self.like else "video"
             where = replace(where, level=level, without=[self.like])
-            hits = found(vector_of_row(rows, self.like), self.top, where)
+            everywhere = open_embeddings(store, spec)  # the row may be of a batch that is not searched
+            hits = found(vector_of_row(everywhere, self.like), self.top, where)
         else:
             opened = open_model(store, spec.rsplit(".", 1)[0])
             hits = found(encode_query(opened, self.text), max(self.top, self.rerank), where)

@@ -65,9 +65,14 @@ def test_search_by_text_and_by_row(run: Run) -> None:
     hits = [json.loads(line) for line in told("search", "stir the egg", "--root", str(run.root), "--json").splitlines()]
     assert len(hits) == 5
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
-    like = told("search", "--like", hits[0]["row_id"], "--root", str(run.root), "--top", "3", "--batch", BATCHES[1])
-    assert len(like.splitlines()) == 3
-    assert hits[0]["row_id"] not in like
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_search_like_a_row_of_any_batch(run: Run, batch: str) -> None:
+    (hit,) = told("search", "stir", "--root", str(run.root), "--json", "--top", "1", "--batch", batch).splitlines()
+    row_id = json.loads(hit)["row_id"]
+    like = told("search", "--like", row_id, "--root", str(run.root), "--top", "3", "--batch", BATCHES[1])
+    assert len(like.splitlines()) == 3 and row_id not in like
 
 
 def test_search_in_the_lists_of_an_index(copied: Run) -> None:
