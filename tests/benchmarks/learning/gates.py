@@ -227,9 +227,9 @@ def choices(_pairs: int, seed: int) -> list[Row]:
 def speeds(seed: int) -> list[Row]:
     """Gate 6, subsampling: trained at one speed or at five, tested at one, two, three and five times the speed.
 
-    Steps are of 10 to 16 tokens, for of 3 to 8, half of them masked, every length has been seen in training whatever the
-    rate. It does not hold in every seed (.024 and -.004): the tokens of a step are drawn alike, so that a faster video
-    is only a shorter one, and masking shows those too.
+    Steps are of 10 to 16 tokens, for of 3 to 8, half of them masked, every length has been seen in training whatever
+    the rate. It does not hold in every seed (.024 and -.004): the tokens of a step are drawn alike, so that a faster
+    video is only a shorter one, and masking shows those too.
     """
     world = small_world(channel=TokenChannel(noise=0.35, tokens_min=10, tokens_max=16))
     videos = [v.video for v in world.videos(SMALL_PAIRS, split="train")]
