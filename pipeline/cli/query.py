@@ -79,7 +79,7 @@ class SearchCommand:
         if self.like:
             level = "segment" if ":" in self.like else "video"
             where = replace(where, level=level, without=[self.like])
-            everywhere = open_embeddings(store, spec)  # the row may be of a batch that is not searched
+            everywhere = open_embeddings(store, spec) if batches else rows  # the row may be of another batch
             hits = found(vector_of_row(everywhere, self.like), self.top, where)
         else:
             opened = open_model(store, spec.rsplit(".", 1)[0])

@@ -11,17 +11,16 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from pipeline.codebook.artifact import load_codebook, load_tokenizer
+from pipeline.evaluate.core import word_figures
 from pipeline.pretrain.job import training_windows
 from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.score import ZeroShot, zero_shot
+from pipeline.pretrain.score import zero_shot
 from pipeline.pretrain.train import train
 from pipeline.pretrain.vocabulary import Vocabulary
 from pipeline.runtime.manifest import Manifest, load_manifest
@@ -60,17 +59,14 @@ def of_seed(root: Path, seed: int) -> dict[str, dict[str, float]]:
     _, held_out = spans_of(store, root / "incoming" / "truth" / "truth.jsonl", recipe)
     tokenizer, centroids = load_tokenizer(store, codebook), load_codebook(store, codebook).centroids
     words = tokenizer.get_vocab(with_added_tokens=True)
+    vocabulary = Vocabulary.from_wordpiece(words, leaves=len(centroids))
     verbs, nouns = ([w for w in sorted({span[kind] for span in held_out}) if w in words] for kind in ("verb", "noun"))
+    ids = {"verb_ids": [words[w] for w in verbs], "noun_ids": [words[w] for w in nouns]}
+    verb_B, noun_B = (
+        np.array([known.index(span[kind]) for span in held_out]) for kind, known in (("verb", verbs), ("noun", nouns))
+    )
     prompt = tokenizer.encode(recipe.evaluate.prompt, add_special_tokens=False).ids
     stretches = [np.array(span["visual"], np.int32) for span in held_out]
-
-    def asked(model: VideoBert, seen: Sequence[Any]) -> ZeroShot:
-        return zero_shot(model, prompt, seen, verb_ids=[words[w] for w in verbs], noun_ids=[words[w] for w in nouns])
-
-    def top1(scores: ZeroShot) -> dict[str, float]:
-        sides = {"verb": (scores.verbs, verbs), "noun": (scores.nouns, nouns)}
-        return {kind: _share_right(said, names, held_out, kind) for kind, (said, names) in sides.items()}
-
     corpora: dict[str, list[TokenizedVideo]] = {
         "all videos": videos,
         "a half of them": videos[::2],
@@ -79,12 +75,14 @@ def of_seed(root: Path, seed: int) -> dict[str, dict[str, float]]:
     }
     figures = {}
     for name, some in corpora.items():
-        vocabulary = Vocabulary.from_wordpiece(words, leaves=len(centroids))
         model = VideoBert.create(recipe.pretrain, vocabulary=vocabulary, centroids_NF=centroids)
         train(model, some, recipe.pretrain)
-        figures[name] = top1(asked(model, stretches))
+        seen, prior = zero_shot(model, prompt, stretches, **ids), zero_shot(model, prompt, [None], **ids)
+        verb = word_figures(seen.verbs, prior.verbs[0], verb_B)
+        noun = word_figures(seen.nouns, prior.nouns[0], noun_B)
+        figures[name] = {"verb": verb["top1"], "noun": noun["top1"]}
         if some is videos:
-            figures["no video at the test (prior)"] = top1(asked(model, [None] * len(stretches)))
+            figures["no video at the test (prior)"] = {"verb": verb["top1_prior"], "noun": noun["top1_prior"]}
     return figures
 
 
@@ -99,11 +97,6 @@ def _narrated(video: TokenizedVideo) -> TokenizedVideo:
     return TokenizedVideo(
         video_id=video.video_id, visual=video.visual, segments=tuple(s for s in video.segments if s.text_ids)
     )
-
-
-def _share_right(scores_BC: Any, names: Sequence[str], held_out: Sequence[Mapping[str, Any]], kind: str) -> float:
-    said = [names[choice] for choice in scores_BC.argmax(1)]
-    return float(np.mean([word == span[kind] for word, span in zip(said, held_out, strict=True)]))
 
 
 if __name__ == "__main__":
