@@ -1,6 +1,6 @@
 """What any model can reach on the kitchen at most, and what it reaches without looking: exact posteriors, sampled data.
 
-Suffixes: A actions, T token values, V words (verbs or nouns), N samples. Natural logarithms throughout.
+A actions, P phases of a step, T token values, V words (verbs or nouns), N samples. Natural logarithms throughout.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.corpus.grammar import Kitchen, KitchenConfig, build_kitchen
-from pipeline.corpus.tokens import SampledVideo, TokenChannel, emission, sample_pairs
+from pipeline.corpus.tokens import SampledVideo, TokenChannel, emission, phase_of_tokens, sample_pairs
 from pipeline.errors import InputError
 from pipeline.pretrain.metrics import top_k_accuracy
 
-__all__ = ["Figures", "bayes_ceiling", "counting_model", "language_prior", "rank_auc"]
+__all__ = ["Figures", "bayes_ceiling", "counting_model", "language_prior", "rank_auc", "sighted_information"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -100,7 +100,7 @@ def counting_model(
     kitchen = build_kitchen(config)
     train = list(sample_pairs(config, train_pairs, split="train", channel=channel))
     test = list(sample_pairs(config, test_pairs, split="oracle", channel=channel))
-    train_NT, test_NT = (_histograms(videos, channel.size(config.actions)) for videos in (train, test))
+    train_NT, test_NT = (_histograms(videos, channel, config.actions) for videos in (train, test))
     narrated_N, actions_N = _column(train, "narrated_action"), _column(test, "action")
     named = narrated_N >= 0
     hits: list[float] = []
@@ -113,6 +113,14 @@ def counting_model(
         truth_N = kitchen.actions_A2[actions_N, part]
         hits += [top_k_accuracy(scores_NV, truth_N[:, None], k=1), top_k_accuracy(scores_NV, truth_N[:, None], k=5)]
     return Figures(verb_top1=hits[0], verb_top5=hits[1], noun_top1=hits[2], noun_top5=hits[3])
+
+
+def sighted_information(config: KitchenConfig, videos: Sequence[SampledVideo]) -> dict[str, float]:
+    """Nats that an eye which knows every action saves at the verb and at the noun of these very sentences."""
+    kitchen = build_kitchen(config)
+    actions_N, narrated_N = _column(videos, "action"), _column(videos, "narrated_action")
+    told_NA = _told(kitchen)[actions_N]
+    return {kind: _information(kitchen, told_NA, narrated_N, part) for part, kind in enumerate(("verb", "noun"))}
 
 
 def rank_auc(positive_N: Floats, negative_N: Floats) -> float:
@@ -142,8 +150,9 @@ def _told(kitchen: Kitchen) -> Floats:
 
 def _posteriors(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo]) -> Floats:
     """P(action | the step's own tokens), shape [N, A]."""
-    counts_NT = _histograms(videos, channel.size(kitchen.config.actions))
-    log_NA = counts_NT @ _log(emission(kitchen.config, channel)).T + _log(kitchen.stationary_A)
+    actions = kitchen.config.actions
+    emission_AT = emission(kitchen.config, channel).reshape(actions, -1)
+    log_NA = _histograms(videos, channel, actions) @ _log(emission_AT).T + _log(kitchen.stationary_A)
     log_NA -= log_NA.max(1, keepdims=True)
     likely_NA = np.exp(log_NA)
     return np.asarray(likely_NA / likely_NA.sum(1, keepdims=True))
@@ -154,13 +163,15 @@ def _log(probability: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(probability, 1e-300)))
 
 
-def _histograms(videos: Sequence[SampledVideo], values: int) -> Floats:
-    """How often each token value occurs in each step, shape [N, T]."""
-    counts = [
-        np.bincount(v.video.visual[s.first_clip : s.last_clip], minlength=values)
-        for v in videos
-        for s in v.video.segments
-    ]
+def _histograms(videos: Sequence[SampledVideo], channel: TokenChannel, actions: int) -> Floats:
+    """How often each token value occurs in each phase of each step, shape [N, P * T]."""
+    values = channel.size(actions)
+    counts = []
+    for video in videos:
+        for s in video.video.segments:
+            tokens = video.video.visual[s.first_clip : s.last_clip]
+            bins = phase_of_tokens(len(tokens), channel.phases) * values + tokens
+            counts.append(np.bincount(bins, minlength=channel.phases * values))
     return np.asarray(counts, np.float64)
 
 

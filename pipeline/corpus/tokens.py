@@ -1,6 +1,6 @@
 """The kitchen without pixels: visual tokens sampled straight from the grammar, with the truth beside them.
 
-Suffixes: A actions, T token values, 2 the ids of one action.
+Suffixes: A actions, P phases of a step, T token values.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.corpus.words import CHATTER, TEMPLATES
 from pipeline.errors import InputError
 from pipeline.tokens.records import Segment, TokenizedVideo
 
-__all__ = ["SampledVideo", "TokenChannel", "emission", "sample_pairs", "sample_video", "vocabulary"]
+__all__ = ["SampledVideo", "TokenChannel", "emission", "phase_of_tokens", "sample_pairs", "sample_video", "vocabulary"]
 
 CLIP_SECONDS = 1.5
 """Length of a clip, section 4.2 of the paper."""
@@ -37,6 +37,9 @@ class TokenChannel:
     """Fewest tokens of a step."""
     tokens_max: int = 8
     """Most tokens of a step."""
+    ordered: bool = False
+    """Whether a step goes through its ids one after the other, for any at any time. Actions 2 k and 2 k + 1 then share
+    ids, the one from first to last, the other from last to first, as opening and closing do: only order tells them."""
 
     def __post_init__(self) -> None:
         if self.ids_per_action < 1 or self.background_ids < 0 or not 0 <= self.noise <= 1:
@@ -49,9 +52,30 @@ class TokenChannel:
                 f"tokens_min={self.tokens_min}, tokens_max={self.tokens_max} is no range; use 1 <= least <= most"
             )
 
+    @property
+    def phases(self) -> int:
+        """Parts of a step, equally long, that show different ids."""
+        return self.ids_per_action if self.ordered else 1
+
     def size(self, actions: int) -> int:
         """How many visual ids exist."""
-        return actions * self.ids_per_action + self.background_ids
+        return self.owners(actions) * self.ids_per_action + self.background_ids
+
+    def owners(self, actions: int) -> int:
+        """How many actions, or pairs of them, own ids."""
+        return (actions + 1) // 2 if self.ordered else actions
+
+    def owned(self, actions: int) -> NDArray[np.int64]:
+        """The ids that each action shows, in each phase any of its row with equal chance, shape [A, P, ids]."""
+        ids = np.arange(self.owners(actions) * self.ids_per_action).reshape(-1, self.ids_per_action)
+        if not self.ordered:
+            return ids[:, None]
+        return np.stack([ids, ids[:, ::-1]], axis=1).reshape(-1, self.ids_per_action, 1)[:actions]
+
+
+def phase_of_tokens(length: int, phases: int) -> NDArray[np.int64]:
+    """Which phase each token of a step of `length` tokens shows, shape [length]."""
+    return np.arange(length) * phases // length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +89,11 @@ class SampledVideo:
 
 
 def emission(config: KitchenConfig, channel: TokenChannel) -> NDArray[np.float64]:
-    """P(token | action), shape [A, T]."""
-    values = channel.size(config.actions)
-    table_AT = np.full((config.actions, values), channel.noise / values)
-    owned = np.arange(config.actions * channel.ids_per_action).reshape(config.actions, -1)
-    np.put_along_axis(table_AT, owned, table_AT[0, 0] + (1 - channel.noise) / channel.ids_per_action, axis=1)
-    return table_AT
+    """P(token | action, phase of the step), shape [A, P, T]."""
+    values, owned = channel.size(config.actions), channel.owned(config.actions)
+    table_APT = np.full((config.actions, channel.phases, values), channel.noise / values)
+    np.put_along_axis(table_APT, owned, channel.noise / values + (1 - channel.noise) / owned.shape[-1], axis=2)
+    return table_APT
 
 
 def sample_video(config: KitchenConfig, key: str, *, channel: TokenChannel | None = None) -> SampledVideo:
@@ -80,7 +103,9 @@ def sample_video(config: KitchenConfig, key: str, *, channel: TokenChannel | Non
     rng = random_for(config.seed, f"tokens/{key}")
     lengths = rng.integers(channel.tokens_min, channel.tokens_max + 1, size=len(recipe.steps))
     actions = np.repeat([step.action for step in recipe.steps], lengths)
-    owned = actions * channel.ids_per_action + rng.integers(channel.ids_per_action, size=len(actions))
+    ids = channel.owned(config.actions)
+    phases = np.concatenate([phase_of_tokens(length, channel.phases) for length in lengths])
+    owned = ids[actions, phases, rng.integers(ids.shape[-1], size=len(actions))]
     stray = rng.integers(channel.size(config.actions), size=len(actions))
     visual = np.where(rng.random(len(actions)) < channel.noise, stray, owned).astype(np.int32)
     ends = np.cumsum(lengths)

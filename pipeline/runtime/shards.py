@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,14 +90,16 @@ def finish(
 
     A run of other inputs beside ours may have written there, or even committed: then it goes under a name of its bytes.
     """
-    digest = sha256(data) if isinstance(data, bytes) else file_sha256(data)
-    path = task.path
-    if task.again:
-        store.write(path, data)
-    elif not store.create(path, data):
-        stem, _, suffix = path.rpartition(".")
-        path = f"{stem}-{digest[:8]}.{suffix}"
-        store.write(path, data)
+    with ThreadPoolExecutor(1) as beside:  # hashed while it is written
+        hashed = beside.submit(sha256, data) if isinstance(data, bytes) else beside.submit(file_sha256, data)
+        path = task.path
+        if task.again:
+            store.write(path, data)
+        elif not store.create(path, data):
+            stem, _, suffix = path.rpartition(".")
+            path = f"{stem}-{hashed.result()[:8]}.{suffix}"
+            store.write(path, data)
+    digest = hashed.result()
     output = Output(
         shard=task.shard, input_digest=task.input_digest, path=path, sha256=digest,
         size_bytes=len(data) if isinstance(data, bytes) else data.stat().st_size, counts=counts, rejects=tuple(rejects),

@@ -1,24 +1,31 @@
-"""Writing embeddings against writing as many plain bytes: `python -m tests.benchmarks.embed_write [--rows 10000]`.
+"""Writing embeddings against writing as many plain bytes: `python -m tests.benchmarks.embed_write [--workers 1 2 4]`.
 
-One shard as the stage `embed` writes it (table, Parquet, sha256, whole object on disk, receipt), in alternation with
-one plain write of the same bytes that waits for the disk too; medians, and the median of the ratios within the repeats.
-The share of each step stands below. With `--s3` the same against a packaged S3 server on loopback, beside a plain PUT.
+Every worker writes a shard as the stage `embed` does (table, Parquet, sha256, whole object on disk, receipt), all
+workers at once, in alternation with as many plain writes of the same bytes that wait for the disk too; medians, and the
+median of the ratios within the repeats. The share of each step stands below. With `--s3` the same against a packaged S3
+server on loopback, beside plain PUTs.
 
-What would help and is not done: the second column of vectors uncompressed too (a fifth of the time of `parquet`, 11 %
-more bytes: written once, paid for every month). Larger pages: no faster.
+One worker computes, then waits for the disk; several do both at once. What would help and is not done: the second
+column of vectors uncompressed too (a fifth of the time of `parquet`, 11 % more bytes: written once, paid for every
+month). Larger pages: no faster.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
@@ -39,9 +46,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--dim", type=int, default=768)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--s3", action="store_true")
     options = parser.parse_args()
-    rows, vectors = rows_of_file(0, options.rows), vectors_of_file(0, options.rows, options.dim)
+    size = options.rows, options.dim
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="embed-", dir=os.environ.get("TMPDIR"))))
         root = str(folder / "root")
@@ -51,40 +59,66 @@ def main() -> None:
             server.wait("embed")
             os.environ.update(server.client_env)
             root = "s3://embed/root"
-        store = Store(root)
-        data = table_bytes(embedding_table(rows, vectors, vectors, lineage=LINEAGE))
-
-        def stage(number: int) -> None:
-            task = ShardTask(shard=number, input_digest="0", payload="", path=f"e/{number}", receipt=f"r/{number}")
-            table = embedding_table(rows, vectors, vectors, lineage=LINEAGE)
-            finish(store, task, data=table_bytes(table), counts={"rows": len(rows)}, rejects=())
-
-        def plain(number: int) -> None:
-            if options.s3:
-                store._fs.pipe_file(f"embed/plain/{number}", data)
-                return
-            with (folder / f"plain-{number}").open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-
-        numbers = range(options.repeats + 1)
-        taken = [(_seconds(partial(stage, n)), _seconds(partial(plain, n))) for n in numbers][1:]  # the first warms up
-        ours, theirs = (statistics.median(column) for column in zip(*taken, strict=True))
-        ratio = statistics.median(a / b for a, b in taken)
-        print(
-            f"{options.rows:,} rows of 2 x {options.dim}, {len(data) / 1e6:.0f} MB, {'S3' if options.s3 else 'files'}"
-        )
-        print(
-            f"stage {ours:.3f} s, plain write {theirs:.3f} s ({len(data) / theirs / 1e6:.0f} MB/s), ratio {ratio:.2f}"
-        )
-        table = embedding_table(rows, vectors, vectors, lineage=LINEAGE)
+        megabytes = len(plain_bytes(*size)) / 1e6
+        print(f"{options.rows:,} rows of 2 x {options.dim}, {megabytes:.0f} MB, {'S3' if options.s3 else 'files'}")
+        for workers in options.workers:
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(workers, context))
+            taken = [
+                [_at_once(pool, workers, partial(what, root, *size), first=n) for what in (write_shard, write_plain)]
+                for n in range(0, (options.repeats + 1) * workers, workers)
+            ][1:]  # the first warms up
+            ours, theirs = (statistics.median(column) for column in zip(*taken, strict=True))
+            print(
+                f"{workers} workers: stage {ours:.3f} s, plain writes {theirs:.3f} s "
+                f"({workers * megabytes / theirs:.0f} MB/s), ratio {statistics.median(a / b for a, b in taken):.2f}"
+            )
+        table = shard_table(*size)
         steps: dict[str, Callable[[], object]] = {
-            "table": partial(embedding_table, rows, vectors, vectors, lineage=LINEAGE),
+            "table": partial(embedding_table, *_rows(*size), lineage=LINEAGE),
             "parquet": partial(table_bytes, table),
-            "sha256": partial(sha256, data),
+            "sha256": partial(sha256, plain_bytes(*size)),
         }
         print(", ".join(f"{name} {min(_seconds(step) for _ in range(3)):.3f} s" for name, step in steps.items()))
+
+
+def write_shard(root: str, rows: int, dim: int, number: int) -> None:
+    """What the stage does with the vectors of a shard."""
+    task = ShardTask(shard=number, input_digest="0", payload="", path=f"e/{number}", receipt=f"r/{number}")
+    finish(Store(root), task, data=table_bytes(shard_table(rows, dim)), counts={"rows": rows}, rejects=())
+
+
+def write_plain(root: str, rows: int, dim: int, number: int) -> None:
+    """The same bytes, on disk when this returns."""
+    data, store = plain_bytes(rows, dim), Store(root)
+    if "://" in root:
+        store._fs.pipe_file(f"{store._base}/plain/{number}", data)
+        return
+    with Path(f"{root}-plain-{number}").open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def shard_table(rows: int, dim: int) -> pa.Table:
+    """Built anew on every call, as the stage does."""
+    return embedding_table(*_rows(rows, dim), lineage=LINEAGE)
+
+
+@cache
+def plain_bytes(rows: int, dim: int) -> bytes:
+    """The shard's bytes."""
+    return table_bytes(shard_table(rows, dim))
+
+
+@cache
+def _rows(rows: int, dim: int) -> tuple[Any, Any, Any]:
+    vectors = vectors_of_file(0, rows, dim)
+    return rows_of_file(0, rows), vectors, vectors
+
+
+def _at_once(pool: ProcessPoolExecutor, workers: int, what: Callable[[int], None], *, first: int) -> float:
+    return _seconds(lambda: list(pool.map(what, range(first, first + workers))))
 
 
 def _seconds(what: Callable[[], object]) -> float:

@@ -49,6 +49,15 @@ def test_a_clean_channel_is_solved_and_a_noisy_one_falls_to_the_prior() -> None:
     assert blind.retrieval_top1 < 0.05
 
 
+def test_order_within_a_step_is_part_of_the_oracle() -> None:
+    config = KitchenConfig(narration_current=1.0, narration_neighbour=0.0)
+    channel = TokenChannel(noise=0.0, tokens_min=2, ordered=True)
+    assert bayes_ceiling(config, channel=channel, pairs=6000).verb_top1 == 1.0
+    assert counting_model(config, train_pairs=6000, test_pairs=6000, channel=channel).verb_top1 > 0.95
+    single = TokenChannel(noise=0.0, tokens_min=1, tokens_max=1, ordered=True)  # the first phase is all that is seen
+    assert bayes_ceiling(config, channel=single, pairs=6000).verb_top1 == 1.0
+
+
 def test_counting_learns_with_data_and_stays_below_the_ceiling() -> None:
     config = KitchenConfig()
     few, many = (counting_model(config, train_pairs=n, test_pairs=6000) for n in (1000, 8000))

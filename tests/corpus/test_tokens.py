@@ -8,18 +8,29 @@ from pipeline.corpus.tokens import TokenChannel, emission, sample_pairs, sample_
 from pipeline.errors import InputError
 
 
-def test_tokens_follow_the_emission_table() -> None:
-    config, channel = KitchenConfig(), TokenChannel()
+@pytest.mark.parametrize("ordered", [False, True])
+def test_tokens_follow_the_emission_table(ordered: bool) -> None:
+    config, channel = KitchenConfig(), TokenChannel(tokens_min=2, ordered=ordered)
     table = emission(config, channel)
-    np.testing.assert_allclose(table.sum(1), 1)
+    np.testing.assert_allclose(table.sum(-1), 1)
     counts = np.zeros_like(table)
-    for sampled in sample_pairs(config, 4000, split="test"):
+    for sampled in sample_pairs(config, 4000, split="test", channel=channel):
         for step, segment in zip(sampled.recipe.steps, sampled.video.segments, strict=True):
-            np.add.at(counts[step.action], sampled.video.visual[segment.first_clip : segment.last_clip], 1)
-    totals = counts.sum(1, keepdims=True)
+            tokens = sampled.video.visual[segment.first_clip : segment.last_clip]
+            for number, token in enumerate(tokens):
+                counts[step.action, number * channel.phases // len(tokens), token] += 1
+    totals = counts.sum(-1, keepdims=True)
     chi_square = ((counts - totals * table) ** 2 / (totals * table)).sum()
-    degrees = table.size - len(table)
+    degrees = table.size - table.shape[0] * table.shape[1]
     assert chi_square == pytest.approx(degrees, abs=6 * (2 * degrees) ** 0.5)
+
+
+def test_only_order_tells_the_actions_of_a_pair_apart() -> None:
+    table = emission(KitchenConfig(), TokenChannel(ordered=True))
+    forwards, backwards = table[::2], table[1::2]
+    assert (forwards == backwards[:, ::-1]).all() and (forwards[:, 0] != forwards[:, 1]).any(-1).all()
+    shares = table.mean(1)
+    assert len(np.unique(shares, axis=0)) == len(shares) / 2
 
 
 def test_segments_tile_the_video_and_carry_the_sentences() -> None:

@@ -3,8 +3,10 @@
     python -m tests.benchmarks.learning [--pairs 20000] [--seed 0 1 2] [--gates 1 2 3 4 5 6] [--out rows.jsonl]
 
 One thread; every figure is the mean over the seeds with its spread. With `--out` rows are added to a file as they come
-and read back at the start, so that seeds can be run one by one. Gate 7, from pixels: `python -m
-tests.benchmarks.learning.pixels`.
+and read back at the start, so that seeds can be run one by one.
+
+From pixels: `python -m tests.benchmarks.learning.kitchen --keep FOLDER` renders and is gate 1, `--root FOLDER` here
+gives gates 2 to 6 of what it kept, `python -m tests.benchmarks.learning.pixels --root FOLDER/SEED` gate 7.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ from pathlib import Path
 import torch
 
 from tests.benchmarks.learning.gates import GATES, Row
+from tests.benchmarks.learning.pixel_gates import PIXEL_GATES
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
-    parser.add_argument("--gates", type=int, nargs="+", default=list(GATES), choices=list(GATES))
+    parser.add_argument("--gates", type=int, nargs="+", choices=list(GATES))
+    parser.add_argument("--root", type=Path, help="kept kitchens: the gates from pixels")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -36,11 +40,13 @@ def main() -> None:
             kept = json.loads(line)
             rows[kept["gate"], kept["seed"]] = [Row(**row) for row in kept["rows"]]
     for seed in options.seed:
-        for gate in options.gates:
+        for gate in options.gates or (PIXEL_GATES if options.root else GATES):
             if (gate, seed) in rows:
                 continue
             started = time.perf_counter()
-            rows[gate, seed] = GATES[gate](options.pairs, seed)
+            rows[gate, seed] = (
+                PIXEL_GATES[gate](options.root / str(seed)) if options.root else GATES[gate](options.pairs, seed)
+            )
             print(f"gate {gate}, seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
             if options.out:
                 line = json.dumps({"gate": gate, "seed": seed, "rows": [asdict(row) for row in rows[gate, seed]]})

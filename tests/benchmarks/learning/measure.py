@@ -19,7 +19,7 @@ from tests.benchmarks.learning.world import Leaves, World, actions, stretches
 __all__ = ["alignment_auc", "nats_from_video", "order_accuracy", "retrieval", "thinned", "zero_shot_figures"]
 
 PROMPT = "now let me show you how to [MASK] the [MASK]"
-ORDER_PROMPT = "next we [MASK] the [MASK] next we [MASK] the [MASK]"
+ORDER_PROMPT = "next we [MASK] the [MASK]{stop} next we [MASK] the [MASK]{stop}"
 GROUP = 100
 
 
@@ -44,7 +44,7 @@ def nats_from_video(world: World, model: VideoBert, videos: list[SampledVideo]) 
     for number, step in enumerate(steps):
         if step.narrated_action >= 0:
             verb, noun = world.grammar.words(step.narrated_action)
-            masked = " ".join("[MASK]" if word in (verb, noun) else word for word in step.caption.split())
+            masked = " ".join("[MASK]" if word in (verb, noun) else word for word in step.caption.split()) + world.stop
             by_template.setdefault(masked, []).append(number)
     seen = stretches(videos)
     for template, numbers in by_template.items():
@@ -96,7 +96,9 @@ def order_accuracy(world: World, model: VideoBert, videos: list[SampledVideo]) -
                 one, two = v.video.segments[first : first + 2]
                 films.append(v.video.visual[one.first_clip : two.last_clip])
     verbs, nouns = world.candidates
-    scores = mask_scores(model, world.text(ORDER_PROMPT), films, candidates=(verbs, nouns, verbs, nouns))
+    scores = mask_scores(
+        model, world.text(ORDER_PROMPT.format(stop=world.stop)), films, candidates=(verbs, nouns, verbs, nouns)
+    )
     right = []
     for row, (a, b) in enumerate(pairs):
         told = sum(scores[i][row, word] for i, word in enumerate((*a, *b)))

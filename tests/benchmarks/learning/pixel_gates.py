@@ -1,103 +1,101 @@
-"""Gates 3 and 5 from pixels: the demo's model on the tokens of kept kitchens, their videos shuffled, or fewer of them.
+"""Gates 2 to 6 from pixels: the demo's model on the tokens of kept kitchens, beside what it is without this or that.
 
-    python -m tests.benchmarks.learning.pixel_gates --root FOLDER [--seed 0 1 2]
+    python -m tests.benchmarks.learning.kitchen --keep FOLDER
+    python -m tests.benchmarks.learning --root FOLDER [--seed 0 1 2] [--gates 2 3 4 5 6]
 
-Reads what `tests.benchmarks.learning.kitchen --keep FOLDER` has made. `shuffled`: every narrated sentence of the
-training share stands over the clips of another. Figures are of the held-out spans; one thread.
+Gate 2 stands beside the nats of an eye that knows every action: no tokens hold more. Figures are of the held-out share.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-from collections import defaultdict
+import dataclasses
+import math
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from pipeline.codebook.artifact import load_codebook, load_tokenizer
-from pipeline.evaluate.core import word_figures
-from pipeline.pretrain.job import training_windows
+from pipeline.corpus.oracle import language_prior, sighted_information
+from pipeline.corpus.tokens import SampledVideo
+from pipeline.pretrain.config import PretrainConfig
 from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.score import zero_shot
-from pipeline.pretrain.train import train
-from pipeline.pretrain.vocabulary import Vocabulary
-from pipeline.runtime.manifest import Manifest, load_manifest
-from pipeline.runtime.storage import Store
 from pipeline.tokens.records import TokenizedVideo
-from tests.benchmarks.learning.kitchen import BATCHES, recipe_of, spans_of
-from tests.benchmarks.learning.world import shuffled
+from tests.benchmarks.learning.gates import Row, choice_rows, information_rows, order_rows, speed_rows
+from tests.benchmarks.learning.kitchen import recipe_of
+from tests.benchmarks.learning.measure import nats_from_video, zero_shot_figures
+from tests.benchmarks.learning.rendered import Rendered
+from tests.benchmarks.learning.runs import trained
+from tests.benchmarks.learning.world import shuffled, stretches
+
+__all__ = ["PIXEL_GATES"]
+
+SHARES = {"a quarter": 4, "a half": 2, "all": 1}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2])
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    found: defaultdict[str, list[dict[str, float]]] = defaultdict(list)
-    for seed in options.seed:
-        for name, figures in of_seed(options.root / str(seed), seed).items():
-            print(f"seed {seed}, {name}: {figures}", flush=True)
-            found[name].append(figures)
-    print("| trained on | verb@1 | noun@1 |\n|---|---|---|")
-    for name, rows in found.items():
-        columns = [[row[kind] for row in rows] for kind in ("verb", "noun")]
-        cells = [f"{statistics.mean(c):.3f} ({min(c):.3f} to {max(c):.3f})" for c in columns]
-        print(f"| {name} | {' | '.join(cells)} |")
+@cache
+def world(root: Path) -> tuple[Rendered, list[TokenizedVideo], list[SampledVideo], PretrainConfig]:
+    """One seed's kitchen with its training and held-out videos, and the demo's recipe for it."""
+    kitchen = Rendered.below(root)
+    return kitchen, kitchen.training(), kitchen.held_out(), recipe_of(kitchen.kitchen.seed).pretrain
 
 
-def of_seed(root: Path, seed: int) -> dict[str, dict[str, float]]:
-    """verb@1 and noun@1 of every training, and of the language prior of the first."""
-    store, recipe = Store(str(root)), recipe_of(seed)
-    (spec,) = store.folders("codebooks")
-    codebook = _committed(store, "codebook", spec, "")
-    (tokens_spec,) = store.folders("tokens")
-    tokens = tuple(_committed(store, "tokens", tokens_spec, batch) for batch in BATCHES)
-    videos = list(training_windows(store, tokens, codebook, recipe.pretrain).read(0, lambda: None))
-    _, held_out = spans_of(store, root / "incoming" / "truth" / "truth.jsonl", recipe)
-    tokenizer, centroids = load_tokenizer(store, codebook), load_codebook(store, codebook).centroids
-    words = tokenizer.get_vocab(with_added_tokens=True)
-    vocabulary = Vocabulary.from_wordpiece(words, leaves=len(centroids))
-    verbs, nouns = ([w for w in sorted({span[kind] for span in held_out}) if w in words] for kind in ("verb", "noun"))
-    ids = {"verb_ids": [words[w] for w in verbs], "noun_ids": [words[w] for w in nouns]}
-    verb_B, noun_B = (
-        np.array([known.index(span[kind]) for span in held_out]) for kind, known in (("verb", verbs), ("noun", nouns))
-    )
-    prompt = tokenizer.encode(recipe.evaluate.prompt, add_special_tokens=False).ids
-    stretches = [np.array(span["visual"], np.int32) for span in held_out]
-    corpora: dict[str, list[TokenizedVideo]] = {
-        "all videos": videos,
-        "a half of them": videos[::2],
-        "a quarter": videos[::4],
-        "all, shuffled": shuffled([own for video in videos if (own := _narrated(video)).segments], seed=seed),
-    }
-    figures = {}
-    for name, some in corpora.items():
-        model = VideoBert.create(recipe.pretrain, vocabulary=vocabulary, centroids_NF=centroids)
-        train(model, some, recipe.pretrain)
-        seen, prior = zero_shot(model, prompt, stretches, **ids), zero_shot(model, prompt, [None], **ids)
-        verb = word_figures(seen.verbs, prior.verbs[0], verb_B)
-        noun = word_figures(seen.nouns, prior.nouns[0], noun_B)
-        figures[name] = {"verb": verb["top1"], "noun": noun["top1"]}
-        if some is videos:
-            figures["no video at the test (prior)"] = {"verb": verb["top1_prior"], "noun": noun["top1_prior"]}
-    return figures
+@cache
+def whole_model(root: Path) -> VideoBert:
+    """Trained on all videos, kept for the gates that share it."""
+    kitchen, videos, _, config = world(root)
+    return trained(kitchen, videos, config)
 
 
-def _committed(store: Store, stage: str, spec: str, batch: str) -> Manifest:
-    manifest = load_manifest(store, stage, spec, batch)
-    assert manifest is not None, f"{stage} {spec} {batch} is not committed"
-    return manifest
+def information(root: Path) -> list[Row]:
+    """Gate 2: the nats that video saves at a masked word are most of what an eye that knows every action would save."""
+    kitchen, _, test, _ = world(root)
+    return information_rows(kitchen, whole_model(root), test, sighted_information(kitchen.kitchen, test))
 
 
-def _narrated(video: TokenizedVideo) -> TokenizedVideo:
-    """Without the segments that have no sentence."""
-    return TokenizedVideo(
-        video_id=video.video_id, visual=video.visual, segments=tuple(s for s in video.segments if s.text_ids)
-    )
+def permuted(root: Path) -> list[Row]:
+    """Gate 3: trained on sentences over the clips of others, nothing remains."""
+    kitchen, videos, test, config = world(root)
+    narrated = [
+        dataclasses.replace(v, segments=own) for v in videos if (own := tuple(s for s in v.segments if s.text_ids))
+    ]
+    free = trained(kitchen, shuffled(narrated, seed=kitchen.kitchen.seed), config)
+    prior, seen = language_prior(kitchen.kitchen), stretches(test)
+    nats = [nats_from_video(kitchen, model, test) for model in (free, whole_model(root))]
+    words = [zero_shot_figures(kitchen, model, test, seen) for model in (free, whole_model(root))]
+    rows = []
+    for kind in ("verb", "noun"):
+        low, name, figure = getattr(prior, f"{kind}_top1"), f"{kind}@1", "videos shuffled in training"
+        most = low + 4 * math.sqrt(low * (1 - low) / len(seen))
+        beside = f"as they are {nats[1][kind]:.3f}"
+        rows.append(Row(gate=3, figure=f"nats of the {kind}, {figure}", found=nats[0][kind], most=0.02, beside=beside))
+        beside = f"prior {low:.3f}, as they are {words[1][name]:.3f}"
+        rows.append(Row(gate=3, figure=f"{name}, {figure}", found=words[0][name], most=most, beside=beside))
+    return rows
 
 
-if __name__ == "__main__":
-    main()
+def order(root: Path) -> list[Row]:
+    """Gate 4: "A, then B" against "B, then A": known by positions and by nothing else."""
+    return order_rows(*world(root))
+
+
+def scaling(root: Path) -> list[Row]:
+    """Gate 5: more videos, better words."""
+    kitchen, videos, test, config = world(root)
+    rows, below = [], {"verb@1": 0.0, "noun@1": 0.0}
+    for name, part in SHARES.items():
+        model = whole_model(root) if part == 1 else trained(kitchen, videos[::part], config)
+        found = zero_shot_figures(kitchen, model, test, stretches(test))
+        for kind, former in below.items():
+            beside = f"{len(videos[::part])} videos"
+            rows.append(Row(gate=5, figure=f"{kind} of {name}", found=found[kind], least=former, beside=beside))
+            below[kind] = found[kind]
+    return rows
+
+
+def choices(root: Path) -> list[Row]:
+    """Gate 6: each choice of the paper removed; what it is there for must get worse."""
+    return choice_rows(*world(root)) + speed_rows(*world(root))
+
+
+PIXEL_GATES: dict[int, Callable[[Path], list[Row]]] = {
+    2: information, 3: permuted, 4: order, 5: scaling, 6: choices,
+}  # fmt: skip

@@ -51,7 +51,7 @@ def trained(
     world: World, videos: Sequence[TokenizedVideo], config: PretrainConfig, *, positions: bool = True
 ) -> VideoBert:
     """A model of the world; without `positions` all places look alike to it."""
-    model = VideoBert.create(config, vocabulary=world.words)
+    model = VideoBert.create(config, vocabulary=world.words, centroids_NF=world.centroids_NF)
     if not positions:
         model.bert.embeddings.position_embeddings.weight.data.zero_()
         model.bert.embeddings.position_embeddings.weight.requires_grad_(False)

@@ -41,6 +41,16 @@ class World:
         return Vocabulary.from_wordpiece(self.ids, leaves=self.channel.size(self.kitchen.actions))
 
     @property
+    def stop(self) -> str:
+        """How a sentence ends."""
+        return ""
+
+    @property
+    def centroids_NF(self) -> NDArray[np.float32] | None:
+        """What the visual tokens stand for; nothing but themselves here."""
+        return None
+
+    @property
     def grammar(self) -> Kitchen:
         """Actions, transitions, popularity."""
         return build_kitchen(self.kitchen)

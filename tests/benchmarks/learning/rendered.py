@@ -1,0 +1,128 @@
+"""A kept kitchen as the gates want it: rendered videos after the token stage, their steps labelled.
+
+Of what `tests.benchmarks.learning.kitchen --keep FOLDER` has made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from pipeline.codebook.artifact import load_codebook, load_tokenizer
+from pipeline.corpus.grammar import Recipe, build_kitchen, demo_kitchen
+from pipeline.corpus.tokens import SampledVideo
+from pipeline.evaluate.core import span_clips
+from pipeline.pretrain.job import training_windows
+from pipeline.pretrain.vocabulary import Vocabulary
+from pipeline.runtime.manifest import Manifest, load_manifest
+from pipeline.runtime.split import is_held_out
+from pipeline.runtime.storage import Store
+from pipeline.tokens.read import read_samples
+from pipeline.tokens.records import Segment, TokenizedVideo
+from tests.benchmarks.learning.kitchen import BATCHES, recipe_of
+from tests.benchmarks.learning.world import World
+
+__all__ = ["Rendered"]
+
+
+@dataclass(frozen=True)
+class Rendered(World):
+    """Words and visual tokens as the pipeline made them; the channel is what the encoder and the codebook are."""
+
+    root: Path = Path()
+
+    @classmethod
+    def below(cls, root: Path) -> Rendered:
+        """The kitchen of one seed: the folder is called by it."""
+        return cls(kitchen=demo_kitchen(int(root.name)), root=root)
+
+    @cached_property
+    def store(self) -> Store:
+        """All stages' outputs."""
+        return Store(str(self.root))
+
+    @cached_property
+    def codebook(self) -> Manifest:
+        """The only one."""
+        return self._only("codebook", "codebooks", "")
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """WordPiece, learnt from the narration."""
+        return load_tokenizer(self.store, self.codebook)
+
+    @cached_property
+    def centroids_NF(self) -> NDArray[np.float32]:
+        """What the visual tokens stand for."""
+        return load_codebook(self.store, self.codebook).centroids
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Word -> id."""
+        found: dict[str, int] = self.tokenizer.get_vocab(with_added_tokens=True)
+        return found
+
+    @cached_property
+    def words(self) -> Vocabulary:
+        """The layout of all ids."""
+        return Vocabulary.from_wordpiece(self.ids, leaves=len(self.centroids_NF))
+
+    @property
+    def stop(self) -> str:
+        """Narration is punctuated."""
+        return "."
+
+    def text(self, sentence: str) -> tuple[int, ...]:
+        """Ids of a sentence."""
+        return tuple(self.tokenizer.encode(sentence, add_special_tokens=False).ids)
+
+    def training(self) -> list[TokenizedVideo]:
+        """The training share, as `pretrain` reads it."""
+        config = recipe_of(self.kitchen.seed).pretrain
+        return training_windows(self.store, self._tokens, self.codebook, config).read(0, lambda: None)
+
+    def held_out(self) -> list[SampledVideo]:
+        """The other videos, cut into the steps of their recipes."""
+        steps: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for line in (self.root / "incoming" / "truth" / "truth.jsonl").read_text().splitlines():
+            step = json.loads(line)
+            steps[step["video_id"]].append(step)
+        samples = read_samples(self.store, [output for tokens in self._tokens for output in tokens.outputs])
+        fraction = self.codebook.facts["heldout_fraction"]
+        return [self._cut(s, steps[s["video_id"]]) for s in samples if is_held_out(s["video_id"], fraction)]
+
+    def _cut(self, sample: dict[str, Any], truth: list[dict[str, Any]]) -> SampledVideo:
+        recipe = build_kitchen(self.kitchen).recipe(truth[0]["file"].rsplit(".", 1)[0])
+        segments, steps = [], []
+        for step, told in zip(recipe.steps, truth, strict=True):
+            assert (step.verb, step.noun) == (told["verb"], told["noun"]), told
+            seconds = {"start_seconds": told["start_seconds"], "end_seconds": told["end_seconds"]}
+            first, last = span_clips(sample["clip_starts"], sample["clip_ends"], **seconds)
+            if first < last:  # as the report does
+                text = step.caption + self.stop
+                segments.append(
+                    Segment(**seconds, first_clip=first, last_clip=last, text=text, text_ids=self.text(text))
+                )
+                steps.append(step)
+        video = TokenizedVideo(
+            video_id=sample["video_id"], visual=np.array(sample["visual"], np.int32), segments=tuple(segments)
+        )
+        return SampledVideo(video=video, recipe=Recipe(key=recipe.key, steps=tuple(steps)))
+
+    @cached_property
+    def _tokens(self) -> tuple[Manifest, ...]:
+        return tuple(self._only("tokens", "tokens", batch) for batch in BATCHES)
+
+    def _only(self, stage: str, folder: str, batch: str) -> Manifest:
+        (spec,) = self.store.folders(folder)
+        manifest = load_manifest(self.store, stage, spec, batch)
+        assert manifest is not None, f"{stage} {spec} {batch} is not committed"
+        return manifest
