@@ -20,6 +20,7 @@ from pipeline.runtime.manifest import (
     batches_of,
     check_balance,
     folder_of,
+    groups_by_bytes,
     library_versions,
     load_manifest,
     load_manifests,
@@ -153,6 +154,16 @@ def test_counts_add_up() -> None:
     assert manifest.counts == {"videos": 5, "rejects": 1}
     assert [reject.uri for reject in manifest.rejects] == ["u0"]
     check_balance(manifest, 6)
+
+
+@given(sizes=st.lists(st.integers(0, 30), max_size=12), limit=st.integers(1, 40))
+def test_groups_keep_order_and_limit_and_none_could_take_its_follower(sizes: list[int], limit: int) -> None:
+    outputs = [dataclasses.replace(_output(n, videos=1), size_bytes=size) for n, size in enumerate(sizes)]
+    groups = list(groups_by_bytes(outputs, limit=limit))
+    assert [output for group in groups for output in group] == outputs
+    totals = [sum(output.size_bytes for output in group) for group in groups]
+    assert all(total <= limit or len(group) == 1 for group, total in zip(groups, totals, strict=True))
+    assert all(a + b[0].size_bytes > limit for a, b in zip(totals, groups[1:], strict=False))
 
 
 @pytest.mark.parametrize("expected", [5, 7, 0])
