@@ -102,16 +102,16 @@ class Encoder:
         gathered = torch.empty(min(size, len(rows_ND)), rows_ND.shape[1], device=self._device)
         doubts: list[tuple[Tensor, Tensor]] = []
         for number, runs in enumerate(_pieces(nodes.tolist(), counts.tolist(), size)):
-            piece = slice(number * size, number * size + runs[-1][1].stop)
-            x = rows_ND[piece] if len(nodes) == 1 else _gather(rows_ND, order[piece], gathered)
-            scores = torch.empty(1, self._branching, len(x), device=self._device)
-            for node, run in runs:
+            piece = slice(number * size, number * size + sum(runs[-1][1:]))
+            x_DM = (rows_ND[piece] if len(nodes) == 1 else _gather(rows_ND, order[piece], gathered)).T
+            scores_KM = torch.empty(self._branching, x_DM.shape[1], device=self._device)
+            for node, low, count in runs:  # thousands, and `narrow` is quicker than a slice
                 edges, bias = products[node]
-                torch.addmm(bias, edges, x[run].T, alpha=-1.0, out=scores[0, :, run])
-            best, limit, doubtful = best_of(scores, margin[piece].unsqueeze(0))
+                torch.addmm(bias, edges, x_DM.narrow(1, low, count), alpha=-1.0, out=scores_KM.narrow(1, low, count))
+            best, limit, doubtful = best_of(scores_KM.unsqueeze(0), margin[piece].unsqueeze(0))
             child[piece] = best[0]
             m = doubtful[0].nonzero()[:, 0]
-            doubts.append((m + piece.start, (scores[0].index_select(1, m) <= limit[0].index_select(0, m)).T))
+            doubts.append((m + piece.start, (scores_KM.index_select(1, m) <= limit[0].index_select(0, m)).T))
         at, close = (torch.cat(parts) for parts in zip(*doubts, strict=True))
         close[torch.arange(len(at), device=self._device), child[at]] = True
         child[at] = decide(rows_ND.index_select(0, order[at]), table.centroids_GKD, sorted_N[at], close)
@@ -123,14 +123,14 @@ def _gather(rows_ND: Tensor, index_M: Tensor, room: Tensor) -> Tensor:
     return torch.index_select(rows_ND, 0, index_M, out=room[: len(index_M)])
 
 
-def _pieces(nodes: list[int], counts: list[int], size: int) -> Iterator[list[tuple[int, slice]]]:
-    """Rows in the order of their nodes, cut every `size` rows: of each piece the nodes, and where their rows lie."""
-    runs: list[tuple[int, slice]] = []
+def _pieces(nodes: list[int], counts: list[int], size: int) -> Iterator[list[tuple[int, int, int]]]:
+    """Rows in the order of their nodes, cut every `size` rows: of each piece (node, first row there, rows)."""
+    runs: list[tuple[int, int, int]] = []
     filled = 0
     for node, count in zip(nodes, counts, strict=True):
         while count:
             taken = min(count, size - filled)
-            runs.append((node, slice(filled, filled + taken)))
+            runs.append((node, filled, taken))
             count, filled = count - taken, filled + taken
             if filled == size:
                 yield runs
