@@ -26,7 +26,8 @@ class EvaluateConfig:
     labels: str = ""
     """URL of JSON lines of video_id, start_seconds, end_seconds, verb, noun; `{root}` is filled in; empty: none."""
     prompt: str = "now let me show you how to [MASK] the [MASK]"
-    """Zero-shot prompt of the paper: a verb, then a noun."""
+    """Zero-shot prompt of the paper: a verb, then a noun. Write another as the narration is written: the kitchen's
+    model, to whom every sentence ended with a stop, finds the verb of "here we [MASK] the [MASK]." only with it."""
     verbs: int = 45
     """Most common verbs taken as candidates."""
     nouns: int = 100
