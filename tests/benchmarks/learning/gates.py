@@ -174,14 +174,20 @@ def order(_pairs: int, seed: int) -> list[Row]:
 def order_rows(
     world: World, videos: Sequence[TokenizedVideo], test: list[SampledVideo], config: PretrainConfig
 ) -> list[Row]:
-    """Of two models, both trained on pairs of neighbouring steps, one of them without positions."""
-    config = dataclasses.replace(config, concatenate_probability=1.0, concatenate_max=1)
-    with_positions = order_accuracy(world, trained(world, videos, config), test)
-    without = order_accuracy(world, trained(world, videos, config, positions=False), test)
+    """Of models trained on pairs of neighbouring steps, with and without positions; and on single steps, for gate 6."""
+    single = dataclasses.replace(config, concatenate_probability=0.0)
+    pairs = dataclasses.replace(config, concatenate_probability=1.0, concatenate_max=1)
+    with_positions = order_accuracy(world, trained(world, videos, pairs), test)
+    without = order_accuracy(world, trained(world, videos, pairs, positions=False), test)
+    apart = order_accuracy(world, trained(world, videos, single), test)
     return [
         Row(gate=4, figure="order, with positions", found=with_positions, least=0.85, beside="chance .5"),
         Row(gate=4, figure="order, without positions", found=without, least=0.47, most=0.53, beside="chance .5"),
-    ]
+        Row(
+            gate=6, figure="order of two steps, lost without concatenation", found=with_positions - apart, least=0.0,
+            beside=f"{with_positions:.3f} with, {apart:.3f} without",
+        ),
+    ]  # fmt: skip
 
 
 def scaling(pairs: int, seed: int) -> list[Row]:
