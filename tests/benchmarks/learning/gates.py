@@ -255,18 +255,20 @@ def speeds(seed: int) -> list[Row]:
     """Gate 6, subsampling: trained at one speed or at five, tested at one, two, three and five times the speed.
 
     Where the tokens of a step follow one another, as those of opening and closing do. Where they are drawn alike, a
-    faster video is only a shorter one, and subsampling neither helps nor harms (within .03 in five seeds).
+    faster video is only a shorter one, and subsampling changes nothing that counts (.024 and -.004 at five times the
+    speed, in two seeds).
     """
     world = small_world(channel=TokenChannel(noise=0.35, tokens_min=10, tokens_max=16, ordered=True))
     videos = [v.video for v in world.videos(SMALL_PAIRS, split="train")]
     test = world.videos(TEST_STEPS // 2, split="oracle")
-    return speed_rows(world, videos, test, small_config(seed=seed, steps=4_000))
+    return speed_rows(world, videos, test, small_config(seed=seed))
 
 
 def speed_rows(
     world: World, videos: Sequence[TokenizedVideo], test: list[SampledVideo], config: PretrainConfig
 ) -> list[Row]:
     """Subsampling: one model with it, one without."""
+    config = dataclasses.replace(config, steps=4_000)  # after 2,500 one seed in three has not learnt all five speeds
     found: list[list[float]] = []
     for rates in ((1, 2, 3, 4, 5), (1,)):
         model = trained(world, videos, dataclasses.replace(config, subsample_rates=rates))
