@@ -14,7 +14,8 @@ _BATCHES = "{{ params.batches }}"
 
 with DAG(
     dag_id="videobert_train",
-    schedule=CronTriggerTimetable("0 3 * * 0", timezone="UTC"),
+    # Without `run_immediately` (False is taken as None), a DAG enabled on a Sunday would start the run of that morning.
+    schedule=CronTriggerTimetable("0 3 * * 0", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

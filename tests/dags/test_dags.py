@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("av", "duckdb", "numpy", "onnxruntime", "pyarrow", "ray", "s3fs", "torch", "transformers")
 
+SUNDAY_MORNING = "2026-11-22T05:00:00Z"
+
 _SCRIPT = """
 import json, sys, time
 import airflow.sdk, aiohttp, fsspec  # Airflow itself is not ours to time
@@ -40,7 +42,17 @@ dags = {{
     for dag in bag.dags.values()
 }}
 heavy = [m for m in {heavy!r} if m in sys.modules and m not in heavy_before]
-print(json.dumps({{"errors": bag.import_errors, "dags": dags, "seconds": seconds, "heavy": heavy}}))
+
+import pendulum
+from airflow.serialization.decoders import decode_timetable
+from airflow.serialization.encoders import encode_timetable
+from airflow.timetables import trigger
+from airflow.timetables.base import TimeRestriction
+trigger.utcnow = lambda: pendulum.parse({now!r})
+train = decode_timetable(json.loads(json.dumps(encode_timetable(bag.dags["videobert_train"].timetable))))
+first = train.next_dagrun_info(last_automated_data_interval=None, restriction=TimeRestriction(None, None, False))
+result = {{"errors": bag.import_errors, "dags": dags, "seconds": seconds, "heavy": heavy}}
+print(json.dumps(result | {{"first_training": first.run_after.isoformat()}}))
 """
 
 
@@ -51,7 +63,7 @@ def parse(folder: Path, **settings: str) -> dict[str, Any]:
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR", "VIDEOBERT_ROOT": "s3://bucket/root", "VIDEOBERT_RECIPE": "demo",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     }  # fmt: skip
-    code = _SCRIPT.format(heavy=HEAVY, folder=str(ROOT / "dags"))
+    code = _SCRIPT.format(heavy=HEAVY, folder=str(ROOT / "dags"), now=SUNDAY_MORNING)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=env | settings, capture_output=True, text=True
     )
@@ -91,6 +103,11 @@ def test_batches_are_partitions_and_assets_carry_them_on(parsed: dict[str, Any])
     assert embed["timetable"] == "PartitionedAssetTimetable"
     assert ingest["outlets"]["features"] == ["videobert_features"]
     assert "{{ dag_run.partition_key or params.batch }}" in ingest["entrypoints"]["features"]
+
+
+def test_enabling_the_training_starts_none(parsed: dict[str, Any]) -> None:
+    """Airflow runs the last one there was, if it is less than a tenth of the interval ago: a Sunday's until evening."""
+    assert parsed["first_training"] == "2026-11-29T03:00:00+00:00"
 
 
 def test_every_stage_is_one_command_of_the_cli(parsed: dict[str, Any]) -> None:
