@@ -1,7 +1,7 @@
 """Every benchmark, one after the other, into RESULTS.md: `python -m tests.benchmarks [NAME ...] [--out FILE]`.
 
 Each prints its own table, which is kept as printed. Run it on a machine that does nothing else. Tables of benchmarks
-that are named are only printed, unless --out says where to keep them.
+that are named are only printed, unless --out says where to keep them; there they take the place of their former ones.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -46,7 +47,10 @@ def main() -> None:
     out = options.out or (None if options.names else Path(__file__).with_name("RESULTS.md"))
     if unknown := sorted(set(options.names) - set(BENCHMARKS)):
         parser.error(f"there is no benchmark {', '.join(unknown)}; choose {', '.join(BENCHMARKS)}")
-    parts, failed = [_machine()], []
+    head, sections, failed = _machine(), {}, []
+    if options.names and out and out.exists():
+        head, *kept = re.split(r"^(?=## )", out.read_text(), flags=re.MULTILINE)
+        sections = {text.split()[1]: text for text in kept}
     for name in options.names or BENCHMARKS:
         command = f"python -m tests.benchmarks.{name} {BENCHMARKS[name]}".strip()
         print(f"{command} ...", flush=True)
@@ -56,9 +60,10 @@ def main() -> None:
         if done.returncode:
             failed.append(name)
         print(done.stdout, flush=True)
-        parts.append(f"## {name}\n\n`{command}`, {seconds:.0f} s\n\n```\n{done.stdout.strip()}\n```\n")
+        day = f"{datetime.now(UTC):%Y-%m-%d}"
+        sections[name] = f"## {name}\n\n`{command}`, {seconds:.0f} s, {day}\n\n```\n{done.stdout.strip()}\n```\n\n"
         if out:
-            out.write_text("\n".join(parts))
+            out.write_text((head + "".join(sections.values())).rstrip() + "\n")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}; see their messages above")
 
@@ -68,7 +73,7 @@ def _machine() -> str:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in _LIBRARIES)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU (what needs one was not run)"
     machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, {gpu}, Python {platform.python_version()}"
-    return f"# Results\n\nWritten by `make bench`.\n\n{datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}\n"
+    return f"# Results\n\nWritten by `make bench`.\n\n{datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}\n\n"
 
 
 if __name__ == "__main__":
