@@ -38,8 +38,8 @@ class TokenChannel:
     tokens_max: int = 8
     """Most tokens of a step."""
     ordered: bool = False
-    """Whether a step goes through its ids one after the other, for any at any time. Actions 2 k and 2 k + 1 then share
-    ids, the one from first to last, the other from last to first, as opening and closing do: only order tells them."""
+    """Whether a step shows its ids one after the other, in place of any of them at any time. Actions 2 k and 2 k + 1
+    then share ids, the one from first to last, the other from last to first, as opening and closing do."""
 
     def __post_init__(self) -> None:
         if self.ids_per_action < 1 or self.background_ids < 0 or not 0 <= self.noise <= 1:
