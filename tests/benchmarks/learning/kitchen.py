@@ -140,12 +140,18 @@ def best_recall(held_out: Sequence[Mapping[str, Any]], *, k: int) -> float:
     return float(np.mean(found))
 
 
-def spans_of(store: Store, truth: Path, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Steps of the training and of the held-out videos: true words, narrated words, visual tokens."""
+def true_steps(truth: Path) -> dict[str, list[dict[str, Any]]]:
+    """The steps of every video, by its id; none of a video that is not of the kitchen."""
     steps: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in truth.read_text().splitlines():
         step = json.loads(line)
         steps[step["video_id"]].append(step)
+    return steps
+
+
+def spans_of(store: Store, truth: Path, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Steps of the training and of the held-out videos: true words, narrated words, visual tokens."""
+    steps = true_steps(truth)
     verbs = {step["verb"] for own in steps.values() for step in own}
     nouns = {step["noun"] for own in steps.values() for step in own}
     parts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = [], []

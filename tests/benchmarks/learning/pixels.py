@@ -10,11 +10,8 @@ encoder's appearance half alone, which is what a single-frame encoder sees.
 from __future__ import annotations
 
 import argparse
-import json
 from bisect import bisect_right
-from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +24,7 @@ from pipeline.runtime.manifest import load_manifest
 from pipeline.runtime.parquet import read_table, vectors_of
 from pipeline.runtime.split import is_held_out
 from pipeline.runtime.storage import Store
+from tests.benchmarks.learning.kitchen import true_steps
 
 
 def main() -> None:
@@ -57,10 +55,7 @@ def labelled_clips(
     store: Store, truth: Path, codebook: str
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], dict[str, NDArray[np.int64]]]:
     """Features [N, D] of clips that lie in a step of the truth, whether held out [N], and their labels [N]."""
-    steps: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for line in truth.read_text().splitlines():
-        step = json.loads(line)
-        steps[step["video_id"]].append(step)
+    steps = true_steps(truth)
     spec = codebook or min(store.folders("codebooks"))
     fitted = load_manifest(store, "codebook", spec, "")
     assert fitted is not None, spec

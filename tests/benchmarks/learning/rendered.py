@@ -5,8 +5,6 @@ Of what `tests.benchmarks.learning.kitchen --keep FOLDER` has made.
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +25,7 @@ from pipeline.runtime.split import is_held_out
 from pipeline.runtime.storage import Store
 from pipeline.tokens.read import read_samples
 from pipeline.tokens.records import Segment, TokenizedVideo
-from tests.benchmarks.learning.kitchen import BATCHES, recipe_of
+from tests.benchmarks.learning.kitchen import BATCHES, recipe_of, true_steps
 from tests.benchmarks.learning.world import World
 
 __all__ = ["Rendered"]
@@ -91,10 +89,7 @@ class Rendered(World):
 
     def held_out(self) -> list[SampledVideo]:
         """The other videos, cut into the steps of their recipes."""
-        steps: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        for line in (self.root / "incoming" / "truth" / "truth.jsonl").read_text().splitlines():
-            step = json.loads(line)
-            steps[step["video_id"]].append(step)
+        steps = true_steps(self.root / "incoming" / "truth" / "truth.jsonl")
         samples = read_samples(self.store, [output for tokens in self._tokens for output in tokens.outputs])
         fraction = self.codebook.facts["heldout_fraction"]
         return [self._cut(s, steps[s["video_id"]]) for s in samples if is_held_out(s["video_id"], fraction)]
