@@ -25,7 +25,6 @@ from tests.benchmarks.learning.measure import (
     zero_shot_figures,
 )
 from tests.benchmarks.learning.runs import (
-    SMALL_PAIRS,
     design,
     design_config,
     small_config,
@@ -123,11 +122,11 @@ def information_rows(world: World, model: VideoBert, test: list[SampledVideo], t
     ]  # fmt: skip
 
 
-def permuted(_pairs: int, seed: int) -> list[Row]:
+def permuted(pairs: int, seed: int) -> list[Row]:
     """Gate 3: without the tie between sentence and video, nothing remains of what was learnt."""
     world = small_world()
     test = world.videos(TEST_STEPS, split="oracle")
-    videos = [v.video for v in world.videos(SMALL_PAIRS, split="train")]
+    videos = [v.video for v in world.videos(pairs, split="train")]
     tied = trained(world, videos, small_config(seed=seed))
     free = trained(world, shuffled(videos, seed=seed), small_config(seed=seed))
     rows = []
@@ -164,10 +163,10 @@ def permuted(_pairs: int, seed: int) -> list[Row]:
     return rows
 
 
-def order(_pairs: int, seed: int) -> list[Row]:
+def order(pairs: int, seed: int) -> list[Row]:
     """Gate 4: "A, then B" against "B, then A": known by positions and by nothing else."""
     world = small_world(honest=True)
-    videos = [v.video for v in world.videos(SMALL_PAIRS, split="train")]
+    videos = [v.video for v in world.videos(pairs, split="train")]
     return order_rows(world, videos, world.videos(TEST_STEPS // 3, split="oracle"), small_config(seed=seed))
 
 
@@ -205,13 +204,12 @@ def scaling(pairs: int, seed: int) -> list[Row]:
     return rows
 
 
-def choices(_pairs: int, seed: int) -> list[Row]:
+def choices(pairs: int, seed: int) -> list[Row]:
     """Gate 6: each choice of the paper removed; what it is there for must get worse."""
     world = small_world()
-    videos = [v.video for v in world.videos(SMALL_PAIRS, split="train")]
-    return choice_rows(world, videos, world.videos(TEST_STEPS // 2, split="oracle"), small_config(seed=seed)) + speeds(
-        seed
-    )
+    videos = [v.video for v in world.videos(pairs, split="train")]
+    test = world.videos(TEST_STEPS // 2, split="oracle")
+    return choice_rows(world, videos, test, small_config(seed=seed)) + speeds(pairs, seed)
 
 
 def choice_rows(
@@ -251,7 +249,7 @@ def choice_rows(
     ]  # fmt: skip
 
 
-def speeds(seed: int) -> list[Row]:
+def speeds(pairs: int, seed: int) -> list[Row]:
     """Gate 6, subsampling: trained at one speed or at five, tested at one, two, three and five times the speed.
 
     Where the tokens of a step follow one another, as those of opening and closing do. Where they are drawn alike, a
@@ -259,7 +257,7 @@ def speeds(seed: int) -> list[Row]:
     speed, in two seeds).
     """
     world = small_world(channel=TokenChannel(noise=0.35, tokens_min=10, tokens_max=16, ordered=True))
-    videos = [v.video for v in world.videos(SMALL_PAIRS, split="train")]
+    videos = [v.video for v in world.videos(pairs, split="train")]
     test = world.videos(TEST_STEPS // 2, split="oracle")
     return speed_rows(world, videos, test, small_config(seed=seed))
 

@@ -14,10 +14,7 @@ from pipeline.pretrain.train import train
 from pipeline.tokens.records import TokenizedVideo
 from tests.benchmarks.learning.world import World
 
-__all__ = ["SMALL_PAIRS", "design", "design_config", "small_config", "small_world", "trained"]
-
-SMALL_PAIRS = 3_000
-"""Pairs of the small world, on which gates that need several models are run."""
+__all__ = ["design", "design_config", "small_config", "small_world", "trained"]
 
 
 def design() -> World:
@@ -32,7 +29,10 @@ def design_config(pairs: int, *, seed: int) -> PretrainConfig:
 
 
 def small_world(*, honest: bool = False, channel: TokenChannel = TokenChannel(noise=0.35)) -> World:  # noqa: B008 - frozen
-    """8 verbs x 10 nouns, 32 actions, 80 visual tokens; `honest` narration tells every step, when it is seen."""
+    """For gates that need several models: 8 verbs x 10 nouns, 32 actions, 80 visual tokens.
+
+    `honest` narration tells every step, when it is seen.
+    """
     kitchen = demo_kitchen()
     if honest:
         kitchen = dataclasses.replace(kitchen, narration_current=1.0, narration_neighbour=0.0)
@@ -40,7 +40,7 @@ def small_world(*, honest: bool = False, channel: TokenChannel = TokenChannel(no
 
 
 def small_config(*, seed: int, steps: int = 1_200) -> PretrainConfig:
-    """`small` without dropout: 3,000 pairs are not learnt by heart in these steps."""
+    """`small` without dropout: no thousands of pairs are learnt by heart in these steps."""
     base = small()
     return dataclasses.replace(
         base, architecture=dataclasses.replace(base.architecture, dropout=0.0), steps=steps, seed=seed
