@@ -33,6 +33,10 @@ class FeaturesConfig:
     """Arithmetic of torch encoders on a GPU; `off` is float32. Ignored on CPU."""
     device: str = "auto"
     """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:<index>`."""
+    decoder: Literal["cpu", "nvdec"] = "cpu"
+    """`nvdec`: the video engine of the GPU, for codecs that it knows. It conceals damage within a picture and does not
+    tell, where the CPU's decoder does and the clip is left out: for videos that are known to be whole. Other features,
+    so another spec, though undamaged pictures are the same."""
     batch_clips: int = 8
     """Clips a call of a GPU encoder; on CPU every clip is its own call, so that nothing depends on its neighbours."""
     decode_ahead: int = 4
@@ -55,6 +59,10 @@ class FeaturesConfig:
             raise InputError(f"frames_per_clip={self.frames_per_clip!r} must be at least 1, or none for the default")
         if self.autocast not in ("off", "bf16", "fp16"):
             raise InputError(f"autocast={self.autocast!r} is unknown; choose off, bf16 or fp16")
+        if self.decoder not in ("cpu", "nvdec"):
+            raise InputError(f"decoder={self.decoder!r} is unknown; choose cpu or nvdec")
+        if self.decoder == "nvdec" and self.device == "cpu":
+            raise InputError("decoder='nvdec' is part of a GPU, and device='cpu' asks for none; set one of them")
         if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
             raise InputError(f"device={self.device!r} is unknown; choose auto, cpu, cuda or cuda:<index>")
         ticks = self.rate * self.clip_length
@@ -63,6 +71,13 @@ class FeaturesConfig:
                 f"clip_seconds={self.clip_seconds} at fps={self.fps} is {float(ticks):g} ticks a clip; "
                 "choose values whose product is a whole number of at least 2"
             )
+
+    @property
+    def decoding_gpu(self) -> int | None:
+        """The GPU whose video engine decodes; none: the CPU does."""
+        if self.decoder == "cpu":
+            return None
+        return int(self.device.partition(":")[2] or 0)
 
     @property
     def rate(self) -> Fraction:

@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.codec import Codec
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
@@ -26,8 +29,8 @@ from pipeline.errors import InputError, VideoError
 from pipeline.features.limits import DecoderLimits
 
 __all__ = [
-    "REASONS", "Beat", "PacketMeter", "SubtitleTrack", "VideoProbe", "declared_seconds", "describe", "open_video",
-    "packets_of", "probe", "quarter_turns", "silent", "time_zero", "video_stream",
+    "REASONS", "Beat", "PacketMeter", "SubtitleTrack", "VideoProbe", "declared_seconds", "describe", "nvdec",
+    "open_video", "packets_of", "probe", "quarter_turns", "silent", "time_zero", "video_stream",
 ]  # fmt: skip
 
 REASONS = (
@@ -40,6 +43,8 @@ Beat = Callable[[float], None]
 """Called for every packet, with the seconds from the start of the video that are good so far: the work goes on."""
 
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,gif,flv,asf"
+_CONTEXTS: list[HWAccel] = []
+"""Keep a GPU's context alive between videos: making one takes longer than decoding a short video."""
 _TEXT_CODECS = frozenset({"mov_text", "subrip", "webvtt", "ass", "ssa", "text"})
 _MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
 
@@ -96,15 +101,35 @@ class PacketMeter:
         self._beat(good_seconds)
 
 
+@cache
+def nvdec(gpu: int) -> HWAccel:
+    """The video engine of a GPU, for `open_video`; what it does not know, the CPU decodes. One CUDA context a process.
+
+    Raises `InputError` when it cannot be used, which is no fault of a video.
+    """
+    engine = HWAccel("cuda", device=str(gpu), options={"primary_ctx": "1"})
+    try:
+        _CONTEXTS.append(engine.create(Codec("h264", "r")))
+    except (av.FFmpegError, NotImplementedError) as error:
+        raise InputError(
+            f"decoder='nvdec' cannot use GPU {gpu} ({error}); "
+            "see that the driver with its libnvcuvid is visible here (containers: NVIDIA_DRIVER_CAPABILITIES with "
+            "video), or take decoder='cpu'"
+        ) from error
+    return engine
+
+
 @contextmanager
-def open_video(path: str | Path, *, limits: DecoderLimits) -> Iterator[InputContainer]:
+def open_video(path: str | Path, *, limits: DecoderLimits, engine: HWAccel | None = None) -> Iterator[InputContainer]:
     """Open a local file; FFmpeg's own errors inside the block surface as `VideoError("undecodable")`."""
     local = Path(path)
     if not local.is_file():
         raise InputError(f"video {str(path)!r} is not a local file; copy it to this machine before decoding")
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(limits.max_pixels)}
     try:
-        with av.open(f"file:{local.absolute()}", "r", options=options, metadata_errors="replace") as container:
+        with av.open(
+            f"file:{local.absolute()}", "r", options=options, metadata_errors="replace", hwaccel=engine
+        ) as container:
             yield container
     except MemoryError:
         raise  # one of FFmpeg's errors too, but not a property of the file

@@ -27,6 +27,7 @@ from pipeline.features.decode import (
     Beat,
     PacketMeter,
     declared_seconds,
+    nvdec,
     open_video,
     packets_of,
     silent,
@@ -117,7 +118,8 @@ class ClipDecoder:
 
     def __iter__(self) -> Iterator[ClipFrames]:
         limits = self._config.limits
-        with open_video(self._path, limits=limits) as container:
+        gpu = self._config.decoding_gpu
+        with open_video(self._path, limits=limits, engine=None if gpu is None else nvdec(gpu)) as container:
             stream = video_stream(container, limits=limits)
             for other in container.streams:
                 if other.index != stream.index:

@@ -38,7 +38,7 @@ _Message = tuple[dict[str, Any], bytearray]
 _START_SECONDS = 120.0
 _MAX_PART_BYTES = 256 << 20
 """Far above any clip or caption track: what a broken process claims beyond it is not allocated."""
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES")
 
 
 class _LostError(Exception):
@@ -53,11 +53,12 @@ class IsolatedDecoder:
     """`decode.probe`, the readers of `tracks` and `frames.ClipDecoder`, run by a process that may die.
 
     All raise `VideoError` with a reason of `decode.REASONS`. Does one thing at a time. The process starts with the
-    first of them and ends with this object, or with the process that owns it, however that comes about.
+    first of them and ends with this object, or with the process that owns it, however that comes about. `on_gpu` is for
+    a configuration with `decoder="nvdec"`, whose driver wants more address space than any limit.
     """
 
-    def __init__(self, limits: DecoderLimits) -> None:
-        self._limits = limits
+    def __init__(self, limits: DecoderLimits, *, on_gpu: bool = False) -> None:
+        self._limits, self._on_gpu = limits, on_gpu
         self._child: _Child | None = None
         self._good_seconds = 0.0
 
@@ -109,7 +110,7 @@ class IsolatedDecoder:
         self._child = None
 
     def _answer(self, order: dict[str, Any]) -> Generator[_Message]:
-        child = self._child = self._child or _Child(self._limits)
+        child = self._child = self._child or _Child(self._limits, on_gpu=self._on_gpu)
         left, ended = self._limits.decode_seconds, False
         try:
             child.send(order)
@@ -158,6 +159,7 @@ class IsolatedClips:
         order = {
             "do": "clips", "path": str(self._path), "request": dataclasses.asdict(request),
             "fps": self._config.fps, "clip_seconds": self._config.clip_seconds,
+            "decoder": self._config.decoder, "device": self._config.device,
             "stretch": dataclasses.asdict(self._stretch),
         }  # fmt: skip
         colour = (len(request.frame_ticks), request.size, request.size, 3)
@@ -179,10 +181,11 @@ class IsolatedClips:
 class _Child:
     """One process, and the two pipes to it."""
 
-    def __init__(self, limits: DecoderLimits) -> None:
+    def __init__(self, limits: DecoderLimits, *, on_gpu: bool) -> None:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         environment |= {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "pipeline.features.isolated_child", json.dumps(dataclasses.asdict(limits))]
+        command += ["gpu"] if on_gpu else []
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0
         )

@@ -1,7 +1,8 @@
-"""The process behind `isolated.IsolatedDecoder`: `python -m pipeline.features.isolated_child LIMITS`, both in JSON.
+"""The process behind `isolated.IsolatedDecoder`: `python -m pipeline.features.isolated_child LIMITS [gpu]`.
 
-Reads one order a line; answers with messages of a JSON head and raw bytes. A message is a `part` of the answer, its
-`end`, a `beat` (still at work), a `refusal` of the video, or the `loss` of this process, which ends with its input.
+Takes its limits in JSON, and reads one order a line, in JSON too; answers with messages of a JSON head and raw bytes.
+A message is a `part` of the answer, its `end`, a `beat` (still at work), a `refusal` of the video, or the `loss` of
+this process, which ends with its input.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main() -> None:
     limits = DecoderLimits(**json.loads(sys.argv[1]))
     answers = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no answer
-    _confine(limits.memory_bytes)
+    _confine(limits.memory_bytes, on_gpu="gpu" in sys.argv[2:])
     orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
     say = _Voice(answers)
@@ -80,7 +81,8 @@ def _answer(order: dict[str, Any], limits: DecoderLimits, say: _Voice) -> Iterat
         yield {}, b""
     else:
         request = ClipRequest(**{**order["request"], "frame_ticks": tuple(order["request"]["frame_ticks"])})
-        config = FeaturesConfig(fps=order["fps"], clip_seconds=order["clip_seconds"], limits=limits)
+        fields = {name: order[name] for name in ("fps", "clip_seconds", "decoder", "device")}
+        config = FeaturesConfig(**fields, limits=limits)
         decoder = ClipDecoder(path, request, config, stretch=Stretch(**order["stretch"]), beat=say.beat)
         for clip in decoder:
             gray = b"" if clip.gray is None else clip.gray.tobytes()
@@ -115,9 +117,12 @@ class _Voice:
             self("beat", {"good_seconds": good_seconds})
 
 
-def _confine(memory_bytes: int) -> None:
-    """No more memory than allowed, no file written, no core dump; the first to go when the machine runs out."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+def _confine(memory_bytes: int, *, on_gpu: bool) -> None:
+    """No more memory than allowed, no file written, no core dump; the first to go when the machine runs out.
+
+    CUDA reserves as many addresses as there are bytes on all GPUs: beside it, only what can be written to is limited.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA if on_gpu else resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):

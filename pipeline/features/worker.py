@@ -38,7 +38,7 @@ class FeaturesWorker:
         self._config = config
         self._store = store
         self._encoder: Encoder = ServedEncoder(encoders) if encoders else load_encoder(config)
-        self._decoder = IsolatedDecoder(config.limits)
+        self._decoder = IsolatedDecoder(config.limits, on_gpu=config.decoding_gpu is not None)
         self._copy: LocalCopy | None = None
 
     def __call__(self, task: ShardTask | ChunkTask) -> Output | Parted | None:

@@ -22,11 +22,20 @@ def test_the_defaults_are_the_clips_of_the_paper() -> None:
         ("fps", 0.0), ("fps", float("nan")), ("fps", 29.97), ("clip_seconds", -1.0), ("clip_seconds", 0.05),
         ("frames_per_clip", 0), ("batch_clips", 0), ("decode_ahead", 0),
         ("autocast", "int8"), ("device", "tpu"), ("device", "cuda:x"),
+        ("decoder", "gpu"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_work_is_named(field: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"{field}="):
         dataclasses.replace(FeaturesConfig(), **{field: value})
+
+
+def test_the_video_engine_is_that_of_the_gpu_that_encodes() -> None:
+    assert FeaturesConfig(device="cuda:3").decoding_gpu is None
+    for device, gpu in (("auto", 0), ("cuda", 0), ("cuda:3", 3)):
+        assert FeaturesConfig(device=device, decoder="nvdec").decoding_gpu == gpu
+    with pytest.raises(InputError, match="decoder='nvdec' is part of a GPU"):
+        FeaturesConfig(device="cpu", decoder="nvdec")
 
 
 def test_output_fields_are_fields_and_leave_out_what_only_speeds_up() -> None:

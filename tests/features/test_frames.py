@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
@@ -14,8 +15,10 @@ from pipeline.errors import VideoError
 from pipeline.features import frames as module
 from pipeline.features.clips import spread_ticks
 from pipeline.features.config import FeaturesConfig
+from pipeline.features.decode import open_video, video_stream
 from pipeline.features.frames import ClipDecoder, ClipFrames, ClipRequest
 from pipeline.features.limits import DecoderLimits
+from pipeline.features.shown import Shown
 from tests.features.videos import frame_of_each_tick, level_of, moving_square, numbered_frame, write_video
 
 CONFIG = FeaturesConfig()
@@ -97,6 +100,26 @@ def test_rotation_is_applied(tmp_path: Path, turns: int) -> None:
     corner = {0: (0, 0), 1: (1, 0), 2: (1, 1), 3: (0, 1)}[turns]
     quarters = got.rgb[0].reshape(2, 16, 2, 16, 3).mean((1, 3))
     assert np.unravel_index(quarters[..., 0].argmax(), (2, 2)) == corner
+
+
+def test_the_layout_in_which_a_gpu_decodes_shows_the_same(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", [moving_square(i) for i in range(20)], rotation=90)
+    with open_video(path, limits=CONFIG.limits) as container:
+        for frame in container.decode(video_stream(container, limits=CONFIG.limits)):
+            assert frame.format.name == "yuv420p"
+            one, two = (
+                Shown(f, (VideoReformatter(), VideoReformatter())) for f in (frame, frame.reformat(format="nv12"))
+            )
+            assert np.array_equal(one.rgb(24), two.rgb(24)) and np.array_equal(one.gray(16), two.gray(16))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_the_video_engine_of_a_gpu_shows_the_same(tmp_path: Path, rotation: int) -> None:
+    frames = [moving_square(i, width=256, height=192) for i in range(100)]
+    path = write_video(tmp_path / "a.mp4", frames, rotation=rotation)
+    here, there = decode(path), decode(path, config=FeaturesConfig(decoder="nvdec"))
+    assert [c.rgb.tobytes() for c in here] == [c.rgb.tobytes() for c in there]
 
 
 @pytest.mark.parametrize(("width", "height"), [(66, 50), (128, 34), (34, 130)])

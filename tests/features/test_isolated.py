@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 
 from pipeline.errors import InputError, PipelineError, VideoError
 from pipeline.features.config import FeaturesConfig
@@ -116,6 +117,26 @@ def test_memory_is_refused_before_the_machine_runs_out(tmp_path: Path) -> None:
         list(IsolatedDecoder(DecoderLimits(memory_bytes=350 << 20)).clips(big, REQUEST, CONFIG))
     assert caught.value.reason in ("decoder-memory", "undecodable")
     assert len(list(IsolatedDecoder(DecoderLimits()).clips(big, REQUEST, CONFIG))) == 1
+
+
+def test_beside_a_gpu_memory_is_limited_too_and_answers_are_the_same(video: Path, tmp_path: Path) -> None:
+    big = write_video(tmp_path / "big.mp4", [np.zeros((4096, 8192, 3), np.uint8)] * 2, fps=1, keyframe_every=1)
+    with pytest.raises(VideoError) as caught:
+        list(IsolatedDecoder(DecoderLimits(memory_bytes=150 << 20), on_gpu=True).clips(big, REQUEST, CONFIG))
+    assert caught.value.reason in ("decoder-memory", "undecodable")
+    decoder = IsolatedDecoder(DecoderLimits(memory_bytes=400 << 20), on_gpu=True)
+    assert frames_of(list(decoder.clips(video, REQUEST, CONFIG))) == frames_of(
+        list(ClipDecoder(video, REQUEST, CONFIG))
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_video_engine_that_is_not_there_is_no_fault_of_the_video(video: Path) -> None:
+    decoder, config = IsolatedDecoder(DecoderLimits(), on_gpu=True), FeaturesConfig(decoder="nvdec")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"decoder='nvdec' cannot use GPU 0 .*; see that the driver .* or take"):
+            list(decoder.clips(video, REQUEST, config))
+    assert list(decoder.clips(video, REQUEST, CONFIG))
 
 
 def test_packets_and_time_are_limited(video: Path) -> None:

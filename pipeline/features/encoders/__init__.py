@@ -49,10 +49,12 @@ def load_encoder(config: FeaturesConfig, *, device: str | None = None) -> Encode
 def output_identity(config: FeaturesConfig) -> dict[str, object]:
     """All that a feature vector depends on besides the video: what a spec hash takes in.
 
-    `config.OUTPUT_FIELDS` with the digest of the weights in place of the encoder's name.
+    `config.OUTPUT_FIELDS` with the digest of the weights in place of the encoder's name; the decoder only where it is
+    not the CPU's, by which specs of the time before there was a choice are known.
     """
     fields = {name: getattr(config, name) for name in config.OUTPUT_FIELDS}
-    return fields | {"encoder": encoder_identity(config).digest}
+    decoder = {} if config.decoder == "cpu" else {"decoder": config.decoder}
+    return fields | {"encoder": encoder_identity(config).digest} | decoder
 
 
 def _model_name(encoder: str) -> str:

@@ -106,6 +106,8 @@ def test_identity_is_known_without_loading_and_changes_with_what_changes_vectors
     other = FeaturesConfig(device="cpu", batch_clips=3, limits=DecoderLimits(max_seconds=9.0))
     assert output_identity(config) == output_identity(other)
     assert output_identity(config) != output_identity(FeaturesConfig(frames_per_clip=2))
+    assert set(output_identity(config)) == set(FeaturesConfig.OUTPUT_FIELDS)
+    assert output_identity(FeaturesConfig(decoder="nvdec")) == output_identity(config) | {"decoder": "nvdec"}
 
 
 @pytest.mark.parametrize("name", ["resnet", "hf:", "torchvision:r3d", ""])
