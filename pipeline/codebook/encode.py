@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.exact import LARGEST_VALUE, check_values
+from pipeline.codebook.exact import LARGEST_VALUE, at_a_time, check_values
 from pipeline.codebook.kmeans import Scorer, assign, best_of, decide, margins, norms, scorer, tensor
 
 __all__ = ["Encoder"]
@@ -21,7 +21,6 @@ _GREEDY_ROWS = 1 << 18
 """Rows that descend together: the more, the more rows share a product with the children of a deep node."""
 _PIECE_ELEMENTS = 1 << 19
 """Rows x columns that are gathered and scored at a time: 2 MiB, which stay in cache in between."""
-_PIECE_ELEMENTS_GPU = 1 << 26
 _FLAT_ELEMENTS = 1 << 23
 """Scores of a flat tile: 32 MiB of float32."""
 
@@ -97,8 +96,7 @@ class Encoder:
         order = torch.argsort(node_N, stable=True)
         nodes, counts = torch.unique_consecutive(sorted_N := node_N[order], return_counts=True)
         margin, child = margins(norms_N[order], table, sorted_N), torch.empty_like(node_N)
-        elements = _PIECE_ELEMENTS if self._device.type == "cpu" else _PIECE_ELEMENTS_GPU
-        size = max(1, elements // rows_ND.shape[1])
+        size = max(1, at_a_time(_PIECE_ELEMENTS, self._device) // rows_ND.shape[1])
         gathered = torch.empty(min(size, len(rows_ND)), rows_ND.shape[1], device=self._device)
         doubts: list[tuple[Tensor, Tensor]] = []
         for number, runs in enumerate(_pieces(nodes.tolist(), counts.tolist(), size)):

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.exact import snap, squared_norms, tree_sum
+from pipeline.codebook.exact import at_a_time, snap, squared_norms, tree_sum
 
 __all__ = [
     "Scorer",
@@ -129,7 +129,7 @@ def decide(rows_RD: Tensor, centroids_GKD: Tensor, nodes_R: Tensor, close_RK: Te
     """Nearest int64 [R] of the close children of each row's node, by float64 distances in a fixed order."""
     row, child = close_RK.nonzero(as_tuple=True)
     distances = torch.full(close_RK.shape, float("inf"), dtype=torch.float64, device=close_RK.device)
-    step = max(1, _PAIR_ELEMENTS // rows_RD.shape[1])
+    step = max(1, at_a_time(_PAIR_ELEMENTS, rows_RD.device) // rows_RD.shape[1])
     for r, c in zip(torch.split(row, step), torch.split(child, step), strict=True):
         distances[r, c] = squared_distances(rows_RD[r], centroids_GKD[nodes_R[r], c])
     return distances.argmin(-1)
@@ -142,7 +142,7 @@ def squared_distances(rows_RD: Tensor, centroids_RD: Tensor) -> Tensor:
 
 def accumulate(rows_RD: Tensor, slots_R: Tensor, sums_SD: Tensor, *, step: float, sign: int = 1) -> None:
     """Add (or take away) rows, snapped to the grid of `step`, to their slots of float64 [S, D]; exact."""
-    part = max(1, _PAIR_ELEMENTS // rows_RD.shape[1])
+    part = max(1, at_a_time(_PAIR_ELEMENTS, rows_RD.device) // rows_RD.shape[1])
     for rows, slots in zip(torch.split(rows_RD, part), torch.split(slots_R, part), strict=True):
         sums_SD.index_add_(0, slots, snap(rows, step=step).double(), alpha=sign)
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.exact import check_values, mix, squared_norms
+from pipeline.codebook.exact import at_a_time, check_values, mix, squared_norms
 from pipeline.codebook.kmeans import accumulate, assign, norms, scorer, squared_distances, tensor
 from pipeline.errors import InputError
 
@@ -56,7 +56,7 @@ class Rows:
 
 @dataclass(slots=True)
 class _Tile:
-    """Up to `_TILE_ROWS` rows of some nodes, padded to the same length."""
+    """Some thousand rows of some nodes, padded to the same length."""
 
     position_B: Tensor
     rows_BM: Tensor
@@ -334,19 +334,19 @@ def _tiles(block: _Block, nodes: Tensor) -> Iterator[_Tile]:
     """Tiles over the rows of the nodes: a large node is cut, small ones of similar size are padded together."""
     lows, counts = block.bounds[nodes], block.bounds[nodes + 1] - block.bounds[nodes]
     order = torch.argsort(counts, descending=True, stable=True).tolist()
-    sizes = counts.tolist()
+    sizes, room = counts.tolist(), at_a_time(_TILE_ROWS, block.order.device)
     at = 0
     while at < len(order) and sizes[order[at]] > 0:
         longest = sizes[order[at]]
-        if longest >= _TILE_ROWS // 2:
+        if longest >= room // 2:
             low = int(lows[order[at]])
-            for rows in torch.split(block.order[low : low + longest], _TILE_ROWS):
+            for rows in torch.split(block.order[low : low + longest], room):
                 yield _tile(
                     block, torch.tensor([order[at]]), rows.unsqueeze(0), torch.ones(1, len(rows), dtype=torch.bool)
                 )
             at += 1
             continue
-        batch = torch.tensor([p for p in order[at : at + _TILE_ROWS // longest] if sizes[p] > 0])
+        batch = torch.tensor([p for p in order[at : at + room // longest] if sizes[p] > 0])
         offsets = torch.arange(longest)
         valid = offsets < counts[batch].unsqueeze(1)
         slots = torch.where(valid, lows[batch].unsqueeze(1) + offsets, lows[batch].unsqueeze(1))

@@ -15,6 +15,7 @@ from sklearn.cluster import KMeans
 
 from pipeline.codebook.config import CodebookConfig
 from pipeline.codebook.core import Codebook
+from pipeline.codebook.exact import at_a_time
 from pipeline.codebook.hierarchy import fit, fit_team, local_team
 from pipeline.codebook.rows import FitWorker
 from pipeline.errors import InputError
@@ -96,6 +97,21 @@ def test_blocks_workers_groups_and_threads_do_not_change_a_byte() -> None:
         assert fit(vectors, CONFIG, feature_spec="s3d-0").to_bytes() == whole
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("share", [64, 1 / 64])
+def test_working_on_more_at_a_time_as_on_a_gpu_does_not_change_a_byte(
+    monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    assert at_a_time(4096, torch.device("cpu")) < at_a_time(4096, torch.device("cuda"))
+    vectors = blobs(9000, 20)
+    whole, leaves = training_leaves(vectors, CONFIG)
+    for module in ("encode", "exact", "kmeans", "rows"):
+        monkeypatch.setattr(f"pipeline.codebook.{module}.at_a_time", lambda in_cache, _: int(in_cache * share))
+    other, theirs = training_leaves(vectors, CONFIG)
+    assert other.to_bytes() == whole.to_bytes()
+    np.testing.assert_array_equal(theirs, leaves)
+    np.testing.assert_array_equal(other.encode(vectors), leaves)
 
 
 def test_read_only_and_strided_arrays_are_taken_as_they_are() -> None:
