@@ -30,6 +30,7 @@ BENCHMARKS = {
     "planning": "",
     "cluster": "",
     "orchestration": "--batches 4 --complete 20",
+    "gpu": "",
 }
 """Module in this folder: its arguments, of a size for two cores."""
 

@@ -33,7 +33,7 @@ def read_preprocessing(folder: Path, vision: Any, name: str) -> Preprocessing:
     """From the preprocessor file of a model directory; the model's own picture size wins over that of the file.
 
     `vision` is the model's configuration, a transformers object without a common type. Raises `InputError` when the
-    directory has no such file.
+    directory has no such file, or one for pictures of other than three colours.
     """
     path = next((folder / file for file in PREPROCESSOR_FILES if (folder / file).is_file()), None)
     if path is None:
@@ -49,7 +49,10 @@ def read_preprocessing(folder: Path, vision: Any, name: str) -> Preprocessing:
     side = next((s for value in (*sizes, values.get("size")) if (s := _side(value))), None)
     if side is None:
         raise InputError(f"encoder='hf:{name}' names no picture size in config.json or {path.name}; add `image_size`")
-    return Preprocessing(size=side, mean=tuple(mean), std=tuple(std))
+    try:
+        return Preprocessing(size=side, mean=tuple(mean), std=tuple(std))
+    except ValueError as error:
+        raise InputError(f"encoder='hf:{name}' cannot be used with its {path.name}: {error}") from error
 
 
 def _side(value: Any) -> int | None:

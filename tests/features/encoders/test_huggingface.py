@@ -72,6 +72,13 @@ def test_models_of_each_kind_give_a_vector_a_clip(tmp_path: Path, make: Callable
     assert encoder.identity == encoder_identity(config) and encoder.identity.label == "tiny-model"
 
 
+def test_a_model_for_gray_pictures_is_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path / "m", vit)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5], "image_std": [0.5]}))
+    with pytest.raises(InputError, match=r"with its preprocessor_config.json: three means, .* got .*mean=\(0.5,\)"):
+        load_encoder(FeaturesConfig(encoder=f"hf:{folder}", device="cpu"))
+
+
 def test_pixels_are_scaled_as_the_preprocessor_says(tmp_path: Path) -> None:
     encoder = load_encoder(FeaturesConfig(encoder=f"hf:{save(tmp_path / 'm', vit)}", device="cpu"))
     clips = random_clips(encoder.request, 1)
