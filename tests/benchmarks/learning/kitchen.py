@@ -149,6 +149,17 @@ def true_steps(truth: Path) -> dict[str, list[dict[str, Any]]]:
     return steps
 
 
+def shown(
+    steps: Sequence[Mapping[str, Any]], sample: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, Any], int, int]]:
+    """The steps of a video with the clips that show them, first to last; one that no clip shows is left out."""
+    for step in steps:
+        seconds = {name: step[name] for name in ("start_seconds", "end_seconds")}
+        first, last = span_clips(sample["clip_starts"], sample["clip_ends"], **seconds)
+        if first < last:
+            yield step, first, last
+
+
 def spans_of(store: Store, truth: Path, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Steps of the training and of the held-out videos: true words, narrated words, visual tokens."""
     steps = true_steps(truth)
@@ -156,15 +167,7 @@ def spans_of(store: Store, truth: Path, recipe: Recipe) -> tuple[list[dict[str, 
     nouns = {step["noun"] for own in steps.values() for step in own}
     parts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = [], []
     for sample in _samples(store):
-        for step in steps[sample["video_id"]]:
-            first, last = span_clips(
-                sample["clip_starts"],
-                sample["clip_ends"],
-                start_seconds=step["start_seconds"],
-                end_seconds=step["end_seconds"],
-            )
-            if first == last:
-                continue  # as the report does
+        for step, first, last in shown(steps[sample["video_id"]], sample):
             text = set(step["caption"].lower().replace(".", " ").replace(",", " ").split())
             span = {
                 "verb": step["verb"], "noun": step["noun"], "visual": sample["visual"][first:last],

@@ -17,7 +17,6 @@ from tokenizers import Tokenizer
 from pipeline.codebook.artifact import load_codebook, load_tokenizer
 from pipeline.corpus.grammar import Recipe, build_kitchen, demo_kitchen
 from pipeline.corpus.tokens import SampledVideo
-from pipeline.evaluate.core import span_clips
 from pipeline.pretrain.job import training_windows
 from pipeline.pretrain.vocabulary import Vocabulary
 from pipeline.runtime.manifest import Manifest, load_manifest
@@ -25,7 +24,7 @@ from pipeline.runtime.split import is_held_out
 from pipeline.runtime.storage import Store
 from pipeline.tokens.read import read_samples
 from pipeline.tokens.records import Segment, TokenizedVideo
-from tests.benchmarks.learning.kitchen import BATCHES, recipe_of, true_steps
+from tests.benchmarks.learning.kitchen import BATCHES, recipe_of, shown, true_steps
 from tests.benchmarks.learning.world import World
 
 __all__ = ["Rendered"]
@@ -97,16 +96,13 @@ class Rendered(World):
     def _cut(self, sample: dict[str, Any], truth: list[dict[str, Any]]) -> SampledVideo:
         recipe = build_kitchen(self.kitchen).recipe(truth[0]["file"].rsplit(".", 1)[0])
         segments, steps = [], []
-        for step, told in zip(recipe.steps, truth, strict=True):
+        for told, first, last in shown(truth, sample):
+            step = recipe.steps[told["step"]]
             assert (step.verb, step.noun) == (told["verb"], told["noun"]), told
-            seconds = {"start_seconds": told["start_seconds"], "end_seconds": told["end_seconds"]}
-            first, last = span_clips(sample["clip_starts"], sample["clip_ends"], **seconds)
-            if first < last:  # as the report does
-                text = step.caption + self.stop
-                segments.append(
-                    Segment(**seconds, first_clip=first, last_clip=last, text=text, text_ids=self.text(text))
-                )
-                steps.append(step)
+            text = step.caption + self.stop
+            seconds = {name: told[name] for name in ("start_seconds", "end_seconds")}
+            segments.append(Segment(**seconds, first_clip=first, last_clip=last, text=text, text_ids=self.text(text)))
+            steps.append(step)
         video = TokenizedVideo(
             video_id=sample["video_id"], visual=np.array(sample["visual"], np.int32), segments=tuple(segments)
         )
