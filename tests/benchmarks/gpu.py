@@ -134,7 +134,7 @@ def seconds(call: Callable[[], object], device: str) -> float:
 def report_codebook(rows: int, dimension: int, device: str) -> None:
     """Pass, fit and encoding of one set of vectors; and that the device changes no byte of the result."""
     vectors = np.concatenate(list(kitchen(rows, dimension)))
-    memory = bandwidth(device) / 2  # read only
+    memory = bandwidth(device)
     copied = seconds(lambda: tensor(vectors, device=torch.device(device)), device)
     print(f"\ncodebook, {rows} x {dimension}, copying to the device {copied:.3f} s")
     print("what            seconds   GB/s of rows   share of the floor")
@@ -211,6 +211,8 @@ def report_encoder(encoder: Encoder, device: str, *, clips: int, peak: float) ->
     """One row: what of the floor is reached with this batch."""
     given = random_clips(encoder.request, min(clips, 64))
     many = [given[number % len(given)] for number in range(clips)]
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     took = seconds(lambda: encoder.encode(many), device)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
     each = flops(encoder)
@@ -242,7 +244,11 @@ def report_stage(
         with ThreadPoolExecutor(workers) as pool:
             found.append(sum(pool.map(work, range(workers))))
 
-    took = seconds(stage, device)
+    try:
+        took = seconds(stage, device)
+    finally:
+        for each in decoders:
+            each.close()
     hours = found[0] * config.clip_seconds / took  # of video a second, which is hours an hour
     print(f"{encoder.identity.label:12s} {decoder:8s} {workers:7d} {found[0]:6d} {found[0] / took:9.1f} {hours:26.0f}",
           flush=True)  # fmt: skip
