@@ -6,6 +6,7 @@ VIDEOBERT_OPTIONS   more flags for every job, for example `--ingest.source s3://
 VIDEOBERT_OPTIONS_FEATURES, ..._PRETRAIN and so on: more flags for the jobs of one stage, for example its GPUs
 VIDEOBERT_SHARD_GROUPS   Ray jobs that share the features of one batch; 1 by default
 VIDEOBERT_MAX_ACTIVE_RUNS   batches at once in each DAG, when no backfill says otherwise; 2 by default
+VIDEOBERT_TRAIN_CRON   when to train, in UTC; `0 3 * * 0`, Sundays at 3, by default; `none`: by hand only
 VIDEOBERT_POOL      Airflow pool of every Ray job; one that counts deferred tasks bounds the jobs of all DAGs together
 RAY_ADDRESS_URL     dashboard of the cluster; empty: the Airflow connection `ray_default`
 """
@@ -18,14 +19,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, CronTriggerTimetable
 
 from operators.ray_job import RayJobOperator
 from pipeline.stages import get_stage
 
 __all__ = [
     "BATCH", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "MAX_ACTIVE_RUNS", "MODEL", "last_batch", "ray_job", "root",
-    "share_jobs", "stage_job",
+    "share_jobs", "stage_job", "training_schedule",
 ]  # fmt: skip
 
 FEATURES = Asset(name="videobert_features", uri="x-videobert://features")
@@ -56,6 +57,15 @@ def last_batch() -> datetime | None:
     """Day of the last batch that the daily schedule runs; backfills may reach it too."""
     day = os.environ.get("VIDEOBERT_LAST_BATCH", "")
     return datetime.fromisoformat(day).replace(tzinfo=UTC) if day else None
+
+
+def training_schedule() -> CronTriggerTimetable | None:
+    """When `videobert_train` starts by itself; never at once.
+
+    Without `run_immediately` (False is taken as None), a DAG enabled on a Sunday would start the run of that morning.
+    """
+    cron = os.environ.get("VIDEOBERT_TRAIN_CRON", "0 3 * * 0")
+    return None if cron == "none" else CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
 
 
 def stage_job(stage: str, *, batch: str = "", flags: str = "", deadline: timedelta, **kwargs: Any) -> RayJobOperator:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param, task
+from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowFailException
-from videobert_common import DEFAULT_ARGS, EMBEDDINGS, MODEL, ray_job, root, stage_job
+from videobert_common import DEFAULT_ARGS, EMBEDDINGS, MODEL, ray_job, root, stage_job, training_schedule
 
 _CODEBOOK = "--codebook {{ ti.xcom_pull(task_ids='codebook')['spec'] }}"
 _MODEL_SPEC = "{{ ti.xcom_pull(task_ids='pretrain')['spec'] }}"
@@ -14,8 +14,7 @@ _BATCHES = "{{ params.batches }}"
 
 with DAG(
     dag_id="videobert_train",
-    # Without `run_immediately` (False is taken as None), a DAG enabled on a Sunday would start the run of that morning.
-    schedule=CronTriggerTimetable("0 3 * * 0", timezone="UTC", run_immediately=timedelta(0)),
+    schedule=training_schedule(),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
@@ -27,10 +26,10 @@ with DAG(
     tags=["videobert"],
     doc_md="""
 ### videobert_train
-Weekly, or by hand (`videobert trigger --dag train`). Fits the codebook on the batches, tokenises them, trains
-VideoBERT and evaluates it on the held-out videos. `gates` ends the run there when the model misses one. Then every
-batch that has features is embedded with it, beside the embeddings of the former model, which readers keep until
-`promote` moves the `current` pointer in one write. `videobert models --rollback` moves it back.
+Weekly (`VIDEOBERT_TRAIN_CRON`), or by hand (`videobert trigger --dag train`). Fits the codebook on the batches,
+tokenises them, trains VideoBERT and evaluates it on the held-out videos. `gates` ends the run there when the model
+misses one. Then every batch that has features is embedded with it, beside the embeddings of the former model, which
+readers keep until `promote` moves the `current` pointer in one write. `videobert models --rollback` moves it back.
 """,
 ) as dag:
     codebook = stage_job("codebook", batch=_BATCHES, deadline=timedelta(hours=12))

@@ -77,8 +77,8 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     stack.callback(ray.stop)
     settings = {
         "VIDEOBERT_ROOT": store.root, "VIDEOBERT_RECIPE": "demo", "VIDEOBERT_LAST_BATCH": _BATCHES[-1],
-        "VIDEOBERT_POLL_SECONDS": "1",
-        "VIDEOBERT_RETRY_SECONDS": "15", "VIDEOBERT_OPTIONS": "--executor.workers 1 --executor.cpus-per-worker 0.5",
+        "VIDEOBERT_TRAIN_CRON": "none", "VIDEOBERT_POLL_SECONDS": "1", "VIDEOBERT_RETRY_SECONDS": "15",
+        "VIDEOBERT_OPTIONS": "--executor.workers 1 --executor.cpus-per-worker 0.5",
     }  # fmt: skip
     airflow = Airflow(
         home=state / "airflow", dags=_REPOSITORY / "dags", env=inherited_env() | ray.client_env | settings

@@ -52,7 +52,7 @@ trigger.utcnow = lambda: pendulum.parse({now!r})
 train = decode_timetable(json.loads(json.dumps(encode_timetable(bag.dags["videobert_train"].timetable))))
 first = train.next_dagrun_info(last_automated_data_interval=None, restriction=TimeRestriction(None, None, False))
 result = {{"errors": bag.import_errors, "dags": dags, "seconds": seconds, "heavy": heavy}}
-print(json.dumps(result | {{"first_training": first.run_after.isoformat()}}))
+print(json.dumps(result | {{"first_training": first and first.run_after.isoformat()}}))
 """
 
 
@@ -108,6 +108,12 @@ def test_batches_are_partitions_and_assets_carry_them_on(parsed: dict[str, Any])
 def test_enabling_the_training_starts_none(parsed: dict[str, Any]) -> None:
     """Airflow runs the last one there was, if it is less than a tenth of the interval ago: a Sunday's until evening."""
     assert parsed["first_training"] == "2026-11-29T03:00:00+00:00"
+
+
+@pytest.mark.parametrize(("cron", "first"), [("30 4 * * *", "2026-11-23T04:30:00+00:00"), ("none", None)])
+def test_training_is_scheduled_as_wished(tmp_path: Path, cron: str, first: str | None) -> None:
+    found = parse(tmp_path, VIDEOBERT_TRAIN_CRON=cron)
+    assert (found["errors"], found["first_training"]) == ({}, first)
 
 
 def test_every_stage_is_one_command_of_the_cli(parsed: dict[str, Any]) -> None:

@@ -180,7 +180,8 @@ def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: st
     env = inherited_env() | SECRETS
     settings = {
         "VIDEOBERT_ROOT": str(root), "VIDEOBERT_LAST_BATCH": last_batch, "VIDEOBERT_POLL_SECONDS": "1",
-        "VIDEOBERT_RETRY_SECONDS": "2", "VIDEOBERT_SHARD_GROUPS": str(shard_groups),
+        "VIDEOBERT_TRAIN_CRON": "none", "VIDEOBERT_RETRY_SECONDS": "2",
+        "VIDEOBERT_SHARD_GROUPS": str(shard_groups),
         "VIDEOBERT_OPTIONS": " ".join(["--executor.workers 1 --executor.cpus-per-worker 0.25", *flags(corpus)]),
     }  # fmt: skip
     with contextlib.ExitStack() as stack:
