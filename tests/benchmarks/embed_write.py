@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from fsspec.core import url_to_fs
 
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
@@ -90,9 +91,10 @@ def write_shard(root: str, rows: int, dim: int, number: int) -> None:
 
 def write_plain(root: str, rows: int, dim: int, number: int) -> None:
     """The same bytes, on disk when this returns."""
-    data, store = plain_bytes(rows, dim), Store(root)
+    data = plain_bytes(rows, dim)
     if "://" in root:
-        store._fs.pipe_file(f"{store._base}/plain/{number}", data)
+        store, base = url_to_fs(root)
+        store.pipe_file(f"{base}/plain/{number}", data)
         return
     with Path(f"{root}-plain-{number}").open("wb") as file:
         file.write(data)
