@@ -5,6 +5,9 @@ Of what `tests.benchmarks.learning.kitchen --keep FOLDER` has made.
 
 from __future__ import annotations
 
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +18,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from pipeline.codebook.artifact import load_codebook, load_tokenizer
-from pipeline.corpus.grammar import Recipe, build_kitchen, demo_kitchen
-from pipeline.corpus.tokens import SampledVideo
+from pipeline.corpus.grammar import Recipe, build_kitchen, demo_kitchen, random_for
+from pipeline.corpus.tokens import SampledVideo, TokenChannel, sample_pairs
 from pipeline.pretrain.job import training_windows
 from pipeline.pretrain.vocabulary import Vocabulary
 from pipeline.runtime.manifest import Manifest, load_manifest
@@ -88,10 +91,42 @@ class Rendered(World):
 
     def held_out(self) -> list[SampledVideo]:
         """The other videos, cut into the steps of their recipes."""
+        return self._share(held_out=True)
+
+    def in_order(self, pairs: int, *, held_out: bool) -> list[SampledVideo]:
+        """Steps of 10 to 16 rendered clips, the first half of one verb's motion, the second of another's.
+
+        Verbs 2 k and 2 k + 1 share their motions, the one in this order, the other in that, as opening and closing do:
+        no clip tells which it is. Clips are drawn from those of one share that show the motion, whatever their noun;
+        the narration is honest.
+        """
+        kitchen = dataclasses.replace(self.kitchen, narration_current=1.0, narration_neighbour=0.0)
+        shape = TokenChannel(ids_per_action=2, tokens_min=10, tokens_max=16, ordered=True)
+        pools: defaultdict[str, list[int]] = defaultdict(list)
+        for video in self._share(held_out=held_out):
+            for step, segment in zip(video.recipe.steps, video.video.segments, strict=True):
+                pools[step.verb] += video.video.visual[segment.first_clip : segment.last_clip].tolist()
+        split = "held out" if held_out else "training"
+        return [self._drawn(v, pools) for v in sample_pairs(kitchen, pairs, split=f"order/{split}", channel=shape)]
+
+    def _drawn(self, sampled: SampledVideo, pools: Mapping[str, Sequence[int]]) -> SampledVideo:
+        rng, verbs = random_for(self.kitchen.seed, f"order/{sampled.recipe.key}"), self.grammar.verbs
+        visual, segments = sampled.video.visual.copy(), []
+        for step, segment in zip(sampled.recipe.steps, sampled.video.segments, strict=True):
+            pair = step.verb, verbs[verbs.index(step.verb) ^ 1]
+            clips = np.arange(segment.first_clip, segment.last_clip)
+            for verb, part in zip(pair, np.array_split(clips, 2), strict=True):
+                visual[part] = rng.choice(pools[verb], len(part))
+            text = step.caption + self.stop
+            segments.append(dataclasses.replace(segment, text=text, text_ids=self.text(text)))
+        video = dataclasses.replace(sampled.video, visual=visual, segments=tuple(segments))
+        return dataclasses.replace(sampled, video=video)
+
+    def _share(self, *, held_out: bool) -> list[SampledVideo]:
         steps = true_steps(self.root / "incoming" / "truth" / "truth.jsonl")
         samples = read_samples(self.store, [output for tokens in self._tokens for output in tokens.outputs])
         fraction = self.codebook.facts["heldout_fraction"]
-        return [self._cut(s, steps[s["video_id"]]) for s in samples if is_held_out(s["video_id"], fraction)]
+        return [self._cut(s, steps[s["video_id"]]) for s in samples if is_held_out(s["video_id"], fraction) == held_out]
 
     def _cut(self, sample: dict[str, Any], truth: list[dict[str, Any]]) -> SampledVideo:
         recipe = build_kitchen(self.kitchen).recipe(truth[0]["file"].rsplit(".", 1)[0])
