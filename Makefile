@@ -57,7 +57,7 @@ test-faults: setup  ## Crash matrix and storage faults, all of it: three hours o
 bench: setup  ## All benchmarks into tests/benchmarks/RESULTS.md
 	$(BIN)/python -m tests.benchmarks
 
-learn: setup  ## Does the model learn what the kitchen holds? All gates, three seeds; over an hour of one core
+learn: setup  ## Does the model learn what the kitchen holds? All gates, three seeds; three hours of one core
 	$(BIN)/python -m tests.benchmarks.learning --seed 0 1 2
 
 clean:  ## Remove the virtual environment and the demo's folder

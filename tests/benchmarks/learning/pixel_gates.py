@@ -97,7 +97,7 @@ def choices(root: Path) -> list[Row]:
 
     Without dropout, as at token level: it blurs the evidence of three steps, so that concatenation gains nothing.
     Subsampling is judged on steps that go on, as at token level: where a motion repeats itself within a clip, one clip
-    tells the verb, and a faster video is only a shorter one (-.006 of verb@1 at five times the speed, in three seeds).
+    tells the verb, and a faster video is only a shorter one (-.008 of verb@1 at five times the speed, three seeds).
     """
     kitchen, videos, test, config = world(root)
     sharp = dataclasses.replace(config, architecture=dataclasses.replace(config.architecture, dropout=0.0))
