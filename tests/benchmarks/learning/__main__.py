@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.learning [--pairs 20000] [--seed 0 1 2] [--gates 1 2 3 4 5 6] [--out rows.jsonl]
 
-One thread; every figure is the mean over the seeds with its spread. With `--out` rows are added to a file as they come
-and read back at the start, so that seeds can be run one by one.
+One thread; every figure is the mean over the seeds with its spread (RESULTS.md holds the last ones, seed by seed). With
+`--out` rows are added to a file as they come and read back at the start, so that seeds can be run one by one.
 
 From pixels: `python -m tests.benchmarks.learning.kitchen --keep FOLDER` renders and is gate 1, `--root FOLDER` here
 gives gates 2 to 6 of what it kept, `python -m tests.benchmarks.learning.pixels --root FOLDER/SEED` gate 7.
