@@ -23,7 +23,7 @@ BENCHMARKS = {
     "features": "",
     "long_video": "--minutes 5 120",
     "codebook": "--rows 200000 --repeats 2",
-    "pretrain": "",
+    "pretrain": "--seconds 150",
     "search": "--rows 200000",
     "embed_write": "",
     "search_index": "--rows 200000",
