@@ -44,7 +44,7 @@ Beat = Callable[[float], None]
 
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,gif,flv,asf"
 _CONTEXTS: list[HWAccel] = []
-"""Keep a GPU's context alive between videos: making one takes longer than decoding a short video."""
+"""Keep a GPU's context alive between videos, so that not every video makes one."""
 _TEXT_CODECS = frozenset({"mov_text", "subrip", "webvtt", "ass", "ssa", "text"})
 _MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
 

@@ -47,7 +47,7 @@ from pipeline.features.encoders import Encoder, load_encoder
 from pipeline.features.isolated import IsolatedDecoder
 from tests.benchmarks.codebook import kitchen
 from tests.benchmarks.features import made_videos
-from tests.benchmarks.pretrain.gpu import peak_flops
+from tests.benchmarks.pretrain.gpu import peak_flops, wait
 from tests.features.encoders.clips import random_clips
 
 __all__ = ["bandwidth", "flops", "main", "random_encoder", "report_codebook", "report_encoder", "report_stage"]
@@ -123,10 +123,10 @@ def seconds(call: Callable[[], object], device: str) -> float:
     """Median of some calls after a first that does not count."""
     found = []
     for _ in range(TIMES + 1):
-        _wait(device)
+        wait(device)
         since = time.perf_counter()
         call()
-        _wait(device)
+        wait(device)
         found.append(time.perf_counter() - since)
     return statistics.median(found[1:])
 
@@ -189,13 +189,14 @@ def random_encoder(name: str, folder: Path, *, batch: int, device: str) -> Encod
 
 
 def _write_s3d(folder: Path) -> None:
-    if importlib.util.find_spec("torchvision") is None:
-        return  # which loading the encoder will say
+    weights = folder / "checkpoints" / "s3d-d76dad2f.pth"
+    if weights.exists() or importlib.util.find_spec("torchvision") is None:
+        return  # what is missing, loading the encoder will say
     from torchvision.models.video import s3d
 
     torch.hub.set_dir(str(folder))
-    (folder / "checkpoints").mkdir(exist_ok=True)
-    torch.save(s3d().state_dict(), folder / "checkpoints" / "s3d-d76dad2f.pth")
+    weights.parent.mkdir()
+    torch.save(s3d().state_dict(), weights)
 
 
 def flops(encoder: Encoder) -> float:
@@ -252,11 +253,6 @@ def report_stage(
     hours = found[0] * config.clip_seconds / took  # of video a second, which is hours an hour
     print(f"{encoder.identity.label:12s} {decoder:8s} {workers:7d} {found[0]:6d} {found[0] / took:9.1f} {hours:26.0f}",
           flush=True)  # fmt: skip
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

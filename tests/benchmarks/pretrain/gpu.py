@@ -12,7 +12,7 @@ from pipeline.pretrain.model import VideoBert
 from pipeline.pretrain.train import train
 from tests.benchmarks.pretrain.setting import Setting
 
-__all__ = ["model_flops", "peak_flops", "report_gpu"]
+__all__ = ["model_flops", "peak_flops", "report_gpu", "wait"]
 
 STEPS = 40
 BATCHES = (128, 512, 2048)
@@ -34,11 +34,11 @@ def peak_flops(device: str, *, size: int = 8192, repeats: int = 20) -> float:
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     for _ in range(3):
         left @ right
-    _wait(device)
+    wait(device)
     since = time.perf_counter()
     for _ in range(repeats):
         left @ right
-    _wait(device)
+    wait(device)
     return 2.0 * size**3 * repeats / (time.perf_counter() - since)
 
 
@@ -70,6 +70,7 @@ def _row(setting: Setting, peak: float) -> None:
           f"{used / peak:6.3f} {record['data_wait']:10.4f} {memory:9.1f} {loss:25.4f}", flush=True)  # fmt: skip
 
 
-def _wait(device: str) -> None:
+def wait(device: str) -> None:
+    """Until the device has done what it was given."""
     if device == "cuda":
         torch.cuda.synchronize()
