@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 __all__ = ["END_TOLERANCE", "Stretch", "TickClock", "clip_count", "overlaps", "spread_ticks", "ticks_before"]
 
@@ -28,7 +29,7 @@ class Stretch:
 
 def ticks_before(seconds: Fraction, rate: Fraction) -> int:
     """How many ticks stand strictly before a time: those that still show the former frame when a new one appears."""
-    return max(0, -((-seconds * rate) // 1))
+    return max(0, ceil(seconds * rate))
 
 
 def clip_count(seconds: Fraction, clip_length: Fraction) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from typing import ClassVar, Literal
 
 from pipeline.errors import InputError
@@ -82,14 +83,19 @@ class FeaturesConfig:
     @property
     def rate(self) -> Fraction:
         """Ticks a second, exact (29.97 becomes 2997/100)."""
-        return Fraction(self.fps).limit_denominator(100_000)
+        return _exact(self.fps)
 
     @property
     def clip_length(self) -> Fraction:
         """Seconds a clip, exact."""
-        return Fraction(self.clip_seconds).limit_denominator(100_000)
+        return _exact(self.clip_seconds)
 
     @property
     def ticks_per_clip(self) -> int:
         """Ticks a clip; 30 in the paper."""
         return int(self.rate * self.clip_length)
+
+
+@cache
+def _exact(number: float) -> Fraction:
+    return Fraction(number).limit_denominator(100_000)

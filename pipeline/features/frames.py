@@ -99,7 +99,8 @@ class ClipDecoder:
     ) -> None:
         self._path, self._request, self._config, self._stretch = path, request, config, stretch
         self.meter = PacketMeter(config.limits, beat)
-        self._clock = TickClock(config.rate, first=stretch.first * config.ticks_per_clip)
+        self._ticks = config.ticks_per_clip
+        self._clock = TickClock(config.rate, first=stretch.first * self._ticks)
         self._scalers = (VideoReformatter(), VideoReformatter())
         self._zero: Fraction | None = None
         self._now: Fraction | None = None
@@ -165,7 +166,7 @@ class ClipDecoder:
     def _is_past_stretch(self) -> bool:
         """Whether all clips of the stretch came out, or were found damaged."""
         last = self._stretch.last
-        if last is None or self._clock.next < (last + 1) * self._config.ticks_per_clip:
+        if last is None or self._clock.next < (last + 1) * self._ticks:
             return False
         return self._held is None or self._held.index > last
 
@@ -215,8 +216,7 @@ class ClipDecoder:
         seconds = self._seconds(frame)
         if self._stretch.first and self._now is None and not self._may_begin(frame, seconds):
             return
-        hole = Fraction(0) if seconds is None or self._now is None else seconds - self._shown_until
-        if frame.is_corrupt or (self._holes_are_losses and hole > _GAP_SECONDS):
+        if frame.is_corrupt or (self._holes_are_losses and self._is_late(seconds)):
             self._open_damage()
         if self._damaged_since is not None:
             if frame.is_corrupt or not frame.key_frame or seconds is None or seconds <= self.refused_until:
@@ -229,14 +229,19 @@ class ClipDecoder:
         if self._now is not None and seconds <= self._now:
             return
         limit = self._config.limits.max_seconds
-        if seconds > limit:
+        if float(seconds) > limit:
             raise self._refused("too-long", f"a frame at {float(seconds):.0f} s is above max_seconds={limit:g}")
-        step = 1 / self._config.rate if self._now is None else seconds - self._now
-        length = frame.duration * frame.time_base if frame.duration and frame.time_base else step
+        if frame.duration and frame.time_base:
+            length = frame.duration * frame.time_base
+        else:
+            length = 1 / self._config.rate if self._now is None else seconds - self._now
         self._now, self._shown_until = seconds, seconds + length
         successor = Shown(frame, self._scalers)
         yield from self._show(self._shown or successor, self._clock.until(seconds))
         self._shown = successor
+
+    def _is_late(self, seconds: Fraction | None) -> bool:
+        return seconds is not None and self._now is not None and seconds - self._shown_until > _GAP_SECONDS
 
     def _may_begin(self, frame: VideoFrame, seconds: Fraction | None) -> bool:
         """Whether to begin a stretch with this frame; those before the first key frame build on what was not read."""
@@ -259,26 +264,28 @@ class ClipDecoder:
 
     def _show(self, shown: Shown, ticks: range) -> Iterator[ClipFrames]:
         """Give a frame to these ticks; a full clip comes out once the video is known to last to its end."""
-        whole = clip_count(self._shown_until, self._config.clip_length)
-        if self._held is not None and self._held.index < whole:
+        if self._held is not None and self._is_whole(self._held):
             yield from self._release(self._held)
             self._held = None
         for tick in ticks:
             clip = self._place(tick, shown)
-            if clip is not None and clip.index < whole:
+            if clip is not None and self._is_whole(clip):
                 yield from self._release(clip)
             elif clip is not None:
                 self._held = clip
 
+    def _is_whole(self, clip: ClipFrames) -> bool:
+        return clip.index < clip_count(self._shown_until, self._config.clip_length)
+
     def _place(self, tick: int, shown: Shown) -> ClipFrames | None:
         """Put a frame where a tick wants it; the clip, when this tick was its last."""
-        config, request = self._config, self._request
-        index, position = divmod(tick, config.ticks_per_clip)
+        request = self._request
+        index, position = divmod(tick, self._ticks)
         if self._filling is None:
             rgb = np.empty((len(request.frame_ticks), request.size, request.size, 3), np.uint8)
             gray = None
             if request.gray_size is not None:
-                gray = np.empty((config.ticks_per_clip, request.gray_size, request.gray_size), np.uint8)
+                gray = np.empty((self._ticks, request.gray_size, request.gray_size), np.uint8)
             self._filling = ClipFrames(index=index, rgb=rgb, gray=gray)
         clip = self._filling
         for slot, wanted in enumerate(request.frame_ticks):
@@ -286,7 +293,7 @@ class ClipDecoder:
                 clip.rgb[slot] = shown.rgb(request.size)
         if clip.gray is not None and request.gray_size is not None:
             clip.gray[position] = shown.gray(request.gray_size)
-        if position < config.ticks_per_clip - 1:
+        if position < self._ticks - 1:
             return None
         self._filling = None
         return clip
