@@ -43,7 +43,7 @@ STAGES = (
         summary="pack original bytes and captions into WebDataset tars",
     ),
     Stage(
-        name="features", scope="batch", reads=("shard",), folder="features/{spec}", suffix="parquet", version=2,
+        name="features", scope="batch", reads=("shard",), folder="features/{spec}", suffix="parquet", version=3,
         summary="decode 20 fps clips of 1.5 s and encode each into one vector",
     ),
     Stage(
@@ -60,7 +60,7 @@ STAGES = (
     ),
     Stage(
         name="embed", scope="batch", reads=("tokens", "pretrain"), folder="embeddings/model={spec}", suffix="parquet",
-        version=2, summary="write segment and video vectors with their lineage",
+        version=3, summary="write segment and video vectors with their lineage",
     ),
     Stage(
         name="evaluate", scope="corpus", reads=("tokens", "codebook", "pretrain"), folder="reports/{spec}", suffix="",

