@@ -22,14 +22,14 @@ from pipeline.codebook.rows import Extent, FitWorker, Partial, Rows
 from pipeline.errors import InputError
 from pipeline.runtime.device import pick_device
 
-__all__ = ["GROUP_ROWS", "Team", "fit", "fit_team", "local_team"]
+__all__ = ["GROUP_ELEMENTS", "Team", "fit", "fit_team", "local_team"]
 
 Team = Callable[..., list[Any]]
 """`team(method, *arguments)` calls that method of every `FitWorker` and returns the answers, in any order."""
 
-GROUP_ROWS = 4096
-"""Of nodes that fit in cache together and are carried to the end before the next; only where asking a worker costs
-nothing, and reading its rows again neither."""
+GROUP_ELEMENTS = 1 << 22
+"""Rows x columns of nodes that are carried to the end together before the next, so that they stay near; only where
+asking a worker costs nothing, and reading its rows again neither."""
 _GROUP_ELEMENTS = 1 << 28
 _START_ELEMENTS = 1 << 20
 
@@ -55,23 +55,28 @@ def fit(
     InputError: no vectors, other shapes, NaN or infinity.
     """
     device = str(pick_device(config.device))
-    rows = GROUP_ROWS if isinstance(vectors, np.ndarray) and device == "cpu" else None
+    elements = GROUP_ELEMENTS if isinstance(vectors, np.ndarray) and device == "cpu" else None
     team = local_team([FitWorker(vectors, device=device)])
-    return fit_team(team, config, feature_spec=feature_spec, device=device, group_rows=rows)
+    return fit_team(team, config, feature_spec=feature_spec, device=device, group_elements=elements)
 
 
 def fit_team(
-    team: Team, config: CodebookConfig, *, feature_spec: str = "", device: str = "cpu", group_rows: int | None = None
+    team: Team,
+    config: CodebookConfig,
+    *,
+    feature_spec: str = "",
+    device: str = "cpu",
+    group_elements: int | None = None,
 ) -> Codebook:
-    """Fit over the workers of a team, as `fit`. `group_rows` bounds the rows in hand at a time, not the result."""
-    return _Fit(team, config, device=device, group_rows=group_rows).run(feature_spec)
+    """Fit over the workers of a team, as `fit`. `group_elements` bounds what is in hand at a time, not the result."""
+    return _Fit(team, config, device=device, group_elements=group_elements).run(feature_spec)
 
 
 class _Fit:
     """One fit: what its steps share."""
 
-    def __init__(self, team: Team, config: CodebookConfig, *, device: str, group_rows: int | None) -> None:
-        self.team, self.config, self.group_rows = team, config, group_rows
+    def __init__(self, team: Team, config: CodebookConfig, *, device: str, group_elements: int | None) -> None:
+        self.team, self.config, self.group_elements = team, config, group_elements
         self.device = torch.device(device)
         extents: list[Extent] = team("measure")
         self.rows = sum(extent.rows for extent in extents)
@@ -119,8 +124,8 @@ class _Fit:
         at = 0
         while at < len(order):
             count = limit
-            if self.group_rows is not None:
-                count = min(limit, max(1, self.group_rows // int(sizes[order[at]])))
+            if self.group_elements is not None:
+                count = min(limit, max(1, self.group_elements // (int(sizes[order[at]]) * self.dimension)))
             yield order[at : at + count]
             at += count
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.exact import at_a_time, snap, squared_norms, tree_sum
+from pipeline.codebook.exact import at_a_time, squared_norms, tree_sum
 
 __all__ = [
     "Scorer",
@@ -140,11 +140,17 @@ def squared_distances(rows_RD: Tensor, centroids_RD: Tensor) -> Tensor:
     return tree_sum((rows_RD.double() - centroids_RD.double()).square_())
 
 
-def accumulate(rows_RD: Tensor, slots_R: Tensor, sums_SD: Tensor, *, step: float, sign: int = 1) -> None:
-    """Add (or take away) rows, snapped to the grid of `step`, to their slots of float64 [S, D]; exact."""
+def accumulate(
+    rows_RD: Tensor, into_R: Tensor, sums_SD: Tensor, *, step: float, out_of_R: Tensor | None = None
+) -> None:
+    """Add rows, snapped to the grid of `step`, to slots of float64 [S, D], and take them out of others; exact."""
     part = max(1, at_a_time(_PAIR_ELEMENTS, rows_RD.device) // rows_RD.shape[1])
-    for rows, slots in zip(torch.split(rows_RD, part), torch.split(slots_R, part), strict=True):
-        sums_SD.index_add_(0, slots, snap(rows, step=step).double(), alpha=sign)
+    for at in range(0, len(rows_RD), part):
+        piece = slice(at, at + part)
+        whole = (rows_RD[piece] * (1.0 / step)).round_().double()
+        sums_SD.index_add_(0, into_R[piece], whole, alpha=step)
+        if out_of_R is not None:
+            sums_SD.index_add_(0, out_of_R[piece], whole, alpha=-step)
 
 
 def assign_and_accumulate(block_ND: Tensor, centroids_KD: Tensor, *, step: float) -> tuple[Tensor, Tensor, float]:

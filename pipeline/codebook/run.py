@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.codebook.artifact import CODEBOOK_FILE
 from pipeline.codebook.config import CodebookConfig
 from pipeline.codebook.health import codebook_health
-from pipeline.codebook.hierarchy import GROUP_ROWS, Team, fit_team, local_team
+from pipeline.codebook.hierarchy import GROUP_ELEMENTS, Team, fit_team, local_team
 from pipeline.codebook.sampling import ClipSample
 from pipeline.codebook.wordpiece import find_tokenizer, train_tokenizer
 from pipeline.codebook.worker import FileRows, FitShare, divide
@@ -50,8 +50,8 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
     files = _sample(inputs, config)
     clips = sum(len(file.rows) for file in files)
     _LOG.info("codebook: fitting %d ** %d leaves on %s clips", config.branching, config.depth, f"{clips:,}")
-    with _team(config, inputs, files, executor) as (team, device, group_rows):
-        codebook = fit_team(team, config, feature_spec=specs[0], device=device, group_rows=group_rows)
+    with _team(config, inputs, files, executor) as (team, device, group_elements):
+        codebook = fit_team(team, config, feature_spec=specs[0], device=device, group_elements=group_elements)
         first = team("first", _DISAGREEMENT_CLIPS)
     figures = dataclasses.asdict(codebook_health(codebook))
     figures["greedy_not_nearest"] = codebook.disagreement(np.concatenate(first))
@@ -105,7 +105,7 @@ def _team(
     if len(parts) == 1:
         device = str(pick_device(config.device))
         share = FitShare(inputs.store, files, device, device)
-        yield local_team([share]), device, GROUP_ROWS if device == "cpu" else None
+        yield local_team([share]), device, GROUP_ELEMENTS if device == "cpu" else None
         return
     with executor.team(_WORKER, [(inputs.store, part, config.device, "cpu") for part in parts]) as team:
         yield team, "cpu", None

@@ -3,7 +3,10 @@
     python -m tests.benchmarks.codebook [--rows 200000] [--dimension 256] [--repeats 3] [--threads 1] [--disk]
 
 Every repeat runs all contenders one after the other on the same data, encoding seven times; a ratio is the median of
-the ratios within the repeats. Seconds are CPU time with one thread and wall time otherwise. Needs faiss-cpu.
+the ratios within the repeats. faiss fits with its default of 25 iterations, and with the three iterations of three
+tries by which it comes to the inertia of our leaves in the least time (of 2, 3, 4 and 10 iterations of 1 to 4 tries:
+more iterations of the inner levels make worse leaves). Seconds are CPU time with one thread and wall time otherwise.
+Needs faiss-cpu.
 
 What helped: centroids on the left of the product (scores [K, M], 68 GFLOP/s a core, against 36 for [M, K]);
 `index_select` for plain indexing (6 x); nodes at rest left out of an iteration; greedy k-means++ (leaf inertia a tenth
@@ -11,12 +14,14 @@ below plain k-means++ at 20 k x 128). In encoding, level by level over up to 262
 pieces of 2 MiB gathered into memory that is there (a fresh 205 MB cost 0.15 s of page faults, the same in place 0.04),
 one product a node without padding, one minimum a piece, all doubts of a level decided at once (0.43 of the products'
 time before, 0.54 to 0.60 after).
+Rows that move snapped once for both of their sums, none copied where all move (0.84 of the fit's time before);
+tiles and groups of 16 MiB in place of 4,096 rows (0.9 with 256 columns).
 What did not: improving the start of a large node on 1,024 of its rows first (no faster, inner levels 1 % worse);
-tolerance 0.002 for 0.05 (1.5 x the time, leaves no better); larger groups (within the noise); one product a node in
-place of padded batches (1.3 x slower at 12 nodes, in the fit). In encoding: more columns a product to save a
-gather (48 columns take 2.3 times as long as 12); pieces of 1 and 4 MiB (3 % slower each); the first two levels on parts
-that stay in cache (2 to 9 % slower: gathering is quicker, more and smaller products are not); `argmin` (ten times as
-slow as `min`, which gives the indices too).
+tolerance 0.002 for 0.05 (1.5 x the time, leaves no better); one product a node in place of padded batches (1.3 x slower
+at 12 nodes, in the fit). In encoding: more columns a product to save a gather (48 columns take 2.3 times as long as
+12); pieces of 1 and 4 MiB (3 % slower each); the first two levels on parts that stay in cache (2 to 9 % slower:
+gathering is quicker, more and smaller products are not); `argmin` (ten times as slow as `min`, which gives the indices
+too).
 """
 
 from __future__ import annotations
@@ -77,7 +82,7 @@ def nodes_of(leaf: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]
 class FaissTree:
     """Hierarchical k-means from `faiss.Kmeans`, all rows of a node used."""
 
-    def __init__(self, vectors: NDArray[np.float32], iterations: int) -> None:
+    def __init__(self, vectors: NDArray[np.float32], iterations: int, redos: int) -> None:
         self.levels: list[dict[int, faiss.Index]] = []
         self.inertia: list[float] = []
         node = np.zeros(len(vectors), dtype=np.int64)
@@ -91,6 +96,7 @@ class FaissTree:
                         vectors.shape[1],
                         BRANCHING,
                         niter=iterations,
+                        nredo=redos,
                         min_points_per_centroid=1,
                         max_points_per_centroid=1 << 30,
                         seed=1,
@@ -117,8 +123,9 @@ class FaissTree:
         return node
 
 
-def plant(trees: dict[str, FaissTree], vectors: NDArray[np.float32], iterations: int) -> None:
-    trees[f"faiss {iterations}"] = FaissTree(vectors, iterations)
+def plant(trees: dict[str, FaissTree], vectors: NDArray[np.float32], effort: str) -> None:
+    iterations, _, redos = effort.partition("x")
+    trees[f"faiss {effort}"] = FaissTree(vectors, int(iterations), int(redos or 1))
 
 
 def products(vectors: torch.Tensor, centroids: torch.Tensor) -> None:
@@ -153,7 +160,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
-        "--iterations", type=int, nargs="+", default=[25, 10], help="of faiss, for fits to compare with"
+        "--faiss", nargs="+", default=["25", "3x3"], metavar="ITERATIONS[xREDOS]", help="its fits to compare with"
     )
     parser.add_argument("--encoded", type=int, default=200_000, help="rows to encode, at most")
     parser.add_argument("--disk", action="store_true", help="rows in a file: read at once, and streamed")
@@ -186,8 +193,8 @@ def compare(options: argparse.Namespace, path: Path) -> None:
     }
     if options.disk:
         contenders["fit, streamed"] = lambda: fitted.update(streamed=fit(Blocks(vectors), config))
-    for count in options.iterations:
-        contenders[f"fit, faiss {count}"] = partial(plant, trees, vectors, count)
+    for effort in options.faiss:
+        contenders[f"fit, faiss {effort}"] = partial(plant, trees, vectors, effort)
     encoders: dict[str, Callable[[], object]] = {
         "encode": lambda: fitted["ours"].encode(sample),
         "encode, faiss": lambda: next(iter(trees.values())).encode(sample),
@@ -213,7 +220,7 @@ def compare(options: argparse.Namespace, path: Path) -> None:
         print(f"  encode: {bound} / ours = {paired(times[bound], times['encode']):.2f}")
     if options.disk:
         assert fitted["streamed"].to_bytes() == fitted["ours"].to_bytes()
-        theirs = times[f"fit, faiss {options.iterations[0]}"]
+        theirs = times[f"fit, faiss {options.faiss[0]}"]
         print(f"  fit: faiss / ours streamed, same bytes = {paired(theirs, times['fit, streamed']):.2f}")
     print(
         f"  memory of ours and faiss together at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"

@@ -88,9 +88,10 @@ def test_blocks_workers_groups_and_threads_do_not_change_a_byte() -> None:
     workers = [FitWorker(vectors[1000:], numbers=np.arange(1000, 2500)), FitWorker([vectors[:10], vectors[10:1000]])]
     scattered = np.random.default_rng(0).permutation(2500)
     workers += [FitWorker(vectors[part], numbers=part) for part in np.split(scattered, [700, 1900])]
-    for rows in (None, 64, 1000):
-        assert fit_team(local_team(workers[2:]), CONFIG, feature_spec="s3d-0", group_rows=rows).to_bytes() == whole
-        assert fit_team(local_team(workers[:2]), CONFIG, feature_spec="s3d-0", group_rows=rows).to_bytes() == whole
+    for elements in (None, 64 * 20, 1000 * 20):
+        for some in (workers[2:], workers[:2]):
+            fitted = fit_team(local_team(some), CONFIG, feature_spec="s3d-0", group_elements=elements)
+            assert fitted.to_bytes() == whole
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(3 - min(2, threads))
