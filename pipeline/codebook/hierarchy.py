@@ -30,7 +30,7 @@ Team = Callable[..., list[Any]]
 GROUP_ELEMENTS = 1 << 22
 """Rows x columns of nodes that are carried to the end together before the next, so that they stay near; only where
 asking a worker costs nothing, and reading its rows again neither."""
-_GROUP_ELEMENTS = 1 << 28
+_SUMS_ELEMENTS = 1 << 28
 _START_ELEMENTS = 1 << 20
 
 
@@ -120,7 +120,7 @@ class _Fit:
         """Nodes to be solved together, those of like size side by side."""
         order = np.argsort(-sizes, kind="stable")
         order = order[: int((sizes > 0).sum())]
-        limit = max(1, _GROUP_ELEMENTS // (self.config.branching * self.dimension))
+        limit = max(1, _SUMS_ELEMENTS // (self.config.branching * self.dimension))
         at = 0
         while at < len(order):
             count = limit

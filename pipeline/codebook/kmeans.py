@@ -147,10 +147,10 @@ def accumulate(
     part = max(1, at_a_time(_PAIR_ELEMENTS, rows_RD.device) // rows_RD.shape[1])
     for at in range(0, len(rows_RD), part):
         piece = slice(at, at + part)
-        whole = (rows_RD[piece] * (1.0 / step)).round_().double()
-        sums_SD.index_add_(0, into_R[piece], whole, alpha=step)
+        on_grid = (rows_RD[piece] * (1.0 / step)).round_().double()
+        sums_SD.index_add_(0, into_R[piece], on_grid, alpha=step)
         if out_of_R is not None:
-            sums_SD.index_add_(0, out_of_R[piece], whole, alpha=-step)
+            sums_SD.index_add_(0, out_of_R[piece], on_grid, alpha=-step)
 
 
 def assign_and_accumulate(block_ND: Tensor, centroids_KD: Tensor, *, step: float) -> tuple[Tensor, Tensor, float]:
