@@ -40,8 +40,9 @@ class FeaturesConfig:
     so another spec, though undamaged pictures are the same."""
     batch_clips: int = 8
     """Clips a call of a GPU encoder; on CPU every clip is its own call, so that nothing depends on its neighbours."""
-    decode_ahead: int = 4
-    """Batches of clips that may wait, decoded, for the encoder; bounds the memory of a worker."""
+    decode_ahead: int = 32
+    """Clips that may wait, decoded, for the encoder, beside the batch in its hand and the next; bounds the memory of a
+    worker. Enough that a video which decodes slowly does not idle the encoder after one that decodes quickly."""
     chunk_minutes: float = 30.0
     """A longer video is decoded in chunks of at most this length by as many workers as there are, when it leads its
     tar, as every one above `shard.shard_bytes` does. Changes no output."""

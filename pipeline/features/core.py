@@ -66,10 +66,11 @@ def encode_videos(
     """Clips of videos (by name) one after the other, each video with its end (section 1 of VideoBERT, 1.5 s clips).
 
     The thread that decodes goes on with the next video while the last clips of one are encoded; `ahead` bounds the
-    batches that wait, whatever videos they are of. It is gone when this ends, raises or is closed.
+    clips that wait, whatever videos they are of, in whole batches. It is gone when this ends, raises or is closed.
     """
     once = _OncePerSight(encoder)
-    with _running_ahead(_decoded(videos, batch=encoder.batch_clips), ahead=ahead) as found:
+    batch = encoder.batch_clips
+    with _running_ahead(_decoded(videos, batch=batch), ahead=max(1, ahead // batch)) as found:
         for event in found:
             if isinstance(event, VideoEnd):
                 once = _OncePerSight(encoder)

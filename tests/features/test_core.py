@@ -123,7 +123,7 @@ def test_decoding_runs_ahead_but_not_further_than_told() -> None:
 
 def test_the_next_video_is_decoded_while_the_last_clips_of_one_are_encoded() -> None:
     sources = [Counted(), Counted(), Counted()]
-    with closing(encode_videos(zip("abc", sources, strict=True), MeanEncoder(6), ahead=2)) as found:
+    with closing(encode_videos(zip("abc", sources, strict=True), MeanEncoder(6), ahead=17)) as found:
         next(found)
         # Both batches of the first video, its end, and a batch of the second in the hand of the thread.
         assert settled(sources) == [12, 6, 0]
