@@ -13,7 +13,8 @@ What helped: centroids on the left of the product (scores [K, M], 68 GFLOP/s a c
 below plain k-means++ at 20 k x 128). In encoding, level by level over up to 262,144 rows in the order of their nodes:
 pieces of 2 MiB gathered into memory that is there (a fresh 205 MB cost 0.15 s of page faults, the same in place 0.04),
 one product a node without padding, one minimum a piece, all doubts of a level decided at once (0.43 of the products'
-time before, 0.54 to 0.60 after).
+speed before, 0.54 to 0.60 after; 0.36 on a machine whose products are twice as quick: a third of the time is then
+gathering, a third products).
 Rows that move snapped once for both of their sums, none copied where all move (0.84 of the fit's time before);
 tiles and groups of 16 MiB in place of 4,096 rows (0.9 with 256 columns).
 What did not: improving the start of a large node on 1,024 of its rows first (no faster, inner levels 1 % worse);

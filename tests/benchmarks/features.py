@@ -3,7 +3,8 @@
 `decode` is PyAV alone on one thread, every frame and nothing else; `encode` is the encoder alone on clips that are
 already in memory; `stage` is the stage's own decoder, thread and encoder. The three alternate within each round, and
 each ratio is taken within a round, so that a busy machine harms them alike. CPU time counts all threads of this
-process and the decoder's.
+process and the decoder's. Last all files together: one after the other, as one shard, and for comparison the two parts
+alone but at once, which is what two cores of the machine lose when both are busy.
 Aims (DESIGN.md): CPU stage / (decode + encode) <= 1.15; wall stage / max(decode, encode) <= 1.1 on two idle cores.
 """
 
@@ -15,7 +16,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import add, attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,7 @@ PACKAGED = {
     "gradio": ("media_assets/videos/world.mp4",),
 }
 """Real clips inside PyPI packages, used when installed; the packages are found but not imported."""
+NAMES = {"one by one": "one after the other", "shard": "as one shard", "both": "decode, encode at once"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,17 +112,28 @@ def _report_together(
         sources = [(str(path), decoder.clips(path, encoder.request, config)) for path in paths]
         assert sum(isinstance(event, VideoEnd) for event in encode_videos(sources, encoder, ahead=config.decode_ahead))
 
-    parts = (decode, lambda: _encode_alone(clips, encoder, config), one_by_one, in_one_shard)
-    walls, cpus = [], []
+    def encode() -> None:
+        _encode_alone(clips, encoder, config)
+
+    def both() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(decode)
+            encode()
+            done.result()
+
+    parts = {"decode": decode, "encode": encode, "both": both, "one by one": one_by_one, "shard": in_one_shard}
+    costs = []
     for number in range(rounds):
-        order = [(number + k) % 4 for k in range(4)]
-        measured = {which: _measure(parts[which]) for which in order}
-        slower = max(measured[0].wall, measured[1].wall)
-        walls.append([measured[which].wall / slower for which in (2, 3)])
-        cpus.append(measured[3].cpu / (measured[0].cpu + measured[1].cpu))
-    alone, shard = (statistics.median(wall[which] for wall in walls) for which in range(2))
-    print(f"wall ratio of all {len(paths)}: {alone:.2f} one after the other, {shard:.2f} as one shard")
-    print(f"cpu ratio of all {len(paths)}, as one shard: {statistics.median(cpus):.3f}", flush=True)
+        order = [list(parts)[(number + k) % len(parts)] for k in range(len(parts))]
+        costs.append({which: _measure(parts[which]) for which in order})
+
+    def ratio(of: str, *, clock: Callable[[Cost], float], floor: Callable[[float, float], float]) -> float:
+        return statistics.median(clock(c[of]) / floor(clock(c["decode"]), clock(c["encode"])) for c in costs)
+
+    print(f"all {len(paths)}                  cpu ratio  wall ratio")
+    for which in ("one by one", "shard", "both"):
+        cpu, wall = ratio(which, clock=attrgetter("cpu"), floor=add), ratio(which, clock=attrgetter("wall"), floor=max)
+        print(f"{NAMES[which]:22s}  {cpu:9.3f}  {wall:10.2f}", flush=True)
 
 
 def _measure(part: Callable[[], object]) -> Cost:
