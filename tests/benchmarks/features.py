@@ -3,8 +3,9 @@
 `decode` is PyAV alone on one thread, every frame and nothing else; `encode` is the encoder alone on clips that are
 already in memory; `stage` is the stage's own decoder, thread and encoder. The three alternate within each round, and
 each ratio is taken within a round, so that a busy machine harms them alike. CPU time counts all threads of this
-process and the decoder's. Last all files together: one after the other, as one shard, and for comparison the two parts
-alone but at once, which is what two cores of the machine lose when both are busy.
+process and the decoder's. Last all files as one shard, in twice as many rounds, for the speed of a shared machine may
+change by a third from second to second; beside it the two parts alone but at once, which is what its two cores lose
+when both are busy.
 Aims (DESIGN.md): CPU stage / (decode + encode) <= 1.15; wall stage / max(decode, encode) <= 1.1 on two idle cores.
 """
 
@@ -39,7 +40,6 @@ PACKAGED = {
     "gradio": ("media_assets/videos/world.mp4",),
 }
 """Real clips inside PyPI packages, used when installed; the packages are found but not imported."""
-NAMES = {"one by one": "one after the other", "shard": "as one shard", "both": "decode, encode at once"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +97,12 @@ def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: Is
 def _report_together(
     paths: Sequence[Path], encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder, rounds: int
 ) -> None:
-    """All files, as in the table, and what decoding the next video while the last clips of one are encoded is worth."""
+    """All files, the next video decoded while the last clips of one are encoded."""
     clips = [clip for path in paths for clip in ClipDecoder(path, encoder.request, config)]
 
     def decode() -> None:
         for path in paths:
             _decode_alone(path, config)
-
-    def one_by_one() -> None:
-        for path in paths:
-            encoded(path, encoder, config, decoder=decoder)
 
     def in_one_shard() -> None:
         sources = [(str(path), decoder.clips(path, encoder.request, config)) for path in paths]
@@ -121,9 +117,9 @@ def _report_together(
             encode()
             done.result()
 
-    parts = {"decode": decode, "encode": encode, "both": both, "one by one": one_by_one, "shard": in_one_shard}
+    parts = {"decode": decode, "encode": encode, "both": both, "shard": in_one_shard}
     costs = []
-    for number in range(rounds):
+    for number in range(2 * rounds + 1):
         order = [list(parts)[(number + k) % len(parts)] for k in range(len(parts))]
         costs.append({which: _measure(parts[which]) for which in order})
 
@@ -131,9 +127,9 @@ def _report_together(
         return statistics.median(clock(c[of]) / floor(clock(c["decode"]), clock(c["encode"])) for c in costs)
 
     print(f"all {len(paths)}                  cpu ratio  wall ratio")
-    for which in ("one by one", "shard", "both"):
+    for which, name in (("shard", "as one shard"), ("both", "decode, encode at once")):
         cpu, wall = ratio(which, clock=attrgetter("cpu"), floor=add), ratio(which, clock=attrgetter("wall"), floor=max)
-        print(f"{NAMES[which]:22s}  {cpu:9.3f}  {wall:10.2f}", flush=True)
+        print(f"{name:22s}  {cpu:9.3f}  {wall:10.2f}", flush=True)
 
 
 def _measure(part: Callable[[], object]) -> Cost:
