@@ -71,4 +71,6 @@ def test_what_every_search_reads_is_not_packed_and_all_else_is() -> None:
     group = pq.ParquetFile(io.BytesIO(table_bytes(both))).metadata.row_group(0)
     packed = {group.column(i).path_in_schema: group.column(i).compression for i in range(group.num_columns)}
     assert packed == {"video_id": "ZSTD", "feature.list.element": "ZSTD", "embedding.list.element": "UNCOMPRESSED"}
+    split = [group.column(i).path_in_schema for i in range(3) if "BYTE_STREAM_SPLIT" in group.column(i).encodings]
+    assert split == ["feature.list.element"]
     assert [group.column(i).has_offset_index for i in range(3)] == [True] * 3  # so that pages hold whole rows
