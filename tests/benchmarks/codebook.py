@@ -15,8 +15,8 @@ pieces of 2 MiB gathered into memory that is there (a fresh 205 MB cost 0.15 s o
 one product a node without padding, one minimum a piece, all doubts of a level decided at once (0.43 of the products'
 speed before, 0.54 to 0.60 after; 0.36 on a machine whose products are twice as quick: a third of the time is then
 gathering, a third products).
-Rows that move snapped once for both of their sums, none copied where all move (0.84 of the fit's time before);
-tiles and groups of 16 MiB in place of 4,096 rows (0.9 with 256 columns).
+Rows that move snapped once for both of their sums, none copied where all move; tiles and groups of 16 MiB in place of
+4,096 rows (with 256 columns together 0.85 to 0.88 of the fit's time before).
 What did not: improving the start of a large node on 1,024 of its rows first (no faster, inner levels 1 % worse);
 tolerance 0.002 for 0.05 (1.5 x the time, leaves no better); one product a node in place of padded batches (1.3 x slower
 at 12 nodes, in the fit). In encoding: more columns a product to save a gather (48 columns take 2.3 times as long as
