@@ -58,19 +58,21 @@ def _vectors(schema: pa.Schema) -> list[Any]:
 
 
 def _layout(schema: pa.Schema) -> dict[str, Any]:
-    vectors = {field.name: f"{field.name}.list.element" for field in _vectors(schema)}
-    searched = vectors.pop(SEARCHED, None)
     options: dict[str, Any] = {  # pyarrow's own types know `use_dictionary` only as bool
         "compression": "zstd",
         "use_dictionary": [field.name for field in schema if not _is_list(field.type)],
-        "use_byte_stream_split": list(vectors.values()),
+        "use_byte_stream_split": [_leaf(field) for field in _vectors(schema) if field.name != SEARCHED],
         "version": "2.6",
     }
-    if searched:
-        leaves = [f"{f.name}.list.element" if _is_list(f.type) else f.name for f in schema]
-        options["compression"] = {leaf: "none" if leaf == searched else "zstd" for leaf in leaves}
+    if SEARCHED in schema.names:
+        options["compression"] = {_leaf(field): "none" if field.name == SEARCHED else "zstd" for field in schema}
         options["write_page_index"] = True
     return options
+
+
+def _leaf(field: Any) -> str:
+    """What Parquet calls the column."""
+    return f"{field.name}.list.element" if _is_list(field.type) else field.name
 
 
 def _is_list(kind: pa.DataType) -> bool:

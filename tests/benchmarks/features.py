@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from operator import add, attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +60,7 @@ def main() -> None:
     started = time.perf_counter()
     encoder, decoder = load_encoder(config), IsolatedDecoder(config.limits)
     print(f"{encoder.identity.label}: loaded in {time.perf_counter() - started:.1f} s with its imports")
-    print("video                  clips  decode ms/clip  encode ms/clip  stage ms/clip  cpu ratio  wall ratio")
+    print("video                  clips  decode ms/clip  encode ms/clip   stage ms/clip  cpu ratio  wall ratio")
     with tempfile.TemporaryDirectory() as folder:
         paths = arguments.videos or [*made_videos(Path(folder)), *packaged_videos()]
         for path in paths:
@@ -71,27 +70,16 @@ def main() -> None:
 
 def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder, rounds: int) -> None:
     clips = list(ClipDecoder(path, encoder.request, config))
-    parts: tuple[Callable[[], object], ...] = (
-        lambda: _decode_alone(path, config),
-        lambda: _encode_alone(clips, encoder, config),
-        lambda: encoded(path, encoder, config, decoder=decoder),
-    )
-    for part in parts:
+    parts: dict[str, Callable[[], object]] = {
+        "decode": lambda: _decode_alone(path, config),
+        "encode": lambda: _encode_alone(clips, encoder, config),
+        "stage": lambda: encoded(path, encoder, config, decoder=decoder),
+    }
+    for part in parts.values():
         part()
-    costs: list[list[Cost]] = []
-    for number in range(rounds):
-        # Each part is first, second and third in turn.
-        order = [(number + k) % 3 for k in range(3)]
-        measured = {which: _measure(parts[which]) for which in order}
-        costs.append([measured[which] for which in range(3)])
-    cpu = statistics.median(s.cpu / (d.cpu + e.cpu) for d, e, s in costs)
-    wall = statistics.median(s.wall / max(d.wall, e.wall) for d, e, s in costs)
-    each = [1000 * statistics.median(run[which].cpu for run in costs) / len(clips) for which in range(3)]
-    print(
-        f"{path.name[:22]:22s} {len(clips):5d}  {each[0]:14.1f}  {each[1]:14.1f}  {each[2]:13.1f}"
-        f"  {cpu:9.3f}  {wall:10.2f}",
-        flush=True,
-    )
+    costs = _alternate(parts, rounds=rounds)
+    each = "  ".join(f"{1000 * statistics.median(c[part].cpu for c in costs) / len(clips):14.1f}" for part in parts)
+    print(f"{path.name[:22]:22s} {len(clips):5d}  {each}  {_ratios(costs, 'stage')}", flush=True)
 
 
 def _report_together(
@@ -104,10 +92,6 @@ def _report_together(
         for path in paths:
             _decode_alone(path, config)
 
-    def in_one_shard() -> None:
-        sources = [(str(path), decoder.clips(path, encoder.request, config)) for path in paths]
-        assert sum(isinstance(event, VideoEnd) for event in encode_videos(sources, encoder, ahead=config.decode_ahead))
-
     def encode() -> None:
         _encode_alone(clips, encoder, config)
 
@@ -117,19 +101,28 @@ def _report_together(
             encode()
             done.result()
 
-    parts = {"decode": decode, "encode": encode, "both": both, "shard": in_one_shard}
-    costs = []
-    for number in range(2 * rounds + 1):
-        order = [list(parts)[(number + k) % len(parts)] for k in range(len(parts))]
-        costs.append({which: _measure(parts[which]) for which in order})
+    def shard() -> None:
+        sources = [(str(path), decoder.clips(path, encoder.request, config)) for path in paths]
+        assert sum(isinstance(event, VideoEnd) for event in encode_videos(sources, encoder, ahead=config.decode_ahead))
 
-    def ratio(of: str, *, clock: Callable[[Cost], float], floor: Callable[[float, float], float]) -> float:
-        return statistics.median(clock(c[of]) / floor(clock(c["decode"]), clock(c["encode"])) for c in costs)
+    costs = _alternate({"decode": decode, "encode": encode, "both": both, "shard": shard}, rounds=2 * rounds + 1)
+    print(f"{f'all {len(paths)}':22s}  cpu ratio  wall ratio")
+    print(f"{'as one shard':22s}  {_ratios(costs, 'shard')}")
+    print(f"{'decode, encode at once':22s}  {_ratios(costs, 'both')}", flush=True)
 
-    print(f"all {len(paths)}                  cpu ratio  wall ratio")
-    for which, name in (("shard", "as one shard"), ("both", "decode, encode at once")):
-        cpu, wall = ratio(which, clock=attrgetter("cpu"), floor=add), ratio(which, clock=attrgetter("wall"), floor=max)
-        print(f"{name:22s}  {cpu:9.3f}  {wall:10.2f}", flush=True)
+
+def _alternate(parts: dict[str, Callable[[], object]], *, rounds: int) -> list[dict[str, Cost]]:
+    """The cost of every part in every round; each is first, second and so on in turn."""
+    names = list(parts)
+    orders = [names[number % len(names) :] + names[: number % len(names)] for number in range(rounds)]
+    return [{name: _measure(parts[name]) for name in order} for order in orders]
+
+
+def _ratios(costs: list[dict[str, Cost]], of: str) -> str:
+    """CPU time over the sum of decoder and encoder, and wall time over the slower of them."""
+    cpu = statistics.median(c[of].cpu / (c["decode"].cpu + c["encode"].cpu) for c in costs)
+    wall = statistics.median(c[of].wall / max(c["decode"].wall, c["encode"].wall) for c in costs)
+    return f"{cpu:9.3f}  {wall:10.2f}"
 
 
 def _measure(part: Callable[[], object]) -> Cost:
