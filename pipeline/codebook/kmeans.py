@@ -9,6 +9,7 @@ chunk, batch, thread count or device.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,20 +17,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.exact import at_a_time, squared_norms, tree_sum
+from pipeline.codebook.exact import LARGEST_VALUE, at_a_time, check_values, squared_norms, tree_sum
+from pipeline.codebook.tiles import sorted_by_node, tiles
 
 __all__ = [
+    "TILE_ELEMENTS",
+    "UNDERFLOW",
     "Scorer",
     "accumulate",
     "assign",
     "assign_and_accumulate",
-    "best_of",
-    "decide",
-    "margins",
+    "checked_norms",
+    "descend",
     "means",
     "norms",
     "scorer",
     "squared_distances",
+    "squared_norms",
     "starts",
     "tensor",
 ]
@@ -37,8 +41,10 @@ __all__ = [
 _UNIT = 2.0**-24
 _CERTAINTY = 8.0
 """Rounding errors of D products add up to at most 8 sqrt(D) units but for a chance of 1e-13 (Higham & Mary 2019)."""
-_UNDERFLOW = 1e-34
+UNDERFLOW = 1e-34
 """Products below float32's normal range lose digits; what they can add up to is left to float64 as well."""
+TILE_ELEMENTS = 1 << 22
+"""Rows x columns of a tile: 16 MiB. A quarter takes 1.1 times as long with 256 columns, four times with 1,024 too."""
 _PAIR_ELEMENTS = 1 << 18
 _TWIN = 1e-12
 """Two rows closer than this share of their squared norms count as one when starts are drawn."""
@@ -97,35 +103,44 @@ def assign(vectors_BMD: Tensor, norms_BM: Tensor, table: Scorer, nodes_B: Tensor
         edges, bias, slack, reach = (part.index_select(0, nodes_B) for part in (edges, bias, slack, reach))
     # Centroids on the left: scores [B, K, M] come out twice as fast as [B, M, K], and minima run along contiguous rows.
     scores = torch.baddbmm(bias.unsqueeze(-1), edges, vectors_BMD.transpose(1, 2), alpha=-1.0)
-    margin = (norms_BM + reach.unsqueeze(1)).mul_(2.0 * slack.unsqueeze(1)).add_(_UNDERFLOW)
-    child, limit, doubtful = best_of(scores, margin)
-    b, m = doubtful.nonzero(as_tuple=True)
+    margin = (norms_BM + reach.unsqueeze(1)).mul_(2.0 * slack.unsqueeze(1)).add_(UNDERFLOW)
+    best, child = scores.min(1)
+    limit = best.add_(margin)
+    scores.scatter_(1, child.unsqueeze(1), float("inf"))
+    b, m = (scores.amin(1) <= limit).nonzero(as_tuple=True)
     if len(b):
         close = scores[b, :, m] <= limit[b, m].unsqueeze(1)
         close[torch.arange(len(b), device=close.device), child[b, m]] = True
         rows = vectors_BMD.flatten(0, 1).index_select(0, b * vectors_BMD.shape[1] + m)
-        child[b, m] = decide(rows, table.centroids_GKD, b if nodes_B is None else nodes_B[b], close)
+        child[b, m] = _decide(rows, table.centroids_GKD, b if nodes_B is None else nodes_B[b], close)
     return child
 
 
-def margins(norms_N: Tensor, table: Scorer, nodes_N: Tensor) -> Tensor:
-    """How far apart the scores of each row's two best children must lie to tell which is nearest, float32 [N]."""
-    reach, slack = table.reach_G.index_select(0, nodes_N), table.slack_G.index_select(0, nodes_N)
-    return (norms_N + reach).mul_(slack.mul_(2.0)).add_(_UNDERFLOW)
+def checked_norms(rows_ND: Tensor) -> Tensor:
+    """`norms`. Raises InputError when a value is not finite, for then no length stays below the largest value."""
+    lengths = norms(rows_ND)
+    if not float(lengths.max()) <= LARGEST_VALUE:
+        check_values(rows_ND.cpu().numpy())
+    return lengths
 
 
-def best_of(scores_BKM: Tensor, margin_BM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Child of least score int64 [B, M], the score up to which others are in the running [B, M], and if any is [B, M].
+def descend(rows_ND: Tensor, levels: Sequence[Scorer]) -> Tensor:
+    """Leaf int64 [N] of every row: the nearest child, level by level; InputError when a value is not finite."""
+    lengths = checked_norms(rows_ND)
+    node = torch.zeros(len(rows_ND), dtype=torch.int64, device=rows_ND.device)
+    room = max(1, at_a_time(TILE_ELEMENTS, rows_ND.device) // rows_ND.shape[1])
+    for table in levels:
+        nodes, branching = table.bias_GK.shape
+        order, bounds = sorted_by_node(node, nodes)
+        child = torch.zeros_like(node)
+        for position, rows, valid in tiles(order, bounds, torch.arange(nodes), room=room):
+            vectors = rows_ND.index_select(0, rows.flatten()).view(*rows.shape, -1)
+            child[rows[valid]] = assign(vectors, lengths[rows], table, position)[valid]
+        node = node * branching + child
+    return node
 
-    Overwrites the score of the child.
-    """
-    best, child = scores_BKM.min(1)
-    limit = best.add_(margin_BM)
-    scores_BKM.scatter_(1, child.unsqueeze(1), float("inf"))
-    return child, limit, scores_BKM.amin(1) <= limit
 
-
-def decide(rows_RD: Tensor, centroids_GKD: Tensor, nodes_R: Tensor, close_RK: Tensor) -> Tensor:
+def _decide(rows_RD: Tensor, centroids_GKD: Tensor, nodes_R: Tensor, close_RK: Tensor) -> Tensor:
     """Nearest int64 [R] of the close children of each row's node, by float64 distances in a fixed order."""
     row, child = close_RK.nonzero(as_tuple=True)
     distances = torch.full(close_RK.shape, float("inf"), dtype=torch.float64, device=close_RK.device)
@@ -141,13 +156,13 @@ def squared_distances(rows_RD: Tensor, centroids_RD: Tensor) -> Tensor:
 
 
 def accumulate(
-    rows_RD: Tensor, into_R: Tensor, sums_SD: Tensor, *, step: float, out_of_R: Tensor | None = None
+    rows_ND: Tensor, taken_R: Tensor, into_R: Tensor, sums_SD: Tensor, *, step: float, out_of_R: Tensor | None = None
 ) -> None:
     """Add rows, snapped to the grid of `step`, to slots of float64 [S, D], and take them out of others; exact."""
-    part = max(1, at_a_time(_PAIR_ELEMENTS, rows_RD.device) // rows_RD.shape[1])
-    for at in range(0, len(rows_RD), part):
+    part = max(1, at_a_time(_PAIR_ELEMENTS, rows_ND.device) // rows_ND.shape[1])
+    for at in range(0, len(taken_R), part):
         piece = slice(at, at + part)
-        on_grid = (rows_RD[piece] * (1.0 / step)).round_().double()
+        on_grid = rows_ND.index_select(0, taken_R[piece]).mul_(1.0 / step).round_().double()
         sums_SD.index_add_(0, into_R[piece], on_grid, alpha=step)
         if out_of_R is not None:
             sums_SD.index_add_(0, out_of_R[piece], on_grid, alpha=-step)
@@ -162,7 +177,7 @@ def assign_and_accumulate(block_ND: Tensor, centroids_KD: Tensor, *, step: float
     table = scorer(centroids_KD.unsqueeze(0), present)
     child = assign(block_ND.unsqueeze(0), norms(block_ND).unsqueeze(0), table)[0]
     sums = torch.zeros(centroids_KD.shape, dtype=torch.float64, device=block_ND.device)
-    accumulate(block_ND, child, sums, step=step)
+    accumulate(block_ND, torch.arange(len(block_ND), device=child.device), child, sums, step=step)
     inertia = tree_sum(squared_distances(block_ND, centroids_KD[child]))
     return sums, torch.bincount(child, minlength=len(centroids_KD)), float(inertia)
 

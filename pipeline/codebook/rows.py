@@ -14,14 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.codebook.exact import at_a_time, check_values, mix, squared_norms
-from pipeline.codebook.kmeans import accumulate, assign, norms, scorer, squared_distances, tensor
+from pipeline.codebook.exact import at_a_time, check_values, mix
+from pipeline.codebook.kernels import Kernels, kernels
+from pipeline.codebook.kmeans import TILE_ELEMENTS, norms, scorer, squared_distances, tensor
+from pipeline.codebook.tiles import sorted_by_node, tiles
 from pipeline.errors import InputError
 
 __all__ = ["Extent", "FitWorker", "Partial", "Rows"]
-
-_TILE_ELEMENTS = 1 << 22
-"""Rows x columns of a tile: 16 MiB. A quarter takes 1.1 times as long with 256 columns, four times with 1,024 too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Rows:
 
 @dataclass(slots=True)
 class _Tile:
-    """Some thousand rows of some nodes, padded to the same length."""
+    """State of a `Tile`."""
 
     position_B: Tensor
     rows_BM: Tensor
@@ -105,6 +104,7 @@ class FitWorker:
         self._in_memory = isinstance(source, np.ndarray)
         self._numbers = numbers
         self._device = torch.device(device)
+        self._kernels = kernels(self._device)
         self._answers_on = torch.device(answers_on or device)
         self._step, self._dimension = 1.0, 1
         self._blocks: list[_Block] = []
@@ -128,7 +128,7 @@ class FitWorker:
         """Put every row into the root and fix the grid of the sums; returns the largest |x|**2."""
         self._step, self._blocks, row, largest = step, [], 0, 0.0
         for vectors in self._vectors():
-            squares = squared_norms(vectors, step=step)
+            squares = self._kernels.squared_norms(vectors, step=step)
             zeros = torch.zeros(len(vectors), dtype=torch.int64, device=self._device)
             of_all = np.arange(row, row + len(vectors))
             numbers = of_all if self._numbers is None else self._numbers[of_all]
@@ -146,18 +146,18 @@ class FitWorker:
         """Sort the rows by node; returns how many rows each of the nodes holds here."""
         total = np.zeros(nodes, dtype=np.int64)
         for block in self._blocks:
-            block.order = torch.argsort(block.node, stable=True)
-            counts = torch.bincount(block.node, minlength=nodes)
-            block.bounds = torch.cat((counts.new_zeros(1), counts.cumsum(0))).cpu()
-            total += counts.cpu().numpy()
+            block.order, block.bounds = sorted_by_node(block.node, nodes)
+            total += block.bounds.diff().numpy()
         return total
 
     def open(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Turn to a group of nodes; returns the summed |x|**2 of each, in grid units."""
         self._group = torch.from_numpy(nodes)
         squares = torch.zeros(len(nodes), dtype=torch.int64, device=self._device)
+        room = max(1, at_a_time(TILE_ELEMENTS, self._device) // self._dimension)
         for block in self._blocks:
-            block.tiles = list(_tiles(block, self._group, self._dimension))
+            found = tiles(block.order, block.bounds, self._group, room=room)
+            block.tiles = [_Tile(*tile, block.norms[tile.rows_BM]) for tile in found]
             for tile in block.tiles:
                 squares.index_add_(0, tile.position_B, (block.squares[tile.rows_BM] * tile.valid_BM).sum(1))
         return squares.cpu().numpy()
@@ -227,7 +227,7 @@ class FitWorker:
         table = scorer(centroids_AKD.to(self._device), present_AK.to(self._device))
         lane = self._lanes(active_A)
         branching = centroids_AKD.shape[1]
-        delta = _Delta(len(active_A) * branching, centroids_AKD.shape[2], self._step, self._device)
+        delta = _Delta(self._kernels, len(active_A) * branching, centroids_AKD.shape[2], self._step, self._device)
         changed = torch.zeros(len(active_A), dtype=torch.int64, device=self._device)
         for _, tile, vectors in self._passes():
             lanes = lane[tile.position_B]
@@ -240,14 +240,13 @@ class FitWorker:
                 lanes, lengths, valid = lanes[picked], lengths[picked], valid[picked]
                 vectors = vectors.index_select(0, picked)
                 old = old[picked] if old is not None else None
-            child = assign(vectors, lengths, table, lanes)
+            child = self._kernels.assign(vectors, lengths, table, lanes)
             moved = valid if old is None else (child != old) & valid
             changed.index_add_(0, lanes, moved.sum(1))
             slots = moved.flatten().nonzero()[:, 0]
             base = lanes.mul(branching).unsqueeze(1)
-            rows = vectors.flatten(0, 1)
-            rows = rows if len(slots) == len(rows) else rows.index_select(0, slots)
-            delta.add(rows, (base + child).flatten()[slots], (base + old).flatten()[slots] if old is not None else None)
+            into = (base + child).flatten()[slots]
+            delta.add(vectors.flatten(0, 1), slots, into, (base + old).flatten()[slots] if old is not None else None)
             if whole or tile.child_BM is None:
                 tile.child_BM = child
             else:
@@ -287,18 +286,18 @@ class FitWorker:
 class _Delta:
     """Sums and counts that change in one pass."""
 
-    def __init__(self, children: int, dimension: int, step: float, device: torch.device) -> None:
-        self._step = step
+    def __init__(self, kernels: Kernels, children: int, dimension: int, step: float, device: torch.device) -> None:
+        self._kernels, self._step = kernels, step
         self._counts = torch.zeros(children, dtype=torch.int64, device=device)
         self._touched = torch.zeros(children, dtype=torch.bool, device=device)
         self._sums = torch.zeros(children, dimension, dtype=torch.float64, device=device)
 
-    def add(self, rows: Tensor, into: Tensor, out: Tensor | None) -> None:
-        """Rows that enter the children `into` and leave `out`."""
+    def add(self, rows: Tensor, taken: Tensor, into: Tensor, out: Tensor | None) -> None:
+        """Rows taken enter the children `into` and leave `out`."""
         ones = torch.ones_like(into)
         self._touched[into] = True
         self._counts.index_add_(0, into, ones)
-        accumulate(rows, into, self._sums, step=self._step, out_of_R=out)
+        self._kernels.accumulate(rows, taken, into, self._sums, step=self._step, out_of_R=out)
         if out is not None:
             self._touched[out] = True
             self._counts.index_add_(0, out, ones, alpha=-1)
@@ -328,32 +327,3 @@ def _merge(picked: list[Rows], device: torch.device) -> Rows:
         np.concatenate([rows.key for rows in picked]),
         (torch.cat([rows.vectors for rows in picked]) if len(picked) > 1 else picked[0].vectors).to(device),
     )
-
-
-def _tiles(block: _Block, nodes: Tensor, dimension: int) -> Iterator[_Tile]:
-    """Tiles over the rows of the nodes: a large node is cut, small ones of similar size are padded together."""
-    lows, counts = block.bounds[nodes], block.bounds[nodes + 1] - block.bounds[nodes]
-    order = torch.argsort(counts, descending=True, stable=True).tolist()
-    sizes, room = counts.tolist(), max(1, at_a_time(_TILE_ELEMENTS, block.order.device) // dimension)
-    at = 0
-    while at < len(order) and sizes[order[at]] > 0:
-        longest = sizes[order[at]]
-        if longest >= room // 2:
-            low = int(lows[order[at]])
-            for rows in torch.split(block.order[low : low + longest], room):
-                yield _tile(
-                    block, torch.tensor([order[at]]), rows.unsqueeze(0), torch.ones(1, len(rows), dtype=torch.bool)
-                )
-            at += 1
-            continue
-        batch = torch.tensor([p for p in order[at : at + room // longest] if sizes[p] > 0])
-        offsets = torch.arange(longest)
-        valid = offsets < counts[batch].unsqueeze(1)
-        slots = torch.where(valid, lows[batch].unsqueeze(1) + offsets, lows[batch].unsqueeze(1))
-        yield _tile(block, batch, block.order[slots.to(block.order.device)], valid)
-        at += len(batch)
-
-
-def _tile(block: _Block, position_B: Tensor, rows_BM: Tensor, valid_BM: Tensor) -> _Tile:
-    device = block.order.device
-    return _Tile(position_B.to(device), rows_BM, valid_BM.to(device), block.norms[rows_BM])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.codebook import encode
+from pipeline.codebook import compiled, encode
 from pipeline.codebook.config import CodebookConfig
 from pipeline.codebook.hierarchy import fit
 
@@ -24,6 +24,6 @@ def test_pieces_and_blocks_of_any_size_give_the_nearest_child_of_every_level(mon
         far = ((rows[:, None].astype(np.float64) - centroids[children]) ** 2).sum(-1)
         node = children[np.arange(len(rows)), np.where(counts[children] > 0, far, np.inf).argmin(1)]
     for pieces, blocks in ((1 << 19, 1 << 18), (6, 1 << 18), (42, 1 << 18), (600, 64), (42, 1)):
-        monkeypatch.setattr(encode, "_PIECE_ELEMENTS", pieces)
+        monkeypatch.setattr(compiled, "_PIECE_ELEMENTS", pieces)
         monkeypatch.setattr(encode, "_GREEDY_ROWS", blocks)
         np.testing.assert_array_equal(codebook.encode(rows), node)
