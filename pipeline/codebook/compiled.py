@@ -8,9 +8,11 @@ N rows, M or R of them taken, G nodes, K children of a node, D dimension, S sums
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -116,15 +118,22 @@ def _sorted(node_M: _Index, nodes: int) -> _Index:
 
 
 def _spread(call: Callable[[slice], None], elements: int, length: int) -> None:
-    """Call with the parts of `range(length)`, one a thread, as many as torch would take."""
+    """Call with the parts of `range(length)`, one a thread, on as many as torch would take."""
     threads = min(torch.get_num_threads(), 1 + elements // _THREAD_ELEMENTS, max(1, length))
-    parts = [slice(length * t // threads, length * (t + 1) // threads) for t in range(threads)]
-    if threads == 1:
-        call(parts[0])
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(call, parts):
-            pass
+    bounds = [length * part // threads for part in range(threads + 1)]
+    first, *others = (slice(low, high) for low, high in pairwise(bounds))
+    waiting = [_pool(threads - 1).submit(call, part) for part in others]
+    call(first)
+    for other in waiting:
+        other.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="codebook")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _compile(*fastmath: str) -> Callable[[_Loop], _Loop]:

@@ -3,9 +3,9 @@
 `decode` is PyAV alone on one thread, every frame and nothing else; `encode` is the encoder alone on clips that are
 already in memory; `stage` is the stage's own decoder, thread and encoder. The three alternate within each round, and
 each ratio is taken within a round, so that a busy machine harms them alike. CPU time counts all threads of this
-process and the decoder's. Last all files as one shard, in twice as many rounds, for the speed of a shared machine may
-change by a third from second to second; beside it the two parts alone but at once, which is what its two cores lose
-when both are busy.
+process and the decoder's. Last a shard that holds every file several times, for a shard of the pipeline takes minutes,
+and beside ten seconds of work the tenth in which only one of two cores has any, at its start and its end, counts as
+little; and the two parts alone but at once, which is what two cores lose when both are busy.
 Aims (DESIGN.md): CPU stage / (decode + encode) <= 1.15; wall stage / max(decode, encode) <= 1.1 on two idle cores.
 """
 
@@ -54,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--copies", type=int, default=4, help="of every file in the shard")
     parser.add_argument("--encoder", default="packaged")
     arguments = parser.parse_args()
     config = FeaturesConfig(encoder=arguments.encoder)
@@ -62,10 +63,10 @@ def main() -> None:
     print(f"{encoder.identity.label}: loaded in {time.perf_counter() - started:.1f} s with its imports")
     print("video                  clips  decode ms/clip  encode ms/clip   stage ms/clip  cpu ratio  wall ratio")
     with tempfile.TemporaryDirectory() as folder:
-        paths = arguments.videos or [*made_videos(Path(folder)), *packaged_videos()]
+        paths: list[Path] = arguments.videos or [*made_videos(Path(folder)), *packaged_videos()]
         for path in paths:
             _report(path, encoder, config, decoder=decoder, rounds=arguments.rounds)
-        _report_together(paths, encoder, config, decoder=decoder, rounds=arguments.rounds)
+        _report_shard(paths * arguments.copies, encoder, config, decoder=decoder, rounds=arguments.rounds)
 
 
 def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder, rounds: int) -> None:
@@ -82,11 +83,12 @@ def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: Is
     print(f"{path.name[:22]:22s} {len(clips):5d}  {each}  {_ratios(costs, 'stage')}", flush=True)
 
 
-def _report_together(
+def _report_shard(
     paths: Sequence[Path], encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder, rounds: int
 ) -> None:
     """All files, the next video decoded while the last clips of one are encoded."""
-    clips = [clip for path in paths for clip in ClipDecoder(path, encoder.request, config)]
+    decoded = {path: list(ClipDecoder(path, encoder.request, config)) for path in set(paths)}
+    clips = [clip for path in paths for clip in decoded[path]]
 
     def decode() -> None:
         for path in paths:
@@ -105,8 +107,8 @@ def _report_together(
         sources = [(str(path), decoder.clips(path, encoder.request, config)) for path in paths]
         assert sum(isinstance(event, VideoEnd) for event in encode_videos(sources, encoder, ahead=config.decode_ahead))
 
-    costs = _alternate({"decode": decode, "encode": encode, "both": both, "shard": shard}, rounds=2 * rounds + 1)
-    print(f"{f'all {len(paths)}':22s}  cpu ratio  wall ratio")
+    costs = _alternate({"decode": decode, "encode": encode, "both": both, "shard": shard}, rounds=rounds)
+    print(f"{f'{len(paths)} files':16s} {len(clips):5d}  cpu ratio  wall ratio")
     print(f"{'as one shard':22s}  {_ratios(costs, 'shard')}")
     print(f"{'decode, encode at once':22s}  {_ratios(costs, 'both')}", flush=True)
 

@@ -117,9 +117,11 @@ def test_no_row_descends_that_is_not_finite(loops: object, row: int, value: floa
         loops.descend(vectors, levels)  # type: ignore[attr-defined]
 
 
-def test_a_cpu_takes_the_compiled_loops_and_a_gpu_those_of_torch() -> None:
+def test_a_cpu_takes_the_compiled_loops_where_numba_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernels(torch.device("cpu")) is compiled
     assert kernels(torch.device("cuda")) is kmeans
+    monkeypatch.setattr("pipeline.codebook.kernels.find_spec", lambda name: None)
+    assert kernels(torch.device("cpu")) is kmeans
 
 
 def test_loops_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
