@@ -50,13 +50,15 @@ def between(table: Scorer, rng: np.random.Generator, count: int) -> torch.Tensor
     return torch.from_numpy(found)
 
 
+@pytest.mark.parametrize("scale", [1e-38, 1e-20, 1.0, 1e15])
 @pytest.mark.parametrize(("branching", "dimension"), SHAPES)
 @pytest.mark.usefixtures("threads")
-def test_every_row_has_the_same_child(branching: int, dimension: int) -> None:
+def test_every_row_has_the_same_child(branching: int, dimension: int, scale: float) -> None:
     rng = np.random.default_rng(branching)
-    table = table_of(4, branching, dimension, rng)
+    drawn = table_of(4, branching, dimension, rng)
+    table = scorer(drawn.centroids_GKD * scale, drawn.bias_GK.isfinite())
     for lanes, each in ((1, 1), (1, 700), (3, 50), (4, 3), (5, 1)):
-        vectors = between(table, rng, lanes * each).view(lanes, each, dimension)
+        vectors = between(drawn, rng, lanes * each).view(lanes, each, dimension) * scale
         lengths, nodes = norms(vectors.flatten(0, 1)).view(lanes, each), torch.from_numpy(rng.integers(0, 4, lanes))
         wanted = kmeans.assign(vectors, lengths, table, nodes)
         assert torch.equal(compiled.assign(vectors, lengths, table, nodes), wanted)
