@@ -35,7 +35,7 @@ BENCHMARKS = {
 """Module in this folder: its arguments, of a size for two cores."""
 
 _LIBRARIES = (
-    "apache-airflow", "av", "duckdb", "faiss-cpu", "onnxruntime", "pyarrow", "ray", "torch", "transformers",
+    "apache-airflow", "av", "duckdb", "faiss-cpu", "numba", "onnxruntime", "pyarrow", "ray", "torch", "transformers",
 )  # fmt: skip
 
 
