@@ -99,9 +99,10 @@ def descend(rows_ND: Tensor, levels: Sequence[Scorer]) -> Tensor:
             piece = order[low : min(low + size, part.stop)]
             if first == 0 and not _measure(rows, piece, lengths):
                 check_values(rows)
-            for table in tables[first : first + 2]:
+            for level, table in enumerate(tables[first : first + 2], first):
                 nodes, branching = table.bias_GK.shape
-                piece = piece[_sorted(node[piece], nodes)]
+                if level > first:
+                    piece = piece[_sorted(node[piece], nodes)]
                 parent, child = node[piece], np.empty_like(piece)
                 _nearest(rows, piece, parent, lengths[piece], table, child)
                 node[piece] = parent * branching + child
@@ -186,9 +187,7 @@ def _squared_norms(rows_ND: _Floats, step: float, squares_N: NDArray[np.float64]
 
 
 @_compile("reassoc", "contract", "nsz")
-def _products(
-    x0: _Floats, x1: _Floats, x2: _Floats, x3: _Floats, edges_KD: _Floats, products_4K: _Floats
-) -> None:  # fmt: skip
+def _products(x0: _Floats, x1: _Floats, x2: _Floats, x3: _Floats, edges_KD: _Floats, products_4K: _Floats) -> None:
     """Four rows with every edge. Twelve sums fit the registers, and seven loads feed twelve products."""
     last = len(edges_KD) - 1
     for k in range(0, last + 1, 3):
