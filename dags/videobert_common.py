@@ -4,7 +4,7 @@ VIDEOBERT_ROOT      where everything is written, for example s3://bucket/videobe
 VIDEOBERT_RECIPE    named configuration (`demo`, `paper`)
 VIDEOBERT_OPTIONS   more flags for every job, for example `--ingest.source s3://bucket/videos/{batch}`
 VIDEOBERT_OPTIONS_FEATURES, ..._PRETRAIN and so on: more flags for the jobs of one stage, for example its GPUs
-VIDEOBERT_SHARD_GROUPS   Ray jobs that share the features of one batch; 1 by default
+VIDEOBERT_SHARES   Ray jobs that share the features of one batch; 1 by default
 VIDEOBERT_MAX_ACTIVE_RUNS   batches at once in each DAG, when no backfill says otherwise; 2 by default
 VIDEOBERT_TRAIN_CRON   when to train, in UTC; `0 3 * * 0`, Sundays at 3, by default; `none`: by hand only
 VIDEOBERT_POOL      Airflow pool of every Ray job; one that counts deferred tasks bounds the jobs of all DAGs together
@@ -21,8 +21,8 @@ from typing import Any
 
 from airflow.sdk import Asset, CronTriggerTimetable
 
-from operators.ray_job import RayJobOperator
-from pipeline.stages import get_stage
+from airflow_ray_jobs.ray_job import RayJobOperator
+from videobert.stages import get_stage
 
 __all__ = [
     "BATCH", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "MAX_ACTIVE_RUNS", "MODEL", "last_batch", "ray_job", "root",
@@ -42,7 +42,7 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=int(os.environ.get("VIDEOBERT_RETRY_SECONDS", "60"))),
     "pool": os.environ.get("VIDEOBERT_POOL", "default_pool"),
 }
-_ONLY_IF_CHANGED = {"stands": "pipeline.standing.stands", "force": "{{ ti.try_number > 1 }}"}
+_ONLY_IF_CHANGED = {"stands": "videobert.admin.freshness.stands", "force": "{{ ti.try_number > 1 }}"}
 """No job where the last one's result stands; a task that was cleared, or failed, starts one all the same."""
 
 MAX_ACTIVE_RUNS = int(os.environ.get("VIDEOBERT_MAX_ACTIVE_RUNS", "2"))
@@ -86,11 +86,11 @@ def stage_job(stage: str, *, batch: str = "", flags: str = "", deadline: timedel
 
 
 def share_jobs(stage: str, *, batch: str, deadline: timedelta) -> list[Any]:
-    """VIDEOBERT_SHARD_GROUPS Ray jobs that split the shards of a batch, as one mapped task; none for a single group.
+    """VIDEOBERT_SHARES Ray jobs that split the shards of a batch, as one mapped task; none for a single group.
 
     The stage's own job comes after them: it finds their shards done, does what is missing, and commits.
     """
-    count = int(os.environ.get("VIDEOBERT_SHARD_GROUPS", "1"))
+    count = int(os.environ.get("VIDEOBERT_SHARES", "1"))
     if count == 1:
         return []
     jobs = RayJobOperator.partial(task_id=f"{stage}_share", **_settings(deadline) | _ONLY_IF_CHANGED)
@@ -107,8 +107,8 @@ def ray_job(task_id: str, command: str, *, deadline: timedelta, **kwargs: Any) -
 def _stage_command(stage: str, batch: str, flags: str) -> str:
     options = [os.environ.get("VIDEOBERT_OPTIONS", ""), os.environ.get(f"VIDEOBERT_OPTIONS_{stage.upper()}", "")]
     parts = [
-        f"python -m pipeline stage {stage} --executor.kind ray", f"--batch '{batch}'" if batch else "", flags, _where(),
-        *options,
+        f"python -m videobert stage {stage} --executor.kind ray", f"--batch '{batch}'" if batch else "", flags,
+        _where(), *options,
     ]  # fmt: skip
     return " ".join(part for part in parts if part)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, Param, PartitionedAssetTimetable, task
+
 from videobert_common import BATCH, DEFAULT_ARGS, EMBEDDINGS, FEATURES, MAX_ACTIVE_RUNS, root, stage_job
 
 with DAG(
@@ -26,8 +27,8 @@ embeds every batch before it promotes.
     @task.short_circuit(retries=1)
     def model_is_promoted() -> bool:
         """Whether readers have a model; the rest is skipped when they have none."""
-        from pipeline.runtime.pointer import read_pointer
-        from pipeline.runtime.storage import Store
+        from videobert.runtime.pointer import read_pointer
+        from videobert.runtime.storage import Store
 
         return read_pointer(Store(root())) is not None
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 from itertools import pairwise
 
 from airflow.sdk import DAG, CronPartitionTimetable, Param
-from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, MAX_ACTIVE_RUNS, last_batch, share_jobs, stage_job
 
-from pipeline.stages import INGEST_STAGES
+from videobert.stages import INGEST_STAGES
+from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, MAX_ACTIVE_RUNS, last_batch, share_jobs, stage_job
 
 _DEADLINES = {"ingest": timedelta(hours=6), "shard": timedelta(hours=6), "features": timedelta(hours=24)}
 

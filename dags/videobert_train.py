@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowFailException
+
 from videobert_common import DEFAULT_ARGS, EMBEDDINGS, MODEL, ray_job, root, stage_job, training_schedule
 
 _CODEBOOK = "--codebook {{ ti.xcom_pull(task_ids='codebook')['spec'] }}"
@@ -40,9 +41,9 @@ readers keep until `promote` moves the `current` pointer in one write. `videober
     @task(retries=0)
     def gates(model_spec: str) -> str:
         """Whether the model may go on; a gate that it misses fails the run."""
-        from pipeline.errors import InputError
-        from pipeline.promotion import check_gates
-        from pipeline.runtime.storage import Store
+        from videobert.admin.promotion import check_gates
+        from videobert.errors import InputError
+        from videobert.runtime.storage import Store
 
         try:
             return check_gates(Store(root()), model_spec)
@@ -54,7 +55,10 @@ readers keep until `promote` moves the `current` pointer in one write. `videober
     )
     embed = stage_job("embed", flags=f"--model {_MODEL_SPEC}", deadline=timedelta(hours=24), outlets=[EMBEDDINGS])
     promote = ray_job(
-        "promote", f"python -m pipeline models --promote {_MODEL_SPEC}", deadline=timedelta(minutes=30), outlets=[MODEL]
+        "promote",
+        f"python -m videobert models --promote {_MODEL_SPEC}",
+        deadline=timedelta(minutes=30),
+        outlets=[MODEL],
     )
     promote.doc_md = "**promote**: move the `current` pointer when the gates hold and the embeddings are whole."
     codebook >> tokens >> pretrain >> evaluate >> gates(_MODEL_SPEC) >> every_tokens >> embed >> promote

@@ -15,18 +15,18 @@ import numpy as np
 import pyarrow as pa
 import tyro
 
-from pipeline.embed.core import embedding_table
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.rows import features_schema
-from pipeline.ingest.config import IngestConfig
-from pipeline.ingest.core import CATALOG_SCHEMA
-from pipeline.runtime.parquet import table_bytes
-from pipeline.runtime.spec import canonical_json
-from pipeline.runtime.tar import TarWriter
-from pipeline.shard.config import ShardConfig
-from pipeline.shard.core import metadata_bytes
-from pipeline.tokens.core import to_json
-from pipeline.tokens.records import Segment, TokenizedVideo
+from videobert.embed.core import embedding_table
+from videobert.features.config import FeaturesConfig
+from videobert.features.rows import features_schema
+from videobert.ingest.config import IngestConfig
+from videobert.ingest.core import CATALOG_SCHEMA
+from videobert.runtime.parquet import table_bytes
+from videobert.runtime.spec import canonical_json
+from videobert.runtime.tar import TarWriter
+from videobert.shard.config import ShardConfig
+from videobert.shard.core import metadata_bytes
+from videobert.tokens.core import to_json
+from videobert.tokens.records import Segment, TokenizedVideo
 
 SAMPLE = 20
 """Synthetic videos that the writers see."""

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stages import STAGE_NAMES
+from videobert.stages import STAGE_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "pipeline" / "videobert"
 HEAVY = ("airflow", "av", "matplotlib", "numpy", "onnxruntime", "pyarrow", "ray", "tokenizers", "torch", "transformers")
-LIGHT = ["pipeline", "pipeline.errors", "pipeline.stages", "pipeline.recipes"]
+LIGHT = ["videobert", "videobert.errors", "videobert.stages", "videobert.recipes"]
 
 
 def loaded_by(statement: str, watched: tuple[str, ...]) -> list[str]:
@@ -34,39 +35,39 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [*LIGHT, *(f"pipeline.{name}.config" for name in STAGE_NAMES)])
+@pytest.mark.parametrize("module", [*LIGHT, *(f"videobert.{name}.config" for name in STAGE_NAMES)])
 def test_configuration_is_light(module: str) -> None:
     assert loaded_by(f"import {module}", HEAVY) == []
 
 
 def test_query_client_needs_neither_torch_nor_ray_nor_airflow() -> None:
-    statement = "import pipeline.cli, pipeline.cli.index, pipeline.cli.query"
+    statement = "import videobert.cli, videobert.cli.index, videobert.cli.query"
     assert loaded_by(statement, ("airflow", "av", "ray", "tokenizers", "torch", "transformers")) == []
 
 
-@pytest.mark.parametrize("folder", ["pretrain", "codebook"])
+@pytest.mark.parametrize("folder", ["model", "pretrain", "codebook"])
 def test_model_core_needs_no_cluster_and_no_decoder(folder: str) -> None:
-    modules = [path.stem for path in (ROOT / "pipeline" / folder).glob("*.py") if path.stem not in ("__init__", "run")]
+    modules = [path.stem for path in (PACKAGE / folder).glob("*.py") if path.stem not in ("__init__", "run")]
     core = [
-        m for m in modules if m not in ("artifact", "job", "step_folders", "steps", "worker")
+        m for m in modules if m not in ("load", "job", "checkpoints", "checkpoint_io", "worker")
     ]  # these speak to the store
-    statement = "\n".join(f"import pipeline.{folder}.{module}" for module in core)
+    statement = "\n".join(f"import videobert.{folder}.{module}" for module in core)
     assert loaded_by(statement, ("airflow", "av", "pyarrow", "ray", "webdataset")) == []
 
 
 def test_planning_a_stage_imports_nothing_of_what_its_workers_need() -> None:
     """The driver of a Ray job plans and commits; a second torch in it would cost seconds and half a gigabyte."""
     stages = ("ingest", "shard", "features", "tokens", "pretrain", "embed")
-    statement = "\n".join(f"import pipeline.{name}.run" for name in stages)
+    statement = "\n".join(f"import videobert.{name}.run" for name in stages)
     assert loaded_by(statement, ("onnxruntime", "ray", "tokenizers", "torch", "transformers")) == []
-    assert loaded_by("import pipeline.runtime.ray_executor", ("onnxruntime", "torch", "transformers")) == []
+    assert loaded_by("import videobert.runtime.ray_executor", ("onnxruntime", "torch", "transformers")) == []
 
 
 def test_a_cpu_worker_of_features_never_loads_torch(tmp_path: Path) -> None:
     """Four seconds and 400 MB a worker."""
     statement = (
         f"import os; os.environ['XDG_CACHE_HOME'] = {str(tmp_path)!r}\n"
-        "from pipeline.features.config import FeaturesConfig\nfrom pipeline.features.encoders import load_encoder\n"
+        "from videobert.features.config import FeaturesConfig\nfrom videobert.features.encoders import load_encoder\n"
         "load_encoder(FeaturesConfig(device='cpu'))"
     )
     assert loaded_by(statement, ("torch",)) == []
@@ -74,24 +75,22 @@ def test_a_cpu_worker_of_features_never_loads_torch(tmp_path: Path) -> None:
 
 
 def test_pipeline_never_imports_airflow_or_operators() -> None:
-    offenders = [
-        p for p in (ROOT / "pipeline").rglob("*.py") if imports_of(p) & {"airflow", "operators", "dags", "infra"}
-    ]
+    offenders = [p for p in PACKAGE.rglob("*.py") if imports_of(p) & {"airflow", "airflow_ray_jobs", "dags", "infra"}]
     assert offenders == []
 
 
 def test_only_the_ray_executor_imports_ray() -> None:
-    offenders = {p.relative_to(ROOT).as_posix() for p in (ROOT / "pipeline").rglob("*.py") if "ray" in imports_of(p)}
-    assert offenders == {"pipeline/runtime/ray_executor.py"}
+    offenders = {p.relative_to(ROOT).as_posix() for p in PACKAGE.rglob("*.py") if "ray" in imports_of(p)}
+    assert offenders == {"pipeline/videobert/runtime/ray_executor.py"}
 
 
 def test_operators_know_nothing_of_the_pipeline() -> None:
-    forbidden = {"pipeline", "ray", "torch", "numpy", "pyarrow"}
+    forbidden = {"videobert", "ray", "torch", "numpy", "pyarrow"}
     offenders = [p for p in (ROOT / "operators").rglob("*.py") if imports_of(p) & forbidden]
     assert offenders == []
 
 
 def test_corpus_stages_and_batch_stages_have_the_same_shape() -> None:
     for name in STAGE_NAMES:
-        folder = ROOT / "pipeline" / name
+        folder = PACKAGE / name
         assert {"config.py", "run.py"} <= {path.name for path in folder.glob("*.py")}, name

@@ -21,8 +21,8 @@ from infra.local.ray_head import RayHead, inherited_env
 from infra.local.s3 import S3Server
 from infra.local.summary import print_summary
 from infra.local.watch import Watch
-from pipeline.errors import InputError, PipelineError
-from pipeline.runtime.storage import Store
+from videobert.errors import InputError, PipelineError
+from videobert.runtime.storage import Store
 
 __all__ = ["main"]
 
@@ -123,7 +123,7 @@ def _forever() -> Iterator[None]:
 
 
 def _cli(*arguments: str, env: Mapping[str, str] | None = None) -> None:
-    done = subprocess.run([sys.executable, "-m", "pipeline", *arguments], env=inherited_env() | dict(env or {}))
+    done = subprocess.run([sys.executable, "-m", "videobert", *arguments], env=inherited_env() | dict(env or {}))
     if done.returncode:
         raise PipelineError(f"videobert {' '.join(arguments)} ended with exit code {done.returncode}; see above")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.errors import PipelineError
+from videobert.errors import PipelineError
 
 __all__ = ["Service", "ServiceError", "family_bytes", "free_port", "wait_until"]
 

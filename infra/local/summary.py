@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.promotion import find_reports, read_metrics
-from pipeline.query.embeddings import embedding_manifests
-from pipeline.runtime.manifest import Manifest, load_manifest
-from pipeline.runtime.pointer import read_pointer
-from pipeline.runtime.storage import Store
-from pipeline.stages import STAGE_NAMES
+from videobert.admin.promotion import find_reports, read_metrics
+from videobert.query.embeddings import embedding_manifests
+from videobert.runtime.manifest import Manifest, load_manifest
+from videobert.runtime.pointer import read_pointer
+from videobert.runtime.storage import Store
+from videobert.stages import STAGE_NAMES
 
 __all__ = ["print_summary"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from infra.local.airflow import Airflow
 from infra.local.processes import family_bytes
 from infra.local.ray_head import RayHead
-from pipeline.errors import PipelineError
+from videobert.errors import PipelineError
 
 __all__ = ["Watch"]
 

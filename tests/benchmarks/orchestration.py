@@ -28,12 +28,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from operators.attempts import base_id, digest_of
-from operators.result import RESULT_URI_VARIABLE, SUBMISSION_ID_VARIABLE
-from pipeline.cli import main as videobert
-from pipeline.corpus.grammar import demo_kitchen
-from pipeline.corpus.render import write_kitchen
+from airflow_ray_jobs.attempts import base_id, digest_of
+from airflow_ray_jobs.result import RESULT_URI_VARIABLE, SUBMISSION_ID_VARIABLE
 from tests.orchestration.stack import Stack, started
+from videobert.cli import main as videobert
+from videobert.demo.grammar import demo_kitchen
+from videobert.demo.render import write_kitchen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,14 +36,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.embed.core import embedding_table
-from pipeline.query.embeddings import open_embeddings
-from pipeline.query.filters import RowFilter
-from pipeline.query.search import nearest, row_groups
-from pipeline.runtime.manifest import Manifest, Output, folder_of, save_manifest
-from pipeline.runtime.parquet import table_bytes
-from pipeline.runtime.storage import Store, sha256
-from pipeline.stages import get_stage
+from videobert.embed.core import embedding_table
+from videobert.query.embeddings import open_embeddings
+from videobert.query.filters import RowFilter
+from videobert.query.search import nearest, row_groups
+from videobert.runtime.manifest import Manifest, Output, folder_of, save_manifest
+from videobert.runtime.parquet import table_bytes
+from videobert.runtime.storage import Store, sha256
+from videobert.stages import get_stage
 
 SPEC, BATCHES, TOP = "pretrain-1.abcd", 10, 10
 FILE_ROWS, VIDEO_ROWS = 10_000, 20

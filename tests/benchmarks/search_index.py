@@ -31,13 +31,13 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from pipeline.query.build import build_index
-from pipeline.query.embeddings import open_embeddings
-from pipeline.query.filters import RowFilter
-from pipeline.query.index import nearest_in_lists
-from pipeline.query.search import Hit, nearest
-from pipeline.runtime.storage import Store
 from tests.benchmarks.search import FILTERS, SPEC, TOP, memory, write
+from videobert.query.build import build_index
+from videobert.query.embeddings import open_embeddings
+from videobert.query.filters import RowFilter
+from videobert.query.index import nearest_in_lists
+from videobert.query.search import Hit, nearest
+from videobert.runtime.storage import Store
 
 PROBES = (4, 16, 64, 256)
 ROWS_A_TOPIC = 200

@@ -9,7 +9,7 @@ import torch
 
 from tests.benchmarks import gpu
 from tests.benchmarks.gpu import flops, main, random_encoder
-from tests.features.videos import moving_square, write_video
+from tests.video.videos import moving_square, write_video
 
 TINY = (
     "--device cpu --peak 64 --rows 3000 --dimension 16 --encoders vit-tiny --clips 4 --batch 2 --workers 2 --videos 2"

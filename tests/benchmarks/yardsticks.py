@@ -33,12 +33,12 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.encoders import Encoder, load_encoder
-from pipeline.features.frames import ClipFrames, ClipRequest
-from pipeline.features.isolated import IsolatedDecoder
 from tests.benchmarks.features import made_videos, packaged_videos
-from tests.features.videos import encoded
+from tests.video.videos import encoded
+from videobert.features.config import FeaturesConfig
+from videobert.features.encoders import Encoder, load_encoder
+from videobert.video.frames import ClipFrames, ClipRequest
+from videobert.video.isolated import IsolatedDecoder
 
 try:  # no packages of this project, so no types either
     cv2, decord, imageio_ffmpeg = (cast(Any, import_module(name)) for name in ("cv2", "decord", "imageio_ffmpeg"))

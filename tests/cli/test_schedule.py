@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline.cli.main import main
+from videobert.cli.main import main
 
 NAMES = ("URL", "TOKEN", "USER", "PASSWORD")
 

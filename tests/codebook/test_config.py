@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.codebook.config import CodebookConfig
-from pipeline.errors import InputError
+from videobert.codebook.config import CodebookConfig
+from videobert.errors import InputError
 
 
 def test_defaults_are_the_papers() -> None:
@@ -39,6 +39,6 @@ def test_values_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
 
 
 def test_importing_the_config_imports_nothing_heavy() -> None:
-    script = "import sys, pipeline.codebook.config; print(sorted({'torch', 'numpy', 'ray'} & set(sys.modules)))"
+    script = "import sys, videobert.codebook.config; print(sorted({'torch', 'numpy', 'ray'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.codebook import compiled, encode
-from pipeline.codebook.config import CodebookConfig
-from pipeline.codebook.hierarchy import fit
+from videobert.codebook import compiled, encode
+from videobert.codebook.config import CodebookConfig
+from videobert.codebook.hierarchy import fit
 
 
 def test_pieces_and_blocks_of_any_size_give_the_nearest_child_of_every_level(monkeypatch: pytest.MonkeyPatch) -> None:

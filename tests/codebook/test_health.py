@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
-from pipeline.codebook.config import CodebookConfig
-from pipeline.codebook.health import codebook_health, nmi, purity, token_health
-from pipeline.codebook.hierarchy import fit
-from pipeline.errors import InputError
+from videobert.codebook.config import CodebookConfig
+from videobert.codebook.health import codebook_health, nmi, purity, token_health
+from videobert.codebook.hierarchy import fit
+from videobert.errors import InputError
 
 
 def test_even_use_has_the_perplexity_of_its_leaves() -> None:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from pipeline.codebook import kmeans
-from pipeline.codebook.config import CodebookConfig
-from pipeline.codebook.core import Codebook
-from pipeline.codebook.exact import at_a_time
-from pipeline.codebook.hierarchy import fit, fit_team, local_team
-from pipeline.codebook.rows import FitWorker
-from pipeline.errors import InputError
+from videobert.codebook import kmeans
+from videobert.codebook.config import CodebookConfig
+from videobert.codebook.core import Codebook
+from videobert.codebook.exact import at_a_time
+from videobert.codebook.hierarchy import fit, fit_with_group, local_group
+from videobert.codebook.rows import FitWorker
+from videobert.errors import InputError
 
 CONFIG = CodebookConfig(branching=4, depth=3, seed=3, device="cpu")
 
@@ -32,7 +32,7 @@ def blobs(rows: int, dimension: int, *, seed: int = 0, centres: int = 30) -> NDA
 
 def training_leaves(vectors: NDArray[np.float32], config: CodebookConfig) -> tuple[Codebook, NDArray[np.int64]]:
     worker = FitWorker(vectors)
-    return fit_team(local_team([worker]), config), worker.leaves()
+    return fit_with_group(local_group([worker]), config), worker.leaves()
 
 
 def test_greedy_encoding_repeats_the_training_paths() -> None:
@@ -91,7 +91,7 @@ def test_blocks_workers_groups_and_threads_do_not_change_a_byte() -> None:
     workers += [FitWorker(vectors[part], numbers=part) for part in np.split(scattered, [700, 1900])]
     for elements in (None, 64 * 20, 1000 * 20):
         for some in (workers[2:], workers[:2]):
-            fitted = fit_team(local_team(some), CONFIG, feature_spec="s3d-0", group_elements=elements)
+            fitted = fit_with_group(local_group(some), CONFIG, feature_spec="s3d-0", group_elements=elements)
             assert fitted.to_bytes() == whole
     threads = torch.get_num_threads()
     try:
@@ -109,9 +109,9 @@ def test_working_on_more_at_a_time_as_on_a_gpu_does_not_change_a_byte(
     vectors = blobs(9000, 20)
     whole, leaves = training_leaves(vectors, CONFIG)
     for module in ("exact", "kmeans", "rows"):
-        monkeypatch.setattr(f"pipeline.codebook.{module}.at_a_time", lambda in_cache, _: int(in_cache * share))
+        monkeypatch.setattr(f"videobert.codebook.{module}.at_a_time", lambda in_cache, _: int(in_cache * share))
     for module in ("encode", "rows"):
-        monkeypatch.setattr(f"pipeline.codebook.{module}.kernels", lambda device: kmeans)
+        monkeypatch.setattr(f"videobert.codebook.{module}.kernels", lambda device: kmeans)
     other, theirs = training_leaves(vectors, CONFIG)
     assert other.to_bytes() == whole.to_bytes()
     np.testing.assert_array_equal(theirs, leaves)
@@ -236,7 +236,7 @@ def test_bad_training_input_is_refused() -> None:
     with pytest.raises(InputError, match="dimensions"):
         fit([np.zeros((4, 8), np.float32), np.zeros((4, 9), np.float32)], CONFIG)
     with pytest.raises(InputError, match="dimensions"):
-        fit_team(local_team([FitWorker(blobs(9, 8)), FitWorker(blobs(9, 7), numbers=np.arange(9, 18))]), CONFIG)
+        fit_with_group(local_group([FitWorker(blobs(9, 8)), FitWorker(blobs(9, 7), numbers=np.arange(9, 18))]), CONFIG)
 
 
 def test_no_rows_encode_to_no_tokens() -> None:

@@ -9,13 +9,13 @@ import pytest
 import torch
 from numba.core.caching import CacheImpl
 
-from pipeline.codebook import compiled, kmeans, rows
-from pipeline.codebook.config import CodebookConfig
-from pipeline.codebook.exact import grid_step, squared_norms
-from pipeline.codebook.hierarchy import fit
-from pipeline.codebook.kernels import kernels
-from pipeline.codebook.kmeans import Scorer, norms, scorer
-from pipeline.errors import InputError
+from videobert.codebook import compiled, kmeans, rows
+from videobert.codebook.config import CodebookConfig
+from videobert.codebook.exact import grid_step, squared_norms
+from videobert.codebook.hierarchy import fit
+from videobert.codebook.kernels import kernels
+from videobert.codebook.kmeans import Scorer, norms, scorer
+from videobert.errors import InputError
 
 SHAPES = [(2, 1), (3, 5), (5, 64), (12, 33), (13, 7)]
 """Children of a node, columns."""
@@ -122,7 +122,7 @@ def test_no_row_descends_that_is_not_finite(loops: object, row: int, value: floa
 def test_a_cpu_takes_the_compiled_loops_where_numba_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernels(torch.device("cpu")) is compiled
     assert kernels(torch.device("cuda")) is kmeans
-    monkeypatch.setattr("pipeline.codebook.kernels.find_spec", lambda name: None)
+    monkeypatch.setattr("videobert.codebook.kernels.find_spec", lambda name: None)
     assert kernels(torch.device("cpu")) is kmeans
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from pipeline.codebook.exact import grid_step, mix, snap, squared_norms, tree_sum, uniforms
-from pipeline.codebook.kmeans import assign_and_accumulate, means, starts
+from videobert.codebook.exact import grid_step, mix, snap, squared_norms, tree_sum, uniforms
+from videobert.codebook.kmeans import assign_and_accumulate, means, starts
 
 STEP = grid_step(6.0)
 

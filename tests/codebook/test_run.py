@@ -11,17 +11,17 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.codebook.artifact import load_codebook
-from pipeline.codebook.config import CodebookConfig
-from pipeline.codebook.run import run
-from pipeline.errors import InputError
-from pipeline.features.rows import features_schema
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest, Output
-from pipeline.runtime.parquet import table_bytes
-from pipeline.runtime.split import is_held_out
-from pipeline.runtime.storage import Store, sha256
+from videobert.codebook.config import CodebookConfig
+from videobert.codebook.load import load_codebook
+from videobert.codebook.run import run
+from videobert.errors import InputError
+from videobert.features.rows import features_schema
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.held_out import is_held_out
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest, Output
+from videobert.runtime.parquet import table_bytes
+from videobert.runtime.storage import Store, sha256
 
 CONFIG = CodebookConfig(branching=3, depth=2, vocabulary_size=120, heldout_fraction=0.3, device="cpu")
 CLIPS, DIMENSION = 8, 6
@@ -36,15 +36,15 @@ class Cluster(LocalExecutor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.teams: list[int] = []
+        self.groups: list[int] = []
 
     @property
     def width(self) -> int:
         return 3
 
-    def team(self, worker: Any, arguments: Any) -> Any:
-        self.teams.append(len(arguments))
-        return super().team(worker, arguments)
+    def worker_group(self, worker: Any, arguments: Any) -> Any:
+        self.groups.append(len(arguments))
+        return super().worker_group(worker, arguments)
 
 
 def inputs(root: Path, *files: list[str]) -> Inputs:
@@ -103,7 +103,7 @@ def test_workers_files_and_batches_change_no_byte(tmp_path: Path, sample: int) -
     cluster = Cluster()
     some = dataclasses.replace(config, worker_clips=10)
     assert fitted(inputs(tmp_path / "workers", *files), some, cluster) == whole
-    assert cluster.teams == [3]
+    assert cluster.groups == [3]
 
 
 def test_videos_held_out_are_not_fitted_on(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_videos_held_out_are_not_fitted_on(tmp_path: Path) -> None:
     training = [video for video in VIDEOS if not is_held_out(video, CONFIG.heldout_fraction)]
     assert manifest.facts["clips"] == CLIPS * len(training) < CLIPS * len(VIDEOS)
     assert load_codebook(found.store, manifest).level_counts[0].sum() == CLIPS * len(training)
-    assert executor.teams == []  # too few clips for a cluster
+    assert executor.groups == []  # too few clips for a cluster
 
 
 def test_nothing_to_fit_on_is_one_clear_error(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.codebook import sampling
-from pipeline.codebook.sampling import ClipSample, priorities
-from pipeline.errors import InputError
+from videobert.codebook import sampling
+from videobert.codebook.sampling import ClipSample, priorities
+from videobert.errors import InputError
 
 VIDEOS = [f"video-{n // 10:03d}" for n in range(1000)]
 CLIPS = np.arange(1000) % 10

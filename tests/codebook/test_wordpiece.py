@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from pipeline.codebook.wordpiece import SPECIAL_TOKENS, find_tokenizer, train_tokenizer
-from pipeline.errors import InputError
+from videobert.codebook.wordpiece import SPECIAL_TOKENS, find_tokenizer, train_tokenizer
+from videobert.errors import InputError
 
 SENTENCES = ["cut the onion", "stir the egg in the pan", "now chop the onions finely!", "Über the café"] * 3
 
 _ELSEWHERE = """
 import hashlib
 from tests.codebook.test_wordpiece import tied_sentences
-from pipeline.codebook.wordpiece import train_tokenizer
+from videobert.codebook.wordpiece import train_tokenizer
 files = train_tokenizer(tied_sentences(), vocabulary_size=200)
 print(hashlib.sha256(files["tokenizer.json"].encode()).hexdigest())
 """

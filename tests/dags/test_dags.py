@@ -20,7 +20,7 @@ _SCRIPT = """
 import json, sys, time
 import airflow.sdk, aiohttp, fsspec  # Airflow itself is not ours to time
 from airflow.dag_processing.dagbag import DagBag
-from operators.ray_job import RayJobOperator
+from airflow_ray_jobs.ray_job import RayJobOperator
 sys.path.insert(0, {folder!r})  # as every Airflow process does
 heavy_before = [m for m in {heavy!r} if m in sys.modules]
 started = time.process_time()
@@ -120,7 +120,7 @@ def test_every_stage_is_one_command_of_the_cli(parsed: dict[str, Any]) -> None:
     for dag in parsed["dags"].values():
         for task, entrypoint in dag["entrypoints"].items():
             verb = f"stage {task.removesuffix('_of_every_batch')} " if task != "promote" else "models --promote "
-            assert entrypoint.startswith(f"python -m pipeline {verb}")
+            assert entrypoint.startswith(f"python -m videobert {verb}")
             assert "--root s3://bucket/root" in entrypoint
 
 
@@ -139,7 +139,7 @@ def test_unpausing_starts_no_run_of_its_own(parsed: dict[str, Any]) -> None:
 
 def test_a_huge_batch_is_split_over_several_jobs_in_a_pool(tmp_path: Path) -> None:
     found = parse(
-        tmp_path, VIDEOBERT_SHARD_GROUPS="3", VIDEOBERT_POOL="ray", VIDEOBERT_MAX_ACTIVE_RUNS="7",
+        tmp_path, VIDEOBERT_SHARES="3", VIDEOBERT_POOL="ray", VIDEOBERT_MAX_ACTIVE_RUNS="7",
         VIDEOBERT_OPTIONS="--executor.workers 4", VIDEOBERT_OPTIONS_FEATURES="--executor.gpus-per-worker 0.5",
     )  # fmt: skip
     ingest = found["dags"]["videobert_ingest"]

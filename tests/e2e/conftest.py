@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpus.broken import write_broken
-from pipeline.corpus.grammar import demo_kitchen
-from pipeline.corpus.render import write_kitchen
-from pipeline.evaluate.config import Gates
-from pipeline.flow import StageResult, run_stage
-from pipeline.promotion import promote
-from pipeline.recipes import Recipe, demo
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import Executor, LocalExecutor
-from pipeline.runtime.storage import Store
-from pipeline.stages import INGEST_STAGES
+from videobert.admin.promotion import promote
+from videobert.demo.broken import write_broken
+from videobert.demo.grammar import demo_kitchen
+from videobert.demo.render import write_kitchen
+from videobert.evaluate.config import Gates
+from videobert.flow import StageResult, run_stage
+from videobert.recipes import Recipe, demo
+from videobert.resolve import Selection
+from videobert.runtime.executor import Executor, LocalExecutor
+from videobert.runtime.storage import Store
+from videobert.stages import INGEST_STAGES
 
 BATCHES = ("2026-01-01", "2026-01-02")
 

@@ -16,7 +16,7 @@ from tests.e2e.conftest import Run, objects
 def videobert(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The command as a user runs it."""
     return subprocess.run(
-        [sys.executable, "-m", "pipeline", *arguments],
+        [sys.executable, "-m", "videobert", *arguments],
         env=dict(os.environ) | (env or {}), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.main import COMMANDS
-from pipeline.embed.config import EmbedConfig
-from pipeline.flow import run_stage
-from pipeline.promotion import promote
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import LocalExecutor
 from tests.e2e.conftest import BATCHES, Run
 from tests.e2e.test_bad_input import refused, videobert
+from videobert.admin.promotion import promote
+from videobert.cli.main import COMMANDS
+from videobert.embed.config import EmbedConfig
+from videobert.flow import run_stage
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 
@@ -31,7 +31,7 @@ def told(*arguments: str) -> str:
 
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
     command = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "status", "--help"],
+        [sys.executable, "-m", "videobert", "status", "--help"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

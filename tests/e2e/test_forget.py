@@ -11,17 +11,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import ConflictError, InputError
-from pipeline.flow import run_stage
-from pipeline.forget import forget
-from pipeline.query.build import build_index
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import LocalExecutor, Worker
-from pipeline.runtime.storage import Store, file_sha256
-from pipeline.tokens.read import read_shard
 from tests.e2e.conftest import BATCHES, Run, objects
 from tests.e2e.test_bad_input import videobert
 from tests.faults.reference import check_manifests
+from videobert.admin.forget import forget
+from videobert.errors import ConflictError, InputError
+from videobert.flow import run_stage
+from videobert.query.build import build_index
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor, Worker
+from videobert.runtime.storage import Store, file_sha256
+from videobert.tokens.read import read_shard
 
 AFTER = ("ingest", "shard", "features", "tokens", "embed")
 

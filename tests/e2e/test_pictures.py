@@ -12,20 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.cli.pictures import ForecastCommand, TextToVideoCommand
-from pipeline.cli.query import SearchCommand
-from pipeline.codebook.artifact import load_codebook
-from pipeline.errors import InputError
-from pipeline.features.config import FeaturesConfig
-from pipeline.gallery.nearest import nearest_clips
-from pipeline.gallery.pictures import SIDE, clip_pictures
-from pipeline.gallery.show import find_segment
-from pipeline.pretrain.score import alignment_logits
-from pipeline.query.model import open_model
-from pipeline.runtime.manifest import load_manifest
-from pipeline.runtime.parquet import vectors_of
-from pipeline.runtime.split import is_held_out
 from tests.e2e.conftest import Run
+from videobert.cli.query import SearchCommand
+from videobert.cli.visualize import ForecastCommand, TextToVideoCommand
+from videobert.codebook.load import load_codebook
+from videobert.errors import InputError
+from videobert.features.config import FeaturesConfig
+from videobert.model.scoring import alignment_logits
+from videobert.query.model import open_model
+from videobert.runtime.held_out import is_held_out
+from videobert.runtime.manifest import load_manifest
+from videobert.runtime.parquet import vectors_of
+from videobert.visualization.nearest import nearest_clips
+from videobert.visualization.pictures import SIDE, clip_pictures
+from videobert.visualization.show import find_segment
 
 
 def test_the_nearest_clip_is_that_of_a_full_search_over_the_training_share(run: Run) -> None:

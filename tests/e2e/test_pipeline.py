@@ -13,12 +13,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.flow import run_stage
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.manifest import load_manifest
-from pipeline.runtime.storage import Store, sha256
 from tests.e2e.conftest import BATCHES, Run, objects, run_all, small_recipe
+from videobert.flow import run_stage
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.manifest import load_manifest
+from videobert.runtime.storage import Store, sha256
 
 
 def test_every_video_is_rows_or_one_dead_letter(run: Run, corpus: Path) -> None:
@@ -94,7 +94,7 @@ def test_killed_at_some_moment_it_resumes_to_the_same_bytes(
 ) -> None:
     script = (
         "import sys; from pathlib import Path; from tests.e2e.conftest import run_all, small_recipe;"
-        "from pipeline.runtime.executor import LocalExecutor; from pipeline.runtime.storage import Store;"
+        "from videobert.runtime.executor import LocalExecutor; from videobert.runtime.storage import Store;"
         f"run_all(small_recipe(Path({str(corpus)!r})), Store({str(tmp_path)!r}), LocalExecutor())"
     )
     process = subprocess.Popen([sys.executable, "-c", script])

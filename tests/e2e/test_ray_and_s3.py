@@ -13,35 +13,35 @@ from safetensors.torch import load_file
 
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from pipeline.runtime.storage import Store
 from tests.e2e.conftest import Run, objects
+from videobert.runtime.storage import Store
 
 _SCRIPT = """
 import logging, sys
 from pathlib import Path
 from tests.e2e.conftest import run_all, small_recipe
-from pipeline.runtime.storage import Store
+from videobert.runtime.storage import Store
 logging.getLogger("videobert").setLevel(logging.INFO)
 corpus, root, kind = sys.argv[1:]
 if kind.startswith("train"):
     import dataclasses
-    from pipeline.flow import run_stage
-    from pipeline.resolve import Selection
-    from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
+    from videobert.flow import run_stage
+    from videobert.resolve import Selection
+    from videobert.runtime.ray_executor import ActorOptions, RayExecutor
     recipe = small_recipe(Path(corpus))
     bert = dataclasses.replace(recipe.pretrain.architecture, dropout=0.0, attention_dropout=0.0)
     recipe = dataclasses.replace(recipe, pretrain=dataclasses.replace(recipe.pretrain, architecture=bert))
-    from pipeline.runtime.executor import LocalExecutor
+    from videobert.runtime.executor import LocalExecutor
     ray_train = RayExecutor(train_workers=2, options=ActorOptions(num_cpus=0.25))
     executor = ray_train if kind == "train-2" else LocalExecutor()
     selection = Selection(codebook=Store(root).folders("codebooks")[0])
     run_stage(recipe, Store(root), "pretrain", batches=(), selection=selection, executor=executor)
     sys.exit()
 if kind == "ray":
-    from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
+    from videobert.runtime.ray_executor import ActorOptions, RayExecutor
     executor = RayExecutor(workers=2, options=ActorOptions(num_cpus=0.5))
 else:
-    from pipeline.runtime.executor import LocalExecutor
+    from videobert.runtime.executor import LocalExecutor
     executor = LocalExecutor()
 if __name__ == "__main__":
     import dataclasses
@@ -51,8 +51,8 @@ if __name__ == "__main__":
     run_all(recipe, Store(root), executor)
     if kind == "ray":
         import ray, shutil, threading, time
-        from pipeline.flow import run_stage
-        from pipeline.resolve import Selection
+        from videobert.flow import run_stage
+        from videobert.resolve import Selection
         apart = Path(root).with_name("apart")
         for folder in ("catalog", "dead_letters", "shards"):
             shutil.copytree(Path(root) / folder, apart / folder)

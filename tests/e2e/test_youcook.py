@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cli.youcook import YoucookCommand
-from pipeline.corpus.grammar import demo_kitchen
-from pipeline.corpus.render import write_kitchen
-from pipeline.errors import InputError
-from pipeline.evaluate.action_table import action_table
-from pipeline.evaluate.youcook import parse_annotations, word_lists
-from pipeline.pretrain.score import zero_shot
-from pipeline.query.model import open_model
-from pipeline.recipes import RECIPES, Recipe
-from pipeline.runtime.split import is_held_out
 from tests.e2e.conftest import Run
 from tests.evaluate.test_youcook import annotation_file
+from videobert.cli.youcook import YoucookCommand
+from videobert.demo.grammar import demo_kitchen
+from videobert.demo.render import write_kitchen
+from videobert.errors import InputError
+from videobert.evaluate.action_table import action_table
+from videobert.evaluate.youcook import parse_annotations, word_lists
+from videobert.model.scoring import zero_shot
+from videobert.query.model import open_model
+from videobert.recipes import RECIPES, Recipe
+from videobert.runtime.held_out import is_held_out
 
 
 def truth_of(corpus: Path) -> list[dict[str, object]]:

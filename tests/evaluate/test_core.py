@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError
-from pipeline.evaluate.config import EvaluateConfig, Gates
-from pipeline.evaluate.core import (
+from videobert.errors import InputError
+from videobert.evaluate.config import EvaluateConfig, Gates
+from videobert.evaluate.core import (
     Label,
     candidates,
     gates_of,

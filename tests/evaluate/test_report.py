@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from pipeline.evaluate.report import render_report
+from videobert.evaluate.report import render_report
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 CURVE = [{"step": step, "loss": 4.0 / step, "text_only": 2.0} for step in range(1, 6)]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.evaluate.youcook import Clip, parse_annotations, word_lists, words_of
+from videobert.errors import InputError
+from videobert.evaluate.youcook import Clip, parse_annotations, word_lists, words_of
 
 CAPTIONS = (
     "chop the onion and fry it in oil", "add the chopped onion and some salt to the pan",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from pipeline.runtime.storage import Store
+from videobert.runtime.storage import Store
 
 __all__ = ["CrashStore", "Moment", "boundaries", "in_child"]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
-from pipeline.errors import PipelineError
-from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
+from videobert.errors import PipelineError
+from videobert.runtime.ray_executor import ActorOptions, RayExecutor
 
 
 class Doubler:
@@ -47,7 +47,7 @@ def main() -> None:
     executor = RayExecutor(workers=2, options=ActorOptions(num_cpus=1))
     found["actor"] = _run(executor, folder, (1, 2, 3, 4))
     found["poison"] = _run(executor, folder, (5, 13))
-    found["team"] = _ask(executor, folder)
+    found["group"] = _ask(executor, folder)
     removal = threading.Thread(target=_remove_node_of, args=(cluster, nodes, folder / "started-7"), daemon=True)
     removal.start()
     found["node"] = _run(executor, folder, (6, 7, 8))
@@ -59,7 +59,7 @@ def main() -> None:
 def _local_run(folder: Path) -> str:
     """A run that knows of no cluster, beside one whose address lies where Ray looks for it."""
     code = (
-        "import sys; from pathlib import Path; from pipeline.runtime.ray_executor import RayExecutor; "
+        "import sys; from pathlib import Path; from videobert.runtime.ray_executor import RayExecutor; "
         "from tests.faults.lost_actors import Doubler; "
         "print(list(RayExecutor(workers=1).map(Doubler, (Path(sys.argv[1]),), [20])))"
     )
@@ -76,9 +76,9 @@ def _run(executor: RayExecutor, folder: Path, numbers: tuple[int, ...]) -> str:
 
 def _ask(executor: RayExecutor, folder: Path) -> str:
     try:
-        with executor.team(Doubler, [(folder,), (folder,)]) as team:
-            doubled = str(team("__call__", 21))
-            team("__call__", 13)
+        with executor.worker_group(Doubler, [(folder,), (folder,)]) as workers:
+            doubled = str(workers("__call__", 21))
+            workers("__call__", 13)
     except PipelineError as error:
         return f"{doubled}, error: {error}"
     return "no error"

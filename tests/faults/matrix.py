@@ -22,17 +22,17 @@ from pathlib import Path
 from infra.local.processes import Service
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from pipeline.recipes import Recipe
-from pipeline.runtime.executor import Executor, LocalExecutor
-from pipeline.runtime.storage import Store
 from tests.faults.crash import CrashStore, Moment, boundaries, in_child
 from tests.faults.reference import STEPS, Reference, check_manifests, objects_of, put_objects, run_step
+from videobert.recipes import Recipe
+from videobert.runtime.executor import Executor, LocalExecutor
+from videobert.runtime.storage import Store
 
 _MODULES = (
-    "pipeline.codebook.run", "pipeline.codebook.hierarchy", "pipeline.codebook.wordpiece", "pipeline.embed.worker",
-    "pipeline.evaluate.run", "pipeline.features.worker", "pipeline.features.encoders.packaged",
-    "pipeline.ingest.worker", "pipeline.pretrain.job", "pipeline.pretrain.run", "pipeline.shard.worker",
-    "pipeline.tokens.worker", "pyarrow.dataset", "transformers.models.bert.modeling_bert",
+    "videobert.codebook.run", "videobert.codebook.hierarchy", "videobert.codebook.wordpiece", "videobert.embed.worker",
+    "videobert.evaluate.run", "videobert.features.worker", "videobert.features.encoders.packaged",
+    "videobert.ingest.worker", "videobert.pretrain.job", "videobert.pretrain.run", "videobert.shard.worker",
+    "videobert.tokens.worker", "pyarrow.dataset", "transformers.models.bert.modeling_bert",
 )  # fmt: skip
 """Imported once, so that the process of a case starts with them; nothing of them runs here, and no thread starts."""
 
@@ -53,7 +53,7 @@ class Place:
     def build(self) -> Executor:
         if self.executor == "local":
             return LocalExecutor()
-        from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
+        from videobert.runtime.ray_executor import ActorOptions, RayExecutor
 
         return RayExecutor(workers=2, options=ActorOptions(num_cpus=0.5))
 

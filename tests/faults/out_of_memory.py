@@ -18,8 +18,8 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
-from pipeline.errors import PipelineError
-from pipeline.runtime.ray_executor import ActorOptions, RayExecutor
+from videobert.errors import PipelineError
+from videobert.runtime.ray_executor import ActorOptions, RayExecutor
 
 _SPARE_BYTES = 1 << 30
 """The node counts as full when so much more is used than at the start: others use this machine too."""

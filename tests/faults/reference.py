@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.corpus.broken import write_broken
-from pipeline.corpus.grammar import demo_kitchen
-from pipeline.corpus.render import write_kitchen
-from pipeline.evaluate.config import Gates
-from pipeline.flow import StageResult, run_stage
-from pipeline.forget import forget
-from pipeline.promotion import promote
-from pipeline.recipes import Recipe, demo
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import Executor, LocalExecutor
-from pipeline.runtime.manifest import Manifest
-from pipeline.runtime.storage import Store, file_sha256, sha256
 from tests.faults.crash import CrashStore, boundaries, in_child
+from videobert.admin.forget import forget
+from videobert.admin.promotion import promote
+from videobert.demo.broken import write_broken
+from videobert.demo.grammar import demo_kitchen
+from videobert.demo.render import write_kitchen
+from videobert.evaluate.config import Gates
+from videobert.flow import StageResult, run_stage
+from videobert.recipes import Recipe, demo
+from videobert.resolve import Selection
+from videobert.runtime.executor import Executor, LocalExecutor
+from videobert.runtime.manifest import Manifest
+from videobert.runtime.storage import Store, file_sha256, sha256
 
 __all__ = ["STEPS", "Reference", "check_manifests", "objects_of", "put_objects", "run_step"]
 

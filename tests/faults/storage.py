@@ -19,11 +19,11 @@ from pathlib import Path
 from infra.local.processes import free_port
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from pipeline.cli.main import report_errors
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.storage import Store
 from tests.faults.proxy import FaultyProxy
 from tests.faults.reference import STEPS, objects_of, run_step, tiny_recipe, write_corpus
+from videobert.cli.main import report_errors
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.storage import Store
 
 _MOST_RUNS = 5
 _ROOT = "s3://faults/root"

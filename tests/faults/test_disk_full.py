@@ -24,7 +24,7 @@ exit $code
 
 def run_shard(corpus: Path, root: Path, *prefix: str, kept: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [
-        sys.executable, "-m", "pipeline", "stage", "shard", "--root", str(root), "--batch", BATCH,
+        sys.executable, "-m", "videobert", "stage", "shard", "--root", str(root), "--batch", BATCH,
         "--ingest.source", f"{corpus}/videos/{{batch}}", "--shard.shard-bytes", "150000",
     ]  # fmt: skip
     env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "KEPT": str(kept)}
@@ -37,7 +37,7 @@ def test_a_full_disk_is_one_error_and_no_loss(tmp_path: Path) -> None:
         folder.mkdir()
     write_corpus(corpus)
     ingest = [
-        sys.executable, "-m", "pipeline", "stage", "ingest", "--root", str(straight), "--batch", BATCH,
+        sys.executable, "-m", "videobert", "stage", "ingest", "--root", str(straight), "--batch", BATCH,
         "--ingest.source", f"{corpus}/videos/{{batch}}",
     ]  # fmt: skip
     subprocess.run(ingest, check=True, capture_output=True, timeout=120)

@@ -28,4 +28,4 @@ def test_lost_actors_and_nodes(tmp_path: Path) -> None:
     assert found["node"] == "[12, 14, 16]"
     assert found["poison"].startswith("error: Ray lost 4 actors over one shard")
     assert "the same command resumes" in found["poison"]
-    assert found["team"].startswith("[42, 42], error: Ray lost one of 2 workers")
+    assert found["group"].startswith("[42, 42], error: Ray lost one of 2 workers")

@@ -10,8 +10,8 @@ from aiohttp import web
 from infra.local.processes import free_port
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from pipeline.runtime.storage import Store
 from tests.faults.proxy import FaultyProxy
+from videobert.runtime.storage import Store
 
 _LACKING = '<?xml version="1.0"?><Error><Code>NotImplemented</Code><Message>not here</Message></Error>'
 

@@ -19,15 +19,15 @@ from pathlib import Path
 
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from pipeline.cli.main import report_errors
-from pipeline.corpus.hostile.clip import Clip, encode_clip
-from pipeline.flow import run_stage
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.manifest import load_manifest
-from pipeline.runtime.storage import Store
 from tests.faults.reference import check_manifests, objects_of
+from tests.hostile.corpus.clip import Clip, encode_clip
 from tests.hostile.endings import BATCH, hostile_recipe
+from videobert.cli.main import report_errors
+from videobert.flow import run_stage
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.manifest import load_manifest
+from videobert.runtime.storage import Store
 
 _VIDEOS = 6
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.limits import DecoderLimits
+from videobert.errors import InputError
+from videobert.features.config import FeaturesConfig
+from videobert.video.limits import DecoderLimits
 
 
 def test_the_defaults_are_the_clips_of_the_paper() -> None:
@@ -52,6 +52,6 @@ def test_a_limit_is_positive_and_finite(name: str, value: Any) -> None:
 
 
 def test_config_imports_nothing_heavy() -> None:
-    check = "import sys, pipeline.features.config; print(sorted({'numpy', 'torch', 'av', 'ray'} & set(sys.modules)))"
+    check = "import sys, videobert.features.config; print(sorted({'numpy', 'torch', 'av', 'ray'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.corpus.hostile.clip import Clip, encode_clip
-from pipeline.errors import VideoError
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.core import ClipVectors, VideoEnd, encode_videos
-from pipeline.features.encoders.base import EncoderIdentity
-from pipeline.features.frames import ClipFrames, ClipRequest
-from pipeline.features.isolated import IsolatedDecoder
-from pipeline.features.limits import DecoderLimits
-from tests.features.videos import encoded, moving_square, write_video
+from tests.hostile.corpus.clip import Clip, encode_clip
+from tests.video.videos import encoded, moving_square, write_video
+from videobert.errors import VideoError
+from videobert.features.config import FeaturesConfig
+from videobert.features.core import ClipVectors, VideoEnd, encode_videos
+from videobert.features.encoders.base import EncoderIdentity
+from videobert.video.frames import ClipFrames, ClipRequest
+from videobert.video.isolated import IsolatedDecoder
+from videobert.video.limits import DecoderLimits
 
 
 class MeanEncoder:

@@ -12,23 +12,23 @@ from typing import Any
 
 import pytest
 
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.long_videos import ChunkTask, join_chunks
-from pipeline.features.rows import ClipRows
-from pipeline.features.worker import FeaturesWorker
-from pipeline.flow import run_stage
-from pipeline.ingest.config import IngestConfig
-from pipeline.recipes import Recipe
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import Executor, LocalExecutor, Worker
-from pipeline.runtime.manifest import Output
-from pipeline.runtime.parts import Parted
-from pipeline.runtime.shards import ShardTask
-from pipeline.runtime.storage import Store
-from pipeline.runtime.tar import TarWriter
-from pipeline.shard.config import ShardConfig
 from tests.faults.reference import objects_of
-from tests.features.videos import moving_square, write_video
+from tests.video.videos import moving_square, write_video
+from videobert.features.config import FeaturesConfig
+from videobert.features.long_videos import ChunkTask, join_chunks
+from videobert.features.rows import ClipRows
+from videobert.features.worker import FeaturesWorker
+from videobert.flow import run_stage
+from videobert.ingest.config import IngestConfig
+from videobert.recipes import Recipe
+from videobert.resolve import Selection
+from videobert.runtime.executor import Executor, LocalExecutor, Worker
+from videobert.runtime.manifest import Output
+from videobert.runtime.shards import ShardTask
+from videobert.runtime.split_shards import SplitShard
+from videobert.runtime.storage import Store
+from videobert.runtime.tar import TarWriter
+from videobert.shard.config import ShardConfig
 
 SECONDS, RATE = 24, 20
 CONTAINERS = {"mp4": "mov,mp4,m4a,3gp,3g2,mj2", "mkv": "matroska,webm"}
@@ -100,7 +100,7 @@ def test_chunks_change_no_byte(
         == (name in ("damage within a chunk", "damage on a seam", "cut off"))
     )
     found, chunks = in_parts(cut, dataclasses.replace(shard, path=f"{name}/cut"))
-    assert [chunk.stretch.first for chunk in chunks] == [0, 3, 6, 9, 12]
+    assert [chunk.clip_range.first for chunk in chunks] == [0, 3, 6, 9, 12]
     assert store.read(found.path) == store.read(expected.path)
     assert (found.counts, found.rejects) == (expected.counts, expected.rejects)
     with (tmp_path / "spool").open("w+b") as spool:
@@ -127,7 +127,7 @@ def in_parts(worker: FeaturesWorker, shard: ShardTask) -> tuple[Output, tuple[Ch
     """The shard, and the chunks that were asked for."""
     answer = worker(shard)
     chunks: tuple[ChunkTask, ...] = ()
-    if isinstance(answer, Parted):
+    if isinstance(answer, SplitShard):
         chunks = answer.parts
         for chunk in chunks:
             assert worker(chunk) is None

@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.features.rows import ClipRows, features_schema
-from pipeline.runtime.parquet import table_bytes, vectors_of
+from videobert.features.rows import ClipRows, features_schema
+from videobert.runtime.parquet import table_bytes, vectors_of
 
 DIMENSION, GROUP = 4, 10
 
 
 @pytest.fixture(autouse=True)
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.runtime.parquet.ROW_GROUP_BYTES", GROUP * 4 * DIMENSION)
+    monkeypatch.setattr("videobert.runtime.parquet.ROW_GROUP_BYTES", GROUP * 4 * DIMENSION)
 
 
 def vectors(count: int) -> NDArray[np.float32]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpus.hostile.case import Case
-from pipeline.corpus.hostile.corpus import hostile_cases
-from pipeline.recipes import Recipe
+from tests.hostile.corpus.case import Case
+from tests.hostile.corpus.corpus import hostile_cases
 from tests.hostile.endings import Harvest, harvest, hostile_recipe, put
+from videobert.recipes import Recipe
 
 os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder prints to standard error
 

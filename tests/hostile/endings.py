@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus.hostile.case import ROWS, Case
-from pipeline.features.limits import DecoderLimits
-from pipeline.flow import StageResult, run_stage
-from pipeline.recipes import Recipe, demo
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import Executor, LocalExecutor
-from pipeline.runtime.manifest import load_manifest
-from pipeline.runtime.parquet import read_table
-from pipeline.runtime.storage import Store
-from pipeline.runtime.tar import read_members
-from pipeline.stages import INGEST_STAGES
+from tests.hostile.corpus.case import ROWS, Case
+from videobert.flow import StageResult, run_stage
+from videobert.recipes import Recipe, demo
+from videobert.resolve import Selection
+from videobert.runtime.executor import Executor, LocalExecutor
+from videobert.runtime.manifest import load_manifest
+from videobert.runtime.parquet import read_table
+from videobert.runtime.storage import Store
+from videobert.runtime.tar import read_members
+from videobert.stages import INGEST_STAGES
+from videobert.video.limits import DecoderLimits
 
 __all__ = ["BATCH", "Harvest", "harvest", "hostile_recipe", "put"]
 

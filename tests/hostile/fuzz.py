@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.corpus.hostile.case import ANY, ROWS, Case
-from pipeline.corpus.hostile.damaged import flipped, seeds
-from pipeline.features.limits import DecoderLimits
+from tests.hostile.corpus.case import ANY, ROWS, Case
+from tests.hostile.corpus.damaged import flipped, seeds
 from tests.hostile.endings import harvest, hostile_recipe, put
+from videobert.video.limits import DecoderLimits
 
 _AT_ONCE = 300
 _COLUMNS = ("inputs", "rows", "dead letters", "memory", "crashes", "hangs", "lost", "twice")

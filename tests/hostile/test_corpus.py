@@ -10,16 +10,16 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 
-from pipeline.corpus.hostile.case import ROWS
-from pipeline.corpus.hostile.clip import Clip, encode_clip
-from pipeline.corpus.hostile.damaged import flipped
-from pipeline.corpus.hostile.unusual import still, tiny_packets
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.frames import ClipRequest
-from pipeline.features.isolated import IsolatedDecoder
-from pipeline.features.limits import DecoderLimits
 from tests.hostile.conftest import Bad
+from tests.hostile.corpus.case import ROWS
+from tests.hostile.corpus.clip import Clip, encode_clip
+from tests.hostile.corpus.damaged import flipped
+from tests.hostile.corpus.unusual import still, tiny_packets
 from tests.hostile.endings import BATCH, harvest, hostile_recipe
+from videobert.features.config import FeaturesConfig
+from videobert.video.frames import ClipRequest
+from videobert.video.isolated import IsolatedDecoder
+from videobert.video.limits import DecoderLimits
 
 KINDS = {
     "codec or size", "damaged middle", "duplicate", "empty", "flipped bits", "huge picture", "lying duration", "name",

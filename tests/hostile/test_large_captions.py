@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpus.hostile.clip import Clip, encode_clip
-from pipeline.flow import run_stage
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.parquet import read_table
-from pipeline.runtime.storage import Store
+from tests.hostile.corpus.clip import Clip, encode_clip
 from tests.hostile.endings import BATCH, hostile_recipe
+from videobert.flow import run_stage
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.parquet import read_table
+from videobert.runtime.storage import Store
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpus.hostile.case import ROWS
-from pipeline.corpus.hostile.clip import Clip, encode_clip
+from tests.hostile.corpus.case import ROWS
+from tests.hostile.corpus.clip import Clip, encode_clip
 from tests.hostile.endings import BATCH
 
 POISON = Path(__file__).parent / "poison"
@@ -22,8 +22,8 @@ ENDS = {
 _RUN = """
 import json, sys
 from pathlib import Path
-from pipeline.features.limits import DecoderLimits
-from pipeline.runtime.executor import LocalExecutor
+from videobert.video.limits import DecoderLimits
+from videobert.runtime.executor import LocalExecutor
 from tests.hostile.endings import harvest, hostile_recipe
 
 def main():
@@ -35,7 +35,7 @@ def main():
     print(json.dumps([found.endings, attempts, found.twice]))
 
 def ray():
-    from pipeline.runtime.ray_executor import RayExecutor
+    from videobert.runtime.ray_executor import RayExecutor
     return RayExecutor(workers=1)
 
 if __name__ == "__main__":

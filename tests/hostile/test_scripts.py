@@ -14,13 +14,13 @@ from pathlib import Path
 import av
 import pytest
 
-from pipeline.corpus.hostile.clip import Clip, encode_clip
-from pipeline.corpus.hostile.disguised import scripts
-from pipeline.errors import VideoError
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.frames import ClipRequest
-from pipeline.features.isolated import IsolatedDecoder
-from pipeline.features.limits import DecoderLimits
+from tests.hostile.corpus.clip import Clip, encode_clip
+from tests.hostile.corpus.disguised import scripts
+from videobert.errors import VideoError
+from videobert.features.config import FeaturesConfig
+from videobert.video.frames import ClipRequest
+from videobert.video.isolated import IsolatedDecoder
+from videobert.video.limits import DecoderLimits
 
 SUFFIXES = (".mp4", ".m3u8", ".mpd", ".ffconcat", ".sdp", ".txt", ".smil")
 REQUEST = ClipRequest(frame_ticks=(0,), size=8)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.corpus.hostile.clip import Clip, encode_clip
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.frames import ClipDecoder, ClipRequest
+from tests.hostile.corpus.clip import Clip, encode_clip
+from videobert.features.config import FeaturesConfig
+from videobert.video.frames import ClipDecoder, ClipRequest
 
 _PACKET, _VIDEO_PID, _SECONDS = 188, 256, 8.0
 _REALTIME = {"deadline": "realtime", "cpu-used": "8"}

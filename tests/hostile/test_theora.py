@@ -13,14 +13,14 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline.corpus.hostile.case import ANY, ROWS, Case
-from pipeline.corpus.hostile.damaged import flipped
-from pipeline.errors import VideoError
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.frames import ClipDecoder, ClipRequest
-from pipeline.features.isolated import IsolatedDecoder
-from pipeline.features.limits import DecoderLimits
+from tests.hostile.corpus.case import ANY, ROWS, Case
+from tests.hostile.corpus.damaged import flipped
 from tests.hostile.endings import harvest, hostile_recipe, put
+from videobert.errors import VideoError
+from videobert.features.config import FeaturesConfig
+from videobert.video.frames import ClipDecoder, ClipRequest
+from videobert.video.isolated import IsolatedDecoder
+from videobert.video.limits import DecoderLimits
 
 _FIRST_PICTURE_ENDS = 4_024
 DATA = Path(__file__).with_name("theora.ogv").read_bytes()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from infra.capacity import Corpus, bytes_a_video, core_hours, objects
-from pipeline.runtime.plan import Item, extend_plan
-from pipeline.shard.config import ShardConfig
+from videobert.runtime.plan import Item, extend_plan
+from videobert.shard.config import ShardConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 

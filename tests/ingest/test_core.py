@@ -7,8 +7,8 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ingest.config import IngestConfig
-from pipeline.ingest.core import SourceFile, find_videos
+from videobert.ingest.config import IngestConfig
+from videobert.ingest.core import SourceFile, find_videos
 
 EXTENSIONS = IngestConfig().extensions
 

@@ -11,19 +11,19 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import InputError, VideoError
-from pipeline.features.isolated import IsolatedDecoder
-from pipeline.ingest.config import IngestConfig
-from pipeline.ingest.run import run
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.filesystem import fetch
-from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest
-from pipeline.runtime.parquet import read_table
-from pipeline.runtime.shards import load_plan
-from pipeline.runtime.storage import Store, file_sha256
-from tests.features.test_decode import write_subtitled
-from tests.features.videos import numbered_frame, write_video
+from tests.video.test_decode import write_subtitled
+from tests.video.videos import numbered_frame, write_video
+from videobert.errors import InputError, VideoError
+from videobert.ingest.config import IngestConfig
+from videobert.ingest.run import run
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.filesystem import fetch
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest
+from videobert.runtime.parquet import read_table
+from videobert.runtime.shards import load_plan
+from videobert.runtime.storage import Store, file_sha256
+from videobert.video.isolated import IsolatedDecoder
 
 BATCH = "2026-01-01"
 CAPTIONS = "WEBVTT\n\n00:00.000 --> 00:01.000\nCut the onion.\n"
@@ -78,7 +78,7 @@ def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
         made.fetched.append(url.rsplit("/", 1)[-1])
         return fetch(url, target)
 
-    monkeypatch.setattr("pipeline.ingest.worker.fetch", counted)
+    monkeypatch.setattr("videobert.ingest.worker.fetch", counted)
     return made
 
 
@@ -144,7 +144,7 @@ def test_a_second_run_opens_no_part_from_which_nothing_has_left(
     (batch.folder / "b.mp4").unlink()
     opened: list[str] = []
     monkeypatch.setattr(
-        "pipeline.ingest.run.read_table", lambda s, path, **o: opened.append(path) or read_table(s, path, **o)
+        "videobert.ingest.run.read_table", lambda s, path, **o: opened.append(path) or read_table(s, path, **o)
     )
     assert batch.run().digest == first.digest
     assert opened == [first.outputs[1].path]

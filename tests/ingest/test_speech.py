@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpus.real import find_real_clips
-from pipeline.errors import InputError
-from pipeline.features.isolated import IsolatedDecoder
-from pipeline.features.limits import DecoderLimits
-from pipeline.ingest.speech import Transcriber, model_location
+from videobert.demo.real import find_real_clips
+from videobert.errors import InputError
+from videobert.ingest.speech import Transcriber, model_location
+from videobert.video.isolated import IsolatedDecoder
+from videobert.video.limits import DecoderLimits
 
 
 def _spoken() -> Path:

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, inspect, text
 from infra.local.airflow import Airflow
 from infra.local.postgres import Postgres
 from infra.local.ray_head import RayHead, inherited_env
-from pipeline.stages import INGEST_STAGES
+from videobert.stages import INGEST_STAGES
 
 __all__ = ["DAGS", "FINAL", "SECRETS", "Stack", "objects", "reference", "started"]
 
@@ -57,7 +57,7 @@ class Stack:
     def videobert(self, *arguments: str) -> str:
         """Output of one command that must succeed."""
         env = inherited_env() | self.airflow.client_env
-        command = [sys.executable, "-m", "pipeline", *arguments]
+        command = [sys.executable, "-m", "videobert", *arguments]
         done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, timeout=7200)
         assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -160,7 +160,7 @@ def flags(corpus: Path) -> list[str]:
 def reference(root: Path, corpus: Path, batches: Sequence[str]) -> dict[str, bytes]:
     """What an undisturbed run in one process writes: every object by its path."""
     for stage in INGEST_STAGES:
-        command = [sys.executable, "-m", "pipeline", "stage", stage, "--root", str(root), "--batch", ",".join(batches)]
+        command = [sys.executable, "-m", "videobert", "stage", stage, "--root", str(root), "--batch", ",".join(batches)]
         subprocess.run([*command, *flags(corpus)], env=inherited_env(), cwd=REPOSITORY, check=True, capture_output=True)
     return objects(root)
 
@@ -181,7 +181,7 @@ def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: st
     settings = {
         "VIDEOBERT_ROOT": str(root), "VIDEOBERT_LAST_BATCH": last_batch, "VIDEOBERT_POLL_SECONDS": "1",
         "VIDEOBERT_TRAIN_CRON": "none", "VIDEOBERT_RETRY_SECONDS": "2",
-        "VIDEOBERT_SHARD_GROUPS": str(shard_groups),
+        "VIDEOBERT_SHARES": str(shard_groups),
         "VIDEOBERT_OPTIONS": " ".join(["--executor.workers 1 --executor.cpus-per-worker 0.25", *flags(corpus)]),
     }  # fmt: skip
     with contextlib.ExitStack() as stack:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.corpus.grammar import demo_kitchen
-from pipeline.corpus.render import write_kitchen
 from tests.orchestration.stack import FINAL, SECRETS, Stack, objects, reference, started
+from videobert.demo.grammar import demo_kitchen
+from videobert.demo.render import write_kitchen
 
 pytestmark = [pytest.mark.airflow, pytest.mark.ray, pytest.mark.slow]
 

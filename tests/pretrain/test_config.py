@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.pretrain.config import Architecture, LossWeights, Mixture, PretrainConfig
+from videobert.errors import InputError
+from videobert.pretrain.config import Architecture, LossWeights, Mixture, PretrainConfig
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,6 @@ def test_parts_refuse_what_makes_no_sense() -> None:
 
 
 def test_importing_the_config_loads_nothing_heavy() -> None:
-    code = "import sys, pipeline.pretrain.config; print([m for m in ('torch', 'numpy', 'ray') if m in sys.modules])"
+    code = "import sys, videobert.pretrain.config; print([m for m in ('torch', 'numpy', 'ray') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

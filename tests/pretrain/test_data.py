@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.pretrain.batch import collate
-from pipeline.pretrain.config import Mixture, PretrainConfig
-from pipeline.pretrain.data import Example, Part, PretrainData
-from pipeline.pretrain.vocabulary import Vocabulary
-from pipeline.tokens.records import TokenizedVideo
-from tests.pretrain.material import CLS, FIRST_WORD, MASK, SEP, numbered, random_videos, vocabulary
+from tests.model.material import CLS, FIRST_WORD, MASK, SEP, numbered, random_videos, vocabulary
+from videobert.errors import InputError
+from videobert.model.batch import collate
+from videobert.model.vocabulary import Vocabulary
+from videobert.pretrain.config import Mixture, PretrainConfig
+from videobert.pretrain.data import Example, Part, PretrainData
+from videobert.tokens.records import TokenizedVideo
 
 WORDS = vocabulary(60, 40)
 
@@ -103,23 +103,23 @@ def test_without_joint_cloze_pairs_are_seen_whole() -> None:
 
 
 def test_segments_without_text_train_on_video_only_and_all_of_them_do() -> None:
-    videos, words = numbered([3] * 6, silent=[(v, 1) for v in range(6)])
-    silent = {v * 3 + 1 for v in range(6)}
+    videos, words = numbered([3] * 6, untexted=[(v, 1) for v in range(6)])
+    untexted = {v * 3 + 1 for v in range(6)}
     source = data(videos, words, batch_size=16, joint_cloze=False)
     met = set[int]()
     for step in range(30):
         for example in source.examples(step):
             leaves = restored(example) - words.first_visual
             numbers = {int(leaf) for leaf in leaves if leaf >= 0}
-            if numbers & silent:
+            if numbers & untexted:
                 assert example.aligned is None
-                assert (example.types_L == 0).sum() == 1, "a silent segment met a sentence"
-                met |= numbers & silent
-    assert met == silent
+                assert (example.types_L == 0).sum() == 1, "a untexted segment met a sentence"
+                met |= numbers & untexted
+    assert met == untexted
 
 
 def test_a_corpus_without_captions_and_one_without_silence_both_train() -> None:
-    videos, words = numbered([2, 1], silent=[(0, 0), (0, 1), (1, 0)])
+    videos, words = numbered([2, 1], untexted=[(0, 0), (0, 1), (1, 0)])
     assert len(data(videos, words, batch_size=8).examples(0)) == 8
     videos, words = numbered([2, 1])
     assert len(data(videos, words, batch_size=8).examples(0)) == 8

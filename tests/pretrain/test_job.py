@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.pretrain.config import PretrainConfig
-from pipeline.pretrain.job import training_windows
-from pipeline.runtime.manifest import Manifest, Output
-from pipeline.runtime.spec import canonical_json
-from pipeline.runtime.split import is_held_out
-from pipeline.runtime.storage import Store
-from pipeline.runtime.tar import TarWriter
-from pipeline.tokens.core import to_json
-from pipeline.tokens.records import TokenizedVideo
-from tests.pretrain.material import random_videos
+from tests.model.material import random_videos
+from videobert.pretrain.config import PretrainConfig
+from videobert.pretrain.job import training_windows
+from videobert.runtime.held_out import is_held_out
+from videobert.runtime.manifest import Manifest, Output
+from videobert.runtime.spec import canonical_json
+from videobert.runtime.storage import Store
+from videobert.runtime.tar import TarWriter
+from videobert.tokens.core import to_json
+from videobert.tokens.records import TokenizedVideo
 
 VIDEOS = random_videos(60, words=60, leaves=40)
 FRACTION = 0.25

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.pretrain.masking import mask_tokens, text_replacements
-from tests.pretrain.material import FIRST_WORD, MASK, vocabulary
+from tests.model.material import FIRST_WORD, MASK, vocabulary
+from videobert.pretrain.masking import mask_tokens, text_replacements
 
 WORDS = vocabulary(50, 40)
 TEXT_POOL = text_replacements(WORDS)

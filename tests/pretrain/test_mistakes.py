@@ -11,21 +11,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import pipeline.evaluate.core
-import pipeline.pretrain.batch
-import pipeline.pretrain.data
-import pipeline.pretrain.metrics
-import pipeline.pretrain.packed
-from pipeline.codebook.core import Codebook
-from pipeline.codebook.sampling import ClipSample
-from pipeline.pretrain.data import Example, PretrainData
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.packed import Bucket
-from pipeline.pretrain.pairs import SegmentIndex, Span
-from pipeline.tokens.records import TokenizedVideo
+import videobert.evaluate.core
+import videobert.evaluate.metrics
+import videobert.model.batch
+import videobert.model.packing
+import videobert.pretrain.data
 from tests.codebook import test_hierarchy, test_sampling
 from tests.evaluate import test_core
 from tests.pretrain import test_data, test_masking, test_metrics, test_model, test_packed, test_pairs, test_train
+from videobert.codebook.core import Codebook
+from videobert.codebook.sampling import ClipSample
+from videobert.model.network import VideoBert
+from videobert.model.packing import Bucket
+from videobert.pretrain.data import Example, PretrainData
+from videobert.pretrain.pairs import SegmentIndex, Span
+from videobert.tokens.records import TokenizedVideo
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -68,7 +68,7 @@ def the_best_answer_dropped(patch: pytest.MonkeyPatch) -> None:
         ranks = (-scores).argsort(1).argsort(1)
         return np.array([any(1 <= ranks[row, label] <= k for label in own) for row, own in enumerate(labels)], float)
 
-    patch.setattr(pipeline.evaluate.core, "top_k_hits", without_first)
+    patch.setattr(videobert.evaluate.core, "top_k_hits", without_first)
 
 
 def ties_that_count_as_won(patch: pytest.MonkeyPatch) -> None:
@@ -76,15 +76,15 @@ def ties_that_count_as_won(patch: pytest.MonkeyPatch) -> None:
 
 
 def replacements_of_the_other_modality(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pipeline.pretrain.data, "text_replacements", lambda words: np.arange(words.first_visual, words.size))
+    patch.setattr(videobert.pretrain.data, "text_replacements", lambda words: np.arange(words.first_visual, words.size))
 
 
 def padding_in_the_attention(patch: pytest.MonkeyPatch) -> None:
     def unmasked(*arguments: Any) -> Bucket:
         return dataclasses.replace(whole(*arguments), real_B11L=None)
 
-    whole = pipeline.pretrain.packed._bucket
-    patch.setattr(pipeline.pretrain.packed, "_bucket", unmasked)
+    whole = videobert.model.packing._bucket
+    patch.setattr(videobert.model.packing, "_bucket", unmasked)
 
 
 def padding_in_the_loss(patch: pytest.MonkeyPatch) -> None:
@@ -116,12 +116,12 @@ def masks_one_place_too_early(patch: pytest.MonkeyPatch) -> None:
 
 def causal_attention(patch: pytest.MonkeyPatch) -> None:
     def causal(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bucket: Bucket, *_: Any) -> torch.Tensor:
-        wide = [pipeline.pretrain.packed._pad(x[bucket.first : bucket.last], bucket) for x in (q, k, v)]
+        wide = [videobert.model.packing._pad(x[bucket.first : bucket.last], bucket) for x in (q, k, v)]
         q, k, v = (x.view(bucket.rows, bucket.width, *x.shape[1:]).transpose(1, 2) for x in wide)
         flat = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(0, 1)
         return flat if bucket.slot_T is None else flat.index_select(0, bucket.slot_T)
 
-    patch.setattr(pipeline.pretrain.packed, "_bucket_attention", causal)
+    patch.setattr(videobert.model.packing, "_bucket_attention", causal)
 
 
 def alignment_from_the_pooler(patch: pytest.MonkeyPatch) -> None:

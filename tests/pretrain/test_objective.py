@@ -5,12 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.pretrain.batch import Batch, collate
-from pipeline.pretrain.config import LossWeights, Mixture, PretrainConfig
-from pipeline.pretrain.data import Example, PretrainData
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.objective import PARTS, counts, loss_sums
-from tests.pretrain.material import FIRST_WORD, TINY, random_videos, video, vocabulary
+from tests.model.material import FIRST_WORD, TINY, random_videos, video, vocabulary
+from videobert.model.batch import Batch, collate
+from videobert.model.network import VideoBert
+from videobert.pretrain.config import LossWeights, Mixture, PretrainConfig
+from videobert.pretrain.data import Example, PretrainData
+from videobert.pretrain.objective import PARTS, counts, loss_sums
 
 WORDS = vocabulary(60, 40)
 ALL = LossWeights()

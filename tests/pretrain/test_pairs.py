@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.pretrain.config import Mixture, PretrainConfig
-from pipeline.pretrain.data import Example, PretrainData
-from pipeline.pretrain.pairs import SegmentIndex, Span, subsample
-from pipeline.pretrain.vocabulary import Vocabulary
-from pipeline.tokens.records import TokenizedVideo
-from tests.pretrain.material import FIRST_WORD, numbered
+from tests.model.material import FIRST_WORD, numbered
+from videobert.model.vocabulary import Vocabulary
+from videobert.pretrain.config import Mixture, PretrainConfig
+from videobert.pretrain.data import Example, PretrainData
+from videobert.pretrain.pairs import SegmentIndex, Span, subsample
+from videobert.tokens.records import TokenizedVideo
 
 PAIRS = Mixture(text_only=0, video_only=0, video_text=1)
 
@@ -70,7 +70,7 @@ def test_neighbours_are_taken_in_on_both_sides() -> None:
 
 
 def test_a_silent_segment_ends_a_run_of_neighbours() -> None:
-    videos, vocabulary = numbered([5], silent=[(0, 2)])
+    videos, vocabulary = numbered([5], untexted=[(0, 2)])
     index = SegmentIndex(videos, vocabulary)
     for anchor in range(index.captioned):
         for seed in range(20):

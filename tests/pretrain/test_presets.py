@@ -4,16 +4,16 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.corpus.grammar import demo_kitchen
-from pipeline.corpus.oracle import language_prior
-from pipeline.corpus.tokens import TokenChannel
-from pipeline.pretrain.metrics import recall_at_k, retrieval_ranks
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.presets import small
-from pipeline.pretrain.score import encode_text, encode_video
-from pipeline.pretrain.train import train
 from tests.benchmarks.learning.measure import zero_shot_figures
 from tests.benchmarks.learning.world import World, stretches
+from videobert.demo.grammar import demo_kitchen
+from videobert.demo.oracle import language_prior
+from videobert.demo.tokens import TokenChannel
+from videobert.evaluate.metrics import recall_at_k, retrieval_ranks
+from videobert.model.network import VideoBert
+from videobert.model.scoring import encode_text, encode_video
+from videobert.pretrain.presets import small
+from videobert.pretrain.train import train
 
 WORLD = World(kitchen=demo_kitchen(), channel=TokenChannel(background_ids=0, noise=0.35, tokens_min=3, tokens_max=4))
 

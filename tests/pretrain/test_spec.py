@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from pipeline.pretrain.card import model_card
-from pipeline.pretrain.config import PretrainConfig
-from pipeline.pretrain.spec import pretrain_spec
-from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest, Output
-from pipeline.runtime.spec import corpus_spec
-from pipeline.runtime.storage import Store
-from pipeline.stages import get_stage
+from videobert.pretrain.card import model_card
+from videobert.pretrain.config import PretrainConfig
+from videobert.pretrain.spec import pretrain_spec
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest, Output
+from videobert.runtime.spec import corpus_spec
+from videobert.runtime.storage import Store
+from videobert.stages import get_stage
 
 
 def test_changed_weights_under_the_same_path_make_another_model(tmp_path: Path) -> None:

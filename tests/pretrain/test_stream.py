@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.errors import InputError
-from pipeline.pretrain.checkpoint import load_model, save_model
-from pipeline.pretrain.config import Mixture, PretrainConfig
-from pipeline.pretrain.data import Example, PretrainData
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.state import TrainState, load_state, save_state
-from pipeline.pretrain.stream import Stream
-from pipeline.pretrain.train import train
-from pipeline.pretrain.vocabulary import Vocabulary
-from pipeline.pretrain.windows import Windows
-from pipeline.tokens.records import TokenizedVideo
-from tests.pretrain.material import FIRST_WORD, TINY, numbered, random_videos, vocabulary
+from tests.model.material import FIRST_WORD, TINY, numbered, random_videos, vocabulary
+from videobert.errors import InputError
+from videobert.model.checkpoint import load_model, save_model
+from videobert.model.network import VideoBert
+from videobert.model.vocabulary import Vocabulary
+from videobert.pretrain.config import Mixture, PretrainConfig
+from videobert.pretrain.data import Example, PretrainData
+from videobert.pretrain.state import TrainState, load_state, save_state
+from videobert.pretrain.stream import Stream
+from videobert.pretrain.train import train
+from videobert.pretrain.windows import Windows
+from videobert.tokens.records import TokenizedVideo
 
 WORDS = vocabulary(60, 40)
 CONFIG = PretrainConfig(batch_size=8, epochs=3)
@@ -156,7 +156,7 @@ def test_windows_without_anything_to_train_on_are_passed_over() -> None:
 
 
 def test_a_window_too_small_for_the_workers_is_refused_when_it_comes() -> None:
-    videos, words = numbered([4] * 8, silent=[(v, s) for v in range(4, 8) for s in range(4)])
+    videos, words = numbered([4] * 8, untexted=[(v, s) for v in range(4, 8) for s in range(4)])
     config = dataclasses.replace(CONFIG, mixture=Mixture(text_only=1, video_only=0, video_text=1))
     with stream(in_windows([videos[:4], videos[4:]]), config, words, parts=4) as found:
         assert found.examples(0, part=3)

@@ -8,14 +8,14 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from pipeline.errors import InputError
-from pipeline.pretrain.checkpoint import load_model, save_model
-from pipeline.pretrain.config import LossWeights, PretrainConfig
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.state import TrainState, load_state, save_state
-from pipeline.pretrain.train import learning_rate, train
-from pipeline.tokens.records import TokenizedVideo
-from tests.pretrain.material import FIRST_WORD, TINY, random_videos, video, vocabulary
+from tests.model.material import FIRST_WORD, TINY, random_videos, video, vocabulary
+from videobert.errors import InputError
+from videobert.model.checkpoint import load_model, save_model
+from videobert.model.network import VideoBert
+from videobert.pretrain.config import LossWeights, PretrainConfig
+from videobert.pretrain.state import TrainState, load_state, save_state
+from videobert.pretrain.train import learning_rate, train
+from videobert.tokens.records import TokenizedVideo
 
 WORDS = vocabulary(60, 40)
 DROPOUT = dataclasses.replace(TINY, dropout=0.1, attention_dropout=0.1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.pretrain.windows import plan_windows
+from videobert.pretrain.windows import plan_windows
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=60), st.integers(1, 200), st.integers(0, 5))

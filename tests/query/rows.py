@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.embed.core import embedding_table
-from pipeline.ingest.core import CATALOG_SCHEMA
-from pipeline.runtime.manifest import Manifest, Output, Source, folder_of, save_manifest
-from pipeline.runtime.parquet import table_bytes
-from pipeline.runtime.pointer import Pointer, write_pointer
-from pipeline.runtime.storage import Store, sha256
-from pipeline.stages import get_stage
+from videobert.embed.core import embedding_table
+from videobert.ingest.core import CATALOG_SCHEMA
+from videobert.runtime.manifest import Manifest, Output, Source, folder_of, save_manifest
+from videobert.runtime.parquet import table_bytes
+from videobert.runtime.pointer import Pointer, write_pointer
+from videobert.runtime.storage import Store, sha256
+from videobert.stages import get_stage
 
 __all__ = ["EMBED", "MODEL", "commit", "row_ids", "unit_vectors", "write_embeddings"]
 

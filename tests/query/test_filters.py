@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.query.embeddings import open_embeddings
-from pipeline.query.filters import RowFilter
-from pipeline.query.search import nearest, row_groups
-from pipeline.runtime.storage import Store
 from tests.query.rows import EMBED, row_ids, unit_vectors, write_embeddings
+from videobert.errors import InputError
+from videobert.query.embeddings import open_embeddings
+from videobert.query.filters import RowFilter
+from videobert.query.search import nearest, row_groups
+from videobert.runtime.storage import Store
 
 ROWS = 60
 VECTORS, QUERY = unit_vectors(ROWS), unit_vectors(1, seed=5)[0]
@@ -22,7 +22,7 @@ VECTORS, QUERY = unit_vectors(ROWS), unit_vectors(1, seed=5)[0]
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr("pipeline.runtime.parquet.ROW_GROUP_ROWS", 10)
+    monkeypatch.setattr("videobert.runtime.parquet.ROW_GROUP_ROWS", 10)
     store = Store(str(tmp_path))
     write_embeddings(store, "a", VECTORS)
     return store

@@ -9,15 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from pipeline.errors import InputError
-from pipeline.query import build
-from pipeline.query.build import build_index
-from pipeline.query.embeddings import open_embeddings
-from pipeline.query.filters import RowFilter
-from pipeline.query.index import drop_stale, load_index, nearest_in_lists
-from pipeline.query.search import Hit, nearest
-from pipeline.runtime.storage import Store
 from tests.query.rows import EMBED, commit, unit_vectors, write_embeddings
+from videobert.errors import InputError
+from videobert.query import build
+from videobert.query.build import build_index
+from videobert.query.embeddings import open_embeddings
+from videobert.query.filters import RowFilter
+from videobert.query.index import drop_stale, load_index, nearest_in_lists
+from videobert.query.search import Hit, nearest
+from videobert.runtime.storage import Store
 
 ALL = 1 << 20
 QUERY = unit_vectors(1, seed=9)[0]

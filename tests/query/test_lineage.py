@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.query.lineage import trace
-from pipeline.runtime.storage import Store, sha256
 from tests.query.rows import EMBED, row_ids, unit_vectors, write_embeddings
+from videobert.errors import InputError
+from videobert.query.lineage import trace
+from videobert.runtime.storage import Store, sha256
 
 
 @pytest.fixture

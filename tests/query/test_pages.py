@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.query.pages import is_plain, plain_pages
-from pipeline.runtime.parquet import table_bytes
 from tests.query.rows import unit_vectors
+from videobert.query.pages import is_plain, plain_pages
+from videobert.runtime.parquet import table_bytes
 
 ROWS, DIMENSION = 20_000, 50
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
-from pipeline.query.embeddings import open_embeddings, resolve_embed_spec
-from pipeline.query.filters import RowFilter
-from pipeline.query.search import nearest, vector_of_row
-from pipeline.runtime.storage import Store
 from tests.query.rows import EMBED, row_ids, unit_vectors, write_embeddings
+from videobert.errors import InputError
+from videobert.query.embeddings import open_embeddings, resolve_embed_spec
+from videobert.query.filters import RowFilter
+from videobert.query.search import nearest, vector_of_row
+from videobert.runtime.storage import Store
 
 
 def _reference(ids: list[str], scores_N: NDArray[np.float32], top: int) -> list[str]:

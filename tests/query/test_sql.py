@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.cli.query import SqlCommand
-from pipeline.errors import InputError
-from pipeline.query.sql import run_sql
-from pipeline.runtime.parquet import table_bytes
-from pipeline.runtime.storage import Store
 from tests.query.rows import EMBED, unit_vectors, write_embeddings
+from videobert.cli.query import SqlCommand
+from videobert.errors import InputError
+from videobert.query.sql import run_sql
+from videobert.runtime.parquet import table_bytes
+from videobert.runtime.storage import Store
 
 SECRET = "the secret of this machine"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.errors import InputError
-from pipeline.runtime.device import pick_device
+from videobert.errors import InputError
+from videobert.runtime.device import pick_device
 
 
 def test_auto_takes_a_gpu_where_there_is_one() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import VideoError
-from pipeline.runtime.executor import LocalExecutor
+from videobert.errors import VideoError
+from videobert.runtime.executor import LocalExecutor
 
 
 class Doubler:
@@ -69,7 +69,7 @@ class Holder:
         return self.held
 
 
-def test_a_team_keeps_what_it_holds_until_its_end() -> None:
-    with LocalExecutor().team(Holder, [(1,), (2,)]) as team:
-        team("add", 3)
-        assert team("add", 4) == [[1, 3, 4], [2, 3, 4]]
+def test_a_worker_group_keeps_what_it_holds_until_its_end() -> None:
+    with LocalExecutor().worker_group(Holder, [(1,), (2,)]) as workers:
+        workers("add", 3)
+        assert workers("add", 4) == [[1, 3, 4], [2, 3, 4]]

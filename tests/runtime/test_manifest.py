@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import BalanceError, InputError
-from pipeline.runtime.manifest import (
+from videobert.errors import BalanceError, InputError
+from videobert.runtime.manifest import (
     Manifest,
     Output,
     Reject,
@@ -28,8 +28,8 @@ from pipeline.runtime.manifest import (
     save_manifest,
     specs_of,
 )
-from pipeline.runtime.storage import Store
-from pipeline.stages import STAGES, get_stage
+from videobert.runtime.storage import Store
+from videobert.stages import STAGES, get_stage
 
 TEXT = st.text(max_size=12)
 REJECTS = st.builds(Reject, video_id=TEXT, uri=TEXT, reason=TEXT, message=TEXT)

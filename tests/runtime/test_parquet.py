@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.runtime.parquet import ROW_GROUP_ROWS, read_table, table_bytes, vectors_of
-from pipeline.runtime.storage import Store
+from videobert.runtime.parquet import ROW_GROUP_ROWS, read_table, table_bytes, vectors_of
+from videobert.runtime.storage import Store
 
 
 def _table(vectors_ND: NDArray[np.float32]) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.runtime.plan import Item, extend_plan
+from videobert.runtime.plan import Item, extend_plan
 
 STEPS = st.lists(
     st.dictionaries(st.integers(0, 30).map(lambda n: f"v{n:02d}"), st.integers(0, 12), max_size=12), max_size=8

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.runtime.pointer import Pointer, read_pointer, write_pointer
-from pipeline.runtime.storage import Store
+from videobert.errors import InputError
+from videobert.runtime.pointer import Pointer, read_pointer, write_pointer
+from videobert.runtime.storage import Store
 
 POINTER = Pointer(
     model_spec="pretrain-1", embed_spec="pretrain-1.abcd", report="reports/evaluate-1", former=("b.2", "a.1")

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pipeline.runtime.progress import Progress, clock_text
+from videobert.runtime.progress import Progress, clock_text
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_clock(seconds: float, text: str) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that `progress` reads; tests turn it."""
     now = [100.0]
-    monkeypatch.setattr("pipeline.runtime.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("videobert.runtime.progress.time.monotonic", lambda: now[0])
     return now
 
 

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import BalanceError, ConflictError, InputError
-from pipeline.runtime.executor import LocalExecutor, Worker
-from pipeline.runtime.inputs import Share
-from pipeline.runtime.manifest import Manifest, Output, Reject, Source, load_manifest
-from pipeline.runtime.shards import ShardCommit, ShardTask, finish, load_plan, run_shards, save_plan
-from pipeline.runtime.spec import digest
-from pipeline.runtime.storage import Store, sha256
+from videobert.errors import BalanceError, ConflictError, InputError
+from videobert.runtime.executor import LocalExecutor, Worker
+from videobert.runtime.inputs import Share
+from videobert.runtime.manifest import Manifest, Output, Reject, Source, load_manifest
+from videobert.runtime.shards import ShardCommit, ShardTask, finish, load_plan, run_shards, save_plan
+from videobert.runtime.spec import digest
+from videobert.runtime.storage import Store, sha256
 
 FOLDER = "features/features-1/batch=b"
 
@@ -136,7 +136,7 @@ def test_a_run_killed_around_the_commit_ends_with_the_same_bytes(
     changed = {**SHARDS, 0: ("a", "b", "z!")}
     batch.run(SHARDS)
     with monkeypatch.context() as patch:
-        patch.setattr(f"pipeline.runtime.{victim}", killed)
+        patch.setattr(f"videobert.runtime.{victim}", killed)
         with pytest.raises(KilledError):
             batch.run(changed)
     calls: list[int] = []
@@ -316,7 +316,7 @@ def test_a_retry_does_its_shard_again_and_adds_up_the_tries(batch: Batch) -> Non
 
 def test_a_receipt_from_before_does_not_stand_for_a_retry(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.runtime.shards._sweep", lambda *_: None)  # killed after its commit
+        patch.setattr("videobert.runtime.shards._sweep", lambda *_: None)  # killed after its commit
         batch.run(SHARDS)
     calls: list[int] = []
     batch.run(SHARDS, calls=calls, retry=frozenset((2,)))

@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.codebook.config import CodebookConfig
-from pipeline.embed.config import EmbedConfig
-from pipeline.errors import InputError
-from pipeline.evaluate.config import EvaluateConfig
-from pipeline.ingest.config import IngestConfig
-from pipeline.pretrain.config import PretrainConfig
-from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest
-from pipeline.runtime.spec import canonical_json, corpus_spec, digest, output_config, stage_spec
-from pipeline.runtime.storage import Store
-from pipeline.shard.config import ShardConfig
-from pipeline.stages import Stage, get_stage
-from pipeline.tokens.config import TokensConfig
+from videobert.codebook.config import CodebookConfig
+from videobert.embed.config import EmbedConfig
+from videobert.errors import InputError
+from videobert.evaluate.config import EvaluateConfig
+from videobert.ingest.config import IngestConfig
+from videobert.pretrain.config import PretrainConfig
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest
+from videobert.runtime.spec import canonical_json, corpus_spec, digest, output_config, stage_spec
+from videobert.runtime.storage import Store
+from videobert.shard.config import ShardConfig
+from videobert.stages import Stage, get_stage
+from videobert.tokens.config import TokensConfig
 
 CONFIGS: dict[str, Any] = {
     "ingest": IngestConfig(), "shard": ShardConfig(), "codebook": CodebookConfig(), "tokens": TokensConfig(),
@@ -100,8 +100,8 @@ def test_a_spec_follows_stage_version_upstream_and_weights() -> None:
 
 def test_a_spec_does_not_depend_on_the_process() -> None:
     code = (
-        "from pipeline.runtime.spec import stage_spec; from pipeline.stages import get_stage;"
-        "from pipeline.tokens.config import TokensConfig;"
+        "from videobert.runtime.spec import stage_spec; from videobert.stages import get_stage;"
+        "from videobert.tokens.config import TokensConfig;"
         "print(stage_spec(get_stage('tokens'), TokensConfig(), upstream=['b', 'a']))"
     )
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

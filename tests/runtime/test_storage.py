@@ -19,9 +19,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConflictError, InputError, VideoError
-from pipeline.runtime.filesystem import fetch, open_filesystem
-from pipeline.runtime.storage import Store, file_sha256, sha256
+from videobert.errors import ConflictError, InputError, VideoError
+from videobert.runtime.filesystem import fetch, open_filesystem
+from videobert.runtime.storage import Store, file_sha256, sha256
 
 
 @pytest.fixture(params=["file", "memory"])

@@ -15,8 +15,8 @@ import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError
-from pipeline.runtime.tar import TarWriter, read_json, read_members
+from videobert.errors import InputError
+from videobert.runtime.tar import TarWriter, read_json, read_members
 
 SAMPLES = [("ab12.json", b'{"title":"x"}'), ("ab12.mp4", b"\x00\x01" * 700), ("cd34.json", b"{}"), ("cd34.mp4", b"")]
 

@@ -14,23 +14,23 @@ import pytest
 import torch
 import transformers
 
-from pipeline.codebook.core import Codebook
-from pipeline.corpus.hostile.clip import Clip, encode_clip
-from pipeline.errors import InputError
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.encoders import load_encoder
-from pipeline.features.worker import FeaturesWorker
-from pipeline.pretrain.checkpoint import load_model, save_model
-from pipeline.pretrain.config import PretrainConfig
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.state import load_state
-from pipeline.runtime.manifest import Output
-from pipeline.runtime.parquet import read_table
-from pipeline.runtime.shards import ShardTask
-from pipeline.runtime.storage import Store
-from pipeline.runtime.tar import TarWriter
-from pipeline.tokens.read import read_shard
-from tests.pretrain.material import TINY, vocabulary
+from tests.hostile.corpus.clip import Clip, encode_clip
+from tests.model.material import TINY, vocabulary
+from videobert.codebook.core import Codebook
+from videobert.errors import InputError
+from videobert.features.config import FeaturesConfig
+from videobert.features.encoders import load_encoder
+from videobert.features.worker import FeaturesWorker
+from videobert.model.checkpoint import load_model, save_model
+from videobert.model.network import VideoBert
+from videobert.pretrain.config import PretrainConfig
+from videobert.pretrain.state import load_state
+from videobert.runtime.manifest import Output
+from videobert.runtime.parquet import read_table
+from videobert.runtime.shards import ShardTask
+from videobert.runtime.storage import Store
+from videobert.runtime.tar import TarWriter
+from videobert.tokens.read import read_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 PICKLERS = {"_pickle", "cPickle", "cloudpickle", "dill", "jsonpickle", "joblib", "marshal", "pickle", "shelve"}
@@ -88,14 +88,14 @@ def test_no_code_unpickles() -> None:
         if (wrong := violations(path.read_text()))
     }
     # Arguments of Ray's actors are compared by their pickles, which nobody reads.
-    assert found == {"pipeline/runtime/ray_executor.py": ["import cloudpickle"]}
-    assert "cloudpickle.load" not in (ROOT / "pipeline/runtime/ray_executor.py").read_text()
+    assert found == {"pipeline/videobert/runtime/ray_executor.py": ["import cloudpickle"]}
+    assert "cloudpickle.load" not in (ROOT / "pipeline/videobert/runtime/ray_executor.py").read_text()
 
 
 def test_one_file_reads_tars() -> None:
     """Where hostile members are refused; nobody unpacks one into a folder."""
     readers = [p.name for p in (ROOT / "pipeline").rglob("*.py") if {"tarfile", "webdataset"} & _imports(p.read_text())]
-    assert readers == ["tar.py"] and "extractall" not in (ROOT / "pipeline/runtime/tar.py").read_text()
+    assert readers == ["tar.py"] and "extractall" not in (ROOT / "pipeline/videobert/runtime/tar.py").read_text()
 
 
 def _imports(source: str) -> set[str]:

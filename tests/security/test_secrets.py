@@ -14,8 +14,8 @@ import pytest
 
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from pipeline.runtime.storage import Store
 from tests.faults.reference import BATCH, objects_of, write_corpus
+from videobert.runtime.storage import Store
 
 TINY = (
     "--ingest.source", "s3://bucket/videos/{batch}", "--codebook.branching", "3", "--codebook.depth", "2",
@@ -34,7 +34,7 @@ MARKED = {
 def videobert(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """The command in an environment full of secrets."""
     return subprocess.run(
-        [sys.executable, "-m", "pipeline", *arguments], env=inherited_env() | MARKED | env, capture_output=True,
+        [sys.executable, "-m", "videobert", *arguments], env=inherited_env() | MARKED | env, capture_output=True,
         text=True, timeout=300,
     )  # fmt: skip
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.shard.config import ShardConfig
-from pipeline.shard.core import METADATA_FIELDS, member_name, metadata_bytes, unique_videos
+from videobert.errors import InputError
+from videobert.shard.config import ShardConfig
+from videobert.shard.core import METADATA_FIELDS, member_name, metadata_bytes, unique_videos
 
 
 def _row(uri: str, video_id: str = "ab", **more: Any) -> dict[str, Any]:

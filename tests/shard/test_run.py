@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.ingest.core import CATALOG_SCHEMA
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest, Output
-from pipeline.runtime.parquet import table_bytes
-from pipeline.runtime.storage import Store, sha256
-from pipeline.runtime.tar import read_members
-from pipeline.shard.config import ShardConfig
-from pipeline.shard.run import run, shard_tasks
+from videobert.ingest.core import CATALOG_SCHEMA
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest, Output
+from videobert.runtime.parquet import table_bytes
+from videobert.runtime.storage import Store, sha256
+from videobert.runtime.tar import read_members
+from videobert.shard.config import ShardConfig
+from videobert.shard.run import run, shard_tasks
 
 EMPTY: dict[str, Any] = {
     "container": "mp4", "codec": "h264", "width": 1, "height": 1, "rotation": 0, "fps": None, "duration_seconds": None,

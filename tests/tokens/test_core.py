@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
-from pipeline.tokens.config import TokensConfig
-from pipeline.tokens.core import Sentence, from_json, make_segments, split_sentences, to_json
-from pipeline.tokens.records import Segment, TokenizedVideo
+from videobert.errors import InputError
+from videobert.tokens.config import TokensConfig
+from videobert.tokens.core import Sentence, from_json, make_segments, split_sentences, to_json
+from videobert.tokens.records import Segment, TokenizedVideo
 
 CONFIG = TokensConfig()
 WORDS = st.lists(st.sampled_from(["cut", "the", "onion", "Dr", "2.5", "now", "a"]), min_size=1, max_size=12)

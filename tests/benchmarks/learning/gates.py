@@ -11,11 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from pipeline.corpus.oracle import Figures, bayes_ceiling, counting_model, language_prior
-from pipeline.corpus.tokens import SampledVideo, TokenChannel
-from pipeline.pretrain.config import LossWeights, PretrainConfig
-from pipeline.pretrain.model import VideoBert
-from pipeline.tokens.records import TokenizedVideo
 from tests.benchmarks.learning.measure import (
     alignment_auc,
     nats_from_video,
@@ -32,6 +27,11 @@ from tests.benchmarks.learning.runs import (
     trained,
 )
 from tests.benchmarks.learning.world import World, shuffled, stretches
+from videobert.demo.oracle import Figures, bayes_ceiling, counting_model, language_prior
+from videobert.demo.tokens import SampledVideo, TokenChannel
+from videobert.model.network import VideoBert
+from videobert.pretrain.config import LossWeights, PretrainConfig
+from videobert.tokens.records import TokenizedVideo
 
 __all__ = ["GATES", "Row", "choice_rows", "information_rows", "order_rows", "speed_rows"]
 

@@ -25,18 +25,18 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.corpus.grammar import demo_kitchen
-from pipeline.corpus.render import write_kitchen
-from pipeline.evaluate.core import span_clips
-from pipeline.flow import run_stage
-from pipeline.recipes import Recipe, demo
-from pipeline.resolve import Selection
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.manifest import load_manifest
-from pipeline.runtime.split import is_held_out
-from pipeline.runtime.storage import Store
-from pipeline.stages import INGEST_STAGES
-from pipeline.tokens.read import read_samples
+from videobert.demo.grammar import demo_kitchen
+from videobert.demo.render import write_kitchen
+from videobert.evaluate.core import span_clips
+from videobert.flow import run_stage
+from videobert.recipes import Recipe, demo
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.held_out import is_held_out
+from videobert.runtime.manifest import load_manifest
+from videobert.runtime.storage import Store
+from videobert.stages import INGEST_STAGES
+from videobert.tokens.read import read_samples
 
 BATCHES = ("2026-01-01", "2026-01-02")
 PROCESSES = 2

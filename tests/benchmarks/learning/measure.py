@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.corpus.oracle import rank_auc
-from pipeline.corpus.tokens import SampledVideo
-from pipeline.pretrain.metrics import retrieval_ranks, top_k_accuracy
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.pairs import subsample
-from pipeline.pretrain.score import ZeroShot, alignment_logits, encode_text, encode_video, mask_scores, zero_shot
 from tests.benchmarks.learning.world import Leaves, World, actions, stretches
+from videobert.demo.oracle import rank_auc
+from videobert.demo.tokens import SampledVideo
+from videobert.evaluate.metrics import retrieval_ranks, top_k_accuracy
+from videobert.model.network import VideoBert
+from videobert.model.scoring import ZeroShot, alignment_logits, encode_text, encode_video, mask_scores, zero_shot
+from videobert.pretrain.pairs import subsample
 
 __all__ = ["alignment_auc", "nats_from_video", "order_accuracy", "retrieval", "thinned", "zero_shot_figures"]
 

@@ -14,17 +14,17 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from pipeline.corpus.oracle import language_prior, sighted_information
-from pipeline.corpus.tokens import SampledVideo
-from pipeline.pretrain.config import PretrainConfig
-from pipeline.pretrain.model import VideoBert
-from pipeline.tokens.records import TokenizedVideo
 from tests.benchmarks.learning.gates import Row, choice_rows, information_rows, order_rows, speed_rows
 from tests.benchmarks.learning.kitchen import recipe_of
 from tests.benchmarks.learning.measure import nats_from_video, zero_shot_figures
 from tests.benchmarks.learning.rendered import Rendered
 from tests.benchmarks.learning.runs import trained
 from tests.benchmarks.learning.world import shuffled, stretches
+from videobert.demo.oracle import language_prior, sighted_information
+from videobert.demo.tokens import SampledVideo
+from videobert.model.network import VideoBert
+from videobert.pretrain.config import PretrainConfig
+from videobert.tokens.records import TokenizedVideo
 
 __all__ = ["PIXEL_GATES"]
 

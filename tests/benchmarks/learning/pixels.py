@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.codebook.config import CodebookConfig
-from pipeline.codebook.health import nmi, purity
-from pipeline.codebook.hierarchy import fit
-from pipeline.runtime.manifest import load_manifest
-from pipeline.runtime.parquet import read_table, vectors_of
-from pipeline.runtime.split import is_held_out
-from pipeline.runtime.storage import Store
 from tests.benchmarks.learning.kitchen import true_steps
+from videobert.codebook.config import CodebookConfig
+from videobert.codebook.health import nmi, purity
+from videobert.codebook.hierarchy import fit
+from videobert.runtime.held_out import is_held_out
+from videobert.runtime.manifest import load_manifest
+from videobert.runtime.parquet import read_table, vectors_of
+from videobert.runtime.storage import Store
 
 
 def main() -> None:

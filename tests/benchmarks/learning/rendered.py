@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from pipeline.codebook.artifact import load_codebook, load_tokenizer
-from pipeline.corpus.grammar import Recipe, build_kitchen, demo_kitchen, random_for
-from pipeline.corpus.tokens import SampledVideo, TokenChannel, sample_pairs
-from pipeline.pretrain.job import training_windows
-from pipeline.pretrain.vocabulary import Vocabulary
-from pipeline.runtime.manifest import Manifest, load_manifest
-from pipeline.runtime.split import is_held_out
-from pipeline.runtime.storage import Store
-from pipeline.tokens.read import read_samples
-from pipeline.tokens.records import Segment, TokenizedVideo
 from tests.benchmarks.learning.kitchen import BATCHES, recipe_of, shown, true_steps
 from tests.benchmarks.learning.world import World
+from videobert.codebook.load import load_codebook, load_tokenizer
+from videobert.demo.grammar import Recipe, build_kitchen, demo_kitchen, random_for
+from videobert.demo.tokens import SampledVideo, TokenChannel, sample_pairs
+from videobert.model.vocabulary import Vocabulary
+from videobert.pretrain.job import training_windows
+from videobert.runtime.held_out import is_held_out
+from videobert.runtime.manifest import Manifest, load_manifest
+from videobert.runtime.storage import Store
+from videobert.tokens.read import read_samples
+from videobert.tokens.records import Segment, TokenizedVideo
 
 __all__ = ["Rendered"]
 

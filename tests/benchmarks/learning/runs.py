@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pipeline.corpus.grammar import demo_kitchen
-from pipeline.corpus.tokens import TokenChannel
-from pipeline.pretrain.config import PretrainConfig
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.presets import medium, small
-from pipeline.pretrain.train import train
-from pipeline.tokens.records import TokenizedVideo
 from tests.benchmarks.learning.world import World
+from videobert.demo.grammar import demo_kitchen
+from videobert.demo.tokens import TokenChannel
+from videobert.model.network import VideoBert
+from videobert.pretrain.config import PretrainConfig
+from videobert.pretrain.presets import medium, small
+from videobert.pretrain.train import train
+from videobert.tokens.records import TokenizedVideo
 
 __all__ = ["design", "design_config", "small_config", "small_world", "trained"]
 

@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.corpus.grammar import Kitchen, KitchenConfig, build_kitchen
-from pipeline.corpus.tokens import SampledVideo, TokenChannel, sample_pairs, vocabulary
-from pipeline.pretrain.vocabulary import Vocabulary
-from pipeline.tokens.records import TokenizedVideo
+from videobert.demo.grammar import Kitchen, KitchenConfig, build_kitchen
+from videobert.demo.tokens import SampledVideo, TokenChannel, sample_pairs, vocabulary
+from videobert.model.vocabulary import Vocabulary
+from videobert.tokens.records import TokenizedVideo
 
 __all__ = ["Leaves", "World", "actions", "shuffled", "stretches"]
 

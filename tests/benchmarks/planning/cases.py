@@ -15,24 +15,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.cli.state import StatusCommand
-from pipeline.embed.core import embedding_table
-from pipeline.ingest.config import IngestConfig
-from pipeline.ingest.core import CATALOG_SCHEMA, find_videos
-from pipeline.ingest.run import part_tasks
-from pipeline.query.embeddings import open_embeddings
-from pipeline.query.search import nearest
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import Manifest, Output, folder_of, load_manifest, manifest_path
-from pipeline.runtime.parquet import table_bytes
-from pipeline.runtime.plan import Item, extend_plan
-from pipeline.runtime.shards import ShardCommit, ShardTask, finish, load_plan, run_shards, save_plan
-from pipeline.runtime.spec import canonical_json, digest
-from pipeline.runtime.storage import Store, sha256
-from pipeline.shard.config import ShardConfig
-from pipeline.shard.run import shard_tasks
-from pipeline.stages import get_stage
+from videobert.cli.state import StatusCommand
+from videobert.embed.core import embedding_table
+from videobert.ingest.config import IngestConfig
+from videobert.ingest.core import CATALOG_SCHEMA, find_videos
+from videobert.ingest.run import part_tasks
+from videobert.query.embeddings import open_embeddings
+from videobert.query.search import nearest
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest, Output, folder_of, load_manifest, manifest_path
+from videobert.runtime.parquet import table_bytes
+from videobert.runtime.plan import Item, extend_plan
+from videobert.runtime.shards import ShardCommit, ShardTask, finish, load_plan, run_shards, save_plan
+from videobert.runtime.spec import canonical_json, digest
+from videobert.runtime.storage import Store, sha256
+from videobert.shard.config import ShardConfig
+from videobert.shard.run import shard_tasks
+from videobert.stages import get_stage
 
 __all__ = ["BATCH", "CASES", "EMBED", "QUERY", "Case", "run_batch", "write_batches", "write_killed_batch"]
 

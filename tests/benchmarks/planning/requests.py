@@ -11,19 +11,19 @@ from pathlib import Path
 from infra.local.processes import free_port
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from pipeline.ingest.config import IngestConfig
-from pipeline.ingest.run import run as run_ingest
-from pipeline.query.embeddings import open_embeddings
-from pipeline.query.search import nearest
-from pipeline.runtime.executor import LocalExecutor
-from pipeline.runtime.inputs import Inputs
-from pipeline.runtime.manifest import batches_of, load_manifest, load_manifests
-from pipeline.runtime.storage import Store
-from pipeline.shard.config import ShardConfig
-from pipeline.shard.run import run as run_shard
 from tests.benchmarks.planning.cases import BATCH, EMBED, QUERY, run_batch, write_batches, write_killed_batch
 from tests.faults.proxy import FaultyProxy
-from tests.features.videos import moving_square, write_video
+from tests.video.videos import moving_square, write_video
+from videobert.ingest.config import IngestConfig
+from videobert.ingest.run import run as run_ingest
+from videobert.query.embeddings import open_embeddings
+from videobert.query.search import nearest
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import batches_of, load_manifest, load_manifests
+from videobert.runtime.storage import Store
+from videobert.shard.config import ShardConfig
+from videobert.shard.run import run as run_shard
 
 __all__ = ["print_requests"]
 

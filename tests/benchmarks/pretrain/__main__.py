@@ -37,11 +37,11 @@ import torch
 import transformers
 from torch import Tensor
 
-from pipeline.pretrain.train import train
 from tests.benchmarks.pretrain.gpu import report_gpu
 from tests.benchmarks.pretrain.setting import MAX_LENGTH, SIZES, Setting
 from tests.benchmarks.pretrain.turns import Cost, Turns, alternate
 from tests.benchmarks.pretrain.yardstick import PADDINGS, into_ours, run_trainer
+from videobert.pretrain.train import train
 
 LEAST_STEPS = 3
 """Of a comparison; its first step, which builds the models, is no part of the ratio."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import torch
 
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.train import train
 from tests.benchmarks.pretrain.setting import Setting
+from videobert.model.network import VideoBert
+from videobert.pretrain.train import train
 
 __all__ = ["model_flops", "peak_flops", "report_gpu", "wait"]
 

@@ -26,15 +26,15 @@ import torch
 
 from infra.local.ray_head import inherited_env
 from infra.local.s3 import S3Server
-from pipeline.pretrain.job import training_windows
-from pipeline.pretrain.train import train
-from pipeline.runtime.manifest import Manifest, Output
-from pipeline.runtime.spec import canonical_json
-from pipeline.runtime.storage import Store
-from pipeline.runtime.tar import TarWriter
-from pipeline.tokens.core import to_json
-from pipeline.tokens.records import TokenizedVideo
 from tests.benchmarks.pretrain.setting import Setting, kitchen_videos
+from videobert.pretrain.job import training_windows
+from videobert.pretrain.train import train
+from videobert.runtime.manifest import Manifest, Output
+from videobert.runtime.spec import canonical_json
+from videobert.runtime.storage import Store
+from videobert.runtime.tar import TarWriter
+from videobert.tokens.core import to_json
+from videobert.tokens.records import TokenizedVideo
 
 VIDEOS_A_SHARD = 40
 STEPS_BEFORE = 10

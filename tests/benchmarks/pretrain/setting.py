@@ -9,15 +9,15 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from pipeline.corpus.grammar import KitchenConfig
-from pipeline.corpus.tokens import TokenChannel, sample_pairs, vocabulary
-from pipeline.pretrain.batch import Batch, collate
-from pipeline.pretrain.config import Architecture, LossWeights, PretrainConfig
-from pipeline.pretrain.data import Example, PretrainData
-from pipeline.pretrain.model import VideoBert
-from pipeline.pretrain.objective import PARTS, counts, loss_sums
-from pipeline.pretrain.vocabulary import Vocabulary
-from pipeline.tokens.records import TokenizedVideo
+from videobert.demo.grammar import KitchenConfig
+from videobert.demo.tokens import TokenChannel, sample_pairs, vocabulary
+from videobert.model.batch import Batch, collate
+from videobert.model.network import VideoBert
+from videobert.model.vocabulary import Vocabulary
+from videobert.pretrain.config import Architecture, LossWeights, PretrainConfig
+from videobert.pretrain.data import Example, PretrainData
+from videobert.pretrain.objective import PARTS, counts, loss_sums
+from videobert.tokens.records import TokenizedVideo
 
 __all__ = ["MAX_LENGTH", "SIZES", "Setting", "kitchen_videos"]
 

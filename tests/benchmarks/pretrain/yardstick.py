@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import SequentialSampler
 from transformers import BertForPreTraining, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from pipeline.pretrain.data import Example
-from pipeline.pretrain.model import VideoBert
 from tests.benchmarks.pretrain.setting import MAX_LENGTH, Setting
+from videobert.model.network import VideoBert
+from videobert.pretrain.data import Example
 
 __all__ = ["PADDINGS", "as_trainer_model", "into_ours", "pad", "run_trainer", "trainer_rows"]
 

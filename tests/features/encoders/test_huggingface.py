@@ -8,10 +8,10 @@ import pytest
 import torch
 import transformers
 
-from pipeline.errors import InputError
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.encoders import EncoderIdentity, encoder_identity, load_encoder
 from tests.features.encoders.clips import random_clips
+from videobert.errors import InputError
+from videobert.features.config import FeaturesConfig
+from videobert.features.encoders import EncoderIdentity, encoder_identity, load_encoder
 
 SMALL: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 PATCHES: dict[str, Any] = {**SMALL, "image_size": 32, "patch_size": 8}

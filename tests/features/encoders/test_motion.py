@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.features.encoders.motion import GRAY_SIZE, MOTION_SIZE, motion_picture
+from videobert.features.encoders.motion import GRAY_SIZE, MOTION_SIZE, motion_picture
 
 
 def moving_spot(dx: float, dy: float, *, place: tuple[float, float] = (28.0, 28.0)) -> NDArray[np.uint8]:

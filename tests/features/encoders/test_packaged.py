@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import InputError
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.encoders import encoder_identity, load_encoder, output_identity, packaged
-from pipeline.features.encoders.motion import motion_picture
-from pipeline.features.encoders.packaged import PackagedEncoder
-from pipeline.features.encoders.packaged_network import PackagedNetwork
-from pipeline.features.frames import ClipFrames
-from pipeline.features.isolated import IsolatedDecoder
-from pipeline.features.limits import DecoderLimits
 from tests.features.encoders.clips import random_clips
-from tests.features.videos import encoded, moving_square, write_video
+from tests.video.videos import encoded, moving_square, write_video
+from videobert.errors import InputError
+from videobert.features.config import FeaturesConfig
+from videobert.features.encoders import encoder_identity, load_encoder, output_identity, packaged
+from videobert.features.encoders.motion import motion_picture
+from videobert.features.encoders.packaged import PackagedEncoder
+from videobert.features.encoders.packaged_network import PackagedNetwork
+from videobert.video.frames import ClipFrames
+from videobert.video.isolated import IsolatedDecoder
+from videobert.video.limits import DecoderLimits
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,10 @@ def test_workers_and_threads_change_no_bit(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [moving_square(i) for i in range(64)])
     script = (
         "import sys, torch, hashlib\n"
-        "from pipeline.features.config import FeaturesConfig\n"
-        "from pipeline.features.encoders import load_encoder\n"
-        "from pipeline.features.isolated import IsolatedDecoder\n"
-        "from tests.features.videos import encoded\n"
+        "from videobert.features.config import FeaturesConfig\n"
+        "from videobert.features.encoders import load_encoder\n"
+        "from videobert.video.isolated import IsolatedDecoder\n"
+        "from tests.video.videos import encoded\n"
         "torch.set_num_threads(int(sys.argv[2]))\n"
         "config = FeaturesConfig(device='cpu', batch_clips=int(sys.argv[3]))\n"
         "decoder = IsolatedDecoder(config.limits)\n"

@@ -2,9 +2,9 @@ import importlib.util
 
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.features.config import FeaturesConfig
-from pipeline.features.encoders import encoder_identity, load_encoder
+from videobert.errors import InputError
+from videobert.features.config import FeaturesConfig
+from videobert.features.encoders import encoder_identity, load_encoder
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torchvision") is not None, reason="torchvision is installed")

@@ -32,7 +32,7 @@ def _fail(way: str) -> None:
 
 
 def _poison() -> None:
-    from pipeline.features import decode, frames
+    from videobert.video import decode, frames
 
     def way_of(path: Path) -> str:
         return path.read_bytes()[-32:].rpartition(b"poison:")[2].decode("ascii", "replace") if path.is_file() else ""
@@ -55,5 +55,5 @@ def _poison() -> None:
     frames.ClipDecoder._decode = decode_  # type: ignore[method-assign]
 
 
-if "pipeline.features.isolated_child" in sys.orig_argv:
+if "videobert.video.isolated_child" in sys.orig_argv:
     _poison()

@@ -1,0 +1,129 @@
+"""Entry point: picks the command, turns errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import tyro
+
+from videobert.errors import InputError, PipelineError
+
+__all__ = ["COMMANDS", "main", "report_errors"]
+
+
+class Command(Protocol):
+    """What every command is."""
+
+    def execute(self) -> None: ...
+
+
+COMMANDS = {
+    "run": "stages:RunCommand",
+    "stage": "stages:StageCommand",
+    "status": "state:StatusCommand",
+    "search": "query:SearchCommand",
+    "sql": "query:SqlCommand",
+    "index": "index:IndexCommand",
+    "lineage": "query:LineageCommand",
+    "forecast": "visualize:ForecastCommand",
+    "text-to-video": "visualize:TextToVideoCommand",
+    "youcook": "youcook:YoucookCommand",
+    "dead-letters": "state:DeadLettersCommand",
+    "replay": "replay:ReplayCommand",
+    "forget": "forget:ForgetCommand",
+    "models": "models:ModelsCommand",
+    "trigger": "schedule:TriggerCommand",
+    "backfill": "schedule:BackfillCommand",
+    "demo-videos": "demo_videos:DemoVideosCommand",
+}
+"""Name -> module of this package and class; only the one that is asked for is imported."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("videobert").setLevel(logging.INFO)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    with report_errors():
+        _command(arguments).execute()
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Ends the process with one sentence and the exit code that the overview promises."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+    except _storage_errors() as error:
+        print(
+            f"error: storage failed, retries included: {type(error).__name__}: {error}; "
+            "what is committed stands, the same command resumes",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; what is committed stands, the same command resumes", file=sys.stderr)
+        sys.exit(130)
+
+
+def _storage_errors() -> tuple[type[BaseException], ...]:
+    """What storage clients raise in the end; those of clients that are not loaded cannot have been raised."""
+    clients = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"))
+    return (OSError, *(getattr(sys.modules[module], name) for module, name in clients if module in sys.modules))
+
+
+def _command(arguments: list[str]) -> Command:
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        raise InputError(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}")
+    command = _load(name)
+    with_recipe = getattr(command, "with_recipe", None)
+    default: Any = with_recipe(rest) if with_recipe else None
+    parsed: Command = tyro.cli(
+        command, args=rest, default=default, prog=f"videobert {name}", config=(tyro.conf.AvoidSubcommands,)
+    )
+    return parsed
+
+
+def _load(name: str) -> type[Command]:
+    module, _, class_name = COMMANDS[name].partition(":")
+    found: type[Command] = getattr(importlib.import_module(f"videobert.cli.{module}"), class_name)
+    return found
+
+
+def _overview() -> str:
+    lines = [f"  {name:<14}{(inspect.getdoc(_load(name)) or '').splitlines()[0]}" for name in COMMANDS]
+    return "\n".join(
+        [
+            "videobert: from a bucket of videos to Parquet embeddings that anyone can query.",
+            "",
+            "usage: videobert COMMAND [--help] ...",
+            "",
+            *lines,
+            "",
+            "Exit codes: 0 done, 1 failed, 2 wrong input (value, cause and cure in one sentence), 130 interrupted.",
+        ]
+    )
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    """SIGTERM ends like Ctrl-C, so that workers and temporary files are cleaned up."""
+    raise KeyboardInterrupt

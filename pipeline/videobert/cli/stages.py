@@ -1,0 +1,181 @@
+"""`videobert run` and `videobert stage`: compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Annotated, Literal, Self
+
+import tyro
+
+from videobert.admin.promotion import promote
+from videobert.cli.dry_run import print_plan
+from videobert.cli.ray_job import RayJob
+from videobert.errors import InputError
+from videobert.flow import StageResult, run_stage
+from videobert.recipes import Recipe, get_recipe
+from videobert.resolve import Selection
+from videobert.runtime.executor import Executor, LocalExecutor
+from videobert.runtime.inputs import Share
+from videobert.runtime.storage import Store
+from videobert.stages import EMBED_STAGES, INGEST_STAGES, STAGES, TRAIN_STAGES
+
+__all__ = ["Compute", "ExecutorOptions", "RunCommand", "StageCommand", "result_line"]
+
+StageName = Literal["ingest", "shard", "features", "codebook", "tokens", "pretrain", "embed", "evaluate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorOptions:
+    """Where the work runs; changes no output."""
+
+    kind: Literal["local", "ray"] = "local"
+    """`local`: this machine's processes. `ray`: actors of the cluster at RAY_ADDRESS, or a fresh local one."""
+    workers: int = 0
+    """Workers of a batch stage at once; 0: one local process, or as many Ray actors as fit."""
+    train_workers: int = 1
+    """Workers of Ray Train in `pretrain`."""
+    cpus_per_worker: float = 1.0
+    """CPU share that a Ray actor asks for."""
+    gpus_per_worker: float = 0.0
+    """GPU share that a Ray actor or training worker asks for."""
+    encoders: int = 0
+    """Ray actors that encode for all workers of `features`: they take the GPUs, and the workers only decode, on nodes
+    without. 0: every worker encodes what it decodes."""
+    accelerator_type: str = ""
+    """Ray's name of a GPU model, such as `H100`; empty takes any."""
+
+    def build(self) -> Executor:
+        """The executor; Ray is imported only when asked for."""
+        if self.kind == "local":
+            if self.train_workers != 1:
+                raise InputError(f"executor.train-workers is {self.train_workers}; several need --executor.kind ray")
+            if self.encoders:
+                raise InputError(f"executor.encoders is {self.encoders}; they need --executor.kind ray")
+            return LocalExecutor(max(1, self.workers))
+        from videobert.runtime.ray_executor import ActorOptions, RayExecutor
+
+        options = ActorOptions(
+            num_cpus=self.cpus_per_worker, num_gpus=self.gpus_per_worker, accelerator_type=self.accelerator_type
+        )
+        return RayExecutor(
+            workers=self.workers, train_workers=self.train_workers, servers=self.encoders, options=options
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """What every command that computes asks for."""
+
+    root: str
+    """Where everything is written: a path or an fsspec URL such as s3://bucket/prefix."""
+    batch: str = ""
+    """Batch keys, separated by commas; empty: all that are there."""
+    recipe: str = "demo"
+    """Named configuration; every field below can be changed by its flag."""
+    executor: ExecutorOptions = field(default_factory=ExecutorOptions)
+    """Where the work runs."""
+    config: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
+    """The configuration of every stage."""
+    dry_run: bool = False
+    """Say what is committed and what would run, and stop."""
+
+    @classmethod
+    def with_recipe(cls, arguments: Sequence[str]) -> Self:
+        """Defaults of the recipe named on the command line; what has none must be given."""
+        name = _recipe_name(arguments)
+        needed = {f.name: tyro.MISSING for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
+        return cls(**needed, recipe=name, config=get_recipe(name))
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        return tuple(key.strip() for key in self.batch.split(",") if key.strip())
+
+    def store(self) -> Store:
+        store = Store(self.root)
+        if not self.dry_run:
+            store.check_root()
+        return store
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCommand(Compute):
+    """Run one stage over one batch, several, or the corpus."""
+
+    name: tyro.conf.Positional[StageName]
+    """The stage."""
+    codebook: str = ""
+    """Spec of the codebook to use; empty: the model's, else the one this recipe makes."""
+    model: str = ""
+    """Spec of the model to use, or `current` for the promoted one; empty: the one this recipe makes."""
+    share: str = "1/1"
+    """Do one share of the shards, such as 2/8: several jobs split a huge batch, the last to end commits it."""
+
+    def execute(self) -> None:
+        store = self.store()
+        if self.dry_run:
+            print_plan(self.config, store, [self.name], self.batches)
+            return
+        job = RayJob.ours(self.config, store, self.name, batches=self.batches, model=self.model)
+        results = run_stage(
+            self.config, store, self.name, batches=self.batches, executor=self.executor.build(),
+            selection=Selection(codebook=self.codebook, model=self.model), share=_share(self.share),
+        )  # fmt: skip
+        for result in results:
+            print(result_line(result))
+        if job:
+            job.write_result(results)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCommand(Compute):
+    """Run all stages: ingest to features of every batch, train, evaluate, embed, promote when the gates hold."""
+
+    def execute(self) -> None:
+        if not self.batches:
+            raise InputError("--batch is empty; name the batches to run, such as --batch 2026-01-01,2026-01-02")
+        store = self.store()
+        if self.dry_run:
+            print_plan(self.config, store, [stage.name for stage in STAGES], self.batches)
+            return
+        specs = {result.stage: result.spec for result in self._stages(store)}
+        print(promote(self.config, store, specs["pretrain"]))
+
+    def _stages(self, store: Store) -> Iterator[StageResult]:
+        executor = self.executor.build()
+        order = [*INGEST_STAGES, *TRAIN_STAGES, *(name for name in EMBED_STAGES if name not in TRAIN_STAGES)]
+        selection = Selection()
+        for name in order:
+            for result in run_stage(
+                self.config, store, name, batches=self.batches, selection=selection, executor=executor
+            ):
+                print(result_line(result), flush=True)
+                if name == "codebook":
+                    selection = Selection(codebook=result.spec)
+                yield result
+
+
+def _recipe_name(arguments: Sequence[str]) -> str:
+    """The value of --recipe before the rest is parsed, since it decides the defaults of the other flags."""
+    for position, argument in enumerate(arguments):
+        if argument == "--recipe" and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if argument.startswith("--recipe="):
+            return argument.removeprefix("--recipe=")
+    return "demo"
+
+
+def result_line(result: StageResult) -> str:
+    counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if value)
+    done = f"{result.seconds:.1f} s" if result.computed else "already committed"
+    if not result.manifest:
+        done += ", not committed: other shares are missing"
+    return f"{result.stage:<9} {result.batch or 'corpus':<12} {result.spec:<24} {done}{'; ' + counts if counts else ''}"
+
+
+def _share(text: str) -> Share:
+    index, _, count = text.partition("/")
+    try:
+        return Share(index=int(index), count=int(count))
+    except ValueError as error:
+        raise InputError(f"--share {text!r} is no share; write it as 2/8, the second of eight") from error

@@ -1,0 +1,35 @@
+"""Reading a committed codebook: centroids and tokenizer."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from videobert.codebook.core import Codebook
+from videobert.runtime.manifest import Manifest, Output
+from videobert.runtime.storage import Store
+
+__all__ = ["CODEBOOK_FILE", "TOKENIZER_FILES", "load_codebook", "load_tokenizer"]
+
+CODEBOOK_FILE = "codebook.safetensors"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt")
+
+
+def output_named(manifest: Manifest, name: str) -> Output:
+    """The output whose file has that name."""
+    return next(output for output in manifest.outputs if output.path.endswith(f"/{name}"))
+
+
+def load_codebook(store: Store, manifest: Manifest) -> Codebook:
+    """The centroids of a codebook's commit."""
+    with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
+        local = Path(folder) / CODEBOOK_FILE
+        store.download(output_named(manifest, CODEBOOK_FILE).path, local)
+        return Codebook.load(local)
+
+
+def load_tokenizer(store: Store, manifest: Manifest) -> Tokenizer:
+    """The WordPiece tokenizer of a codebook's commit, or of a model's."""
+    return Tokenizer.from_str(store.read(output_named(manifest, "tokenizer.json").path).decode())

@@ -1,0 +1,45 @@
+"""What may vary in evaluation, and the gates a model must pass to be promoted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from videobert.errors import InputError
+
+__all__ = ["EvaluateConfig", "Gates"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gates:
+    """A model that misses one is not promoted; 0 switches a gate off."""
+
+    zero_shot_sigma: float = 0.0
+    """Standard errors by which verb and noun top-1 must exceed the language prior."""
+    recall_at_10_over_chance: float = 0.0
+    """Times chance that text-to-video R@10 must reach."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateConfig:
+    """Zero-shot classification and retrieval on the held-out videos."""
+
+    labels: str = ""
+    """URL of JSON lines of video_id, start_seconds, end_seconds, verb, noun; `{root}` is filled in; empty: none."""
+    prompt: str = "now let me show you how to [MASK] the [MASK]"
+    """Zero-shot prompt of the paper: a verb, then a noun. Write another as the narration is written: the kitchen's
+    model, to whom every sentence ended with a stop, finds the verb of "here we [MASK] the [MASK]." only with it."""
+    verbs: int = 45
+    """Most common verbs taken as candidates."""
+    nouns: int = 100
+    """Most common nouns taken as candidates."""
+    max_retrieval: int = 1_000
+    """Most segments in the retrieval test."""
+    gates: Gates = field(default_factory=Gates)
+    """When a model may be promoted."""
+
+    def __post_init__(self) -> None:
+        if self.prompt.count("[MASK]") != 2:
+            raise InputError(f"evaluate.prompt is {self.prompt!r}; it needs two [MASK]: the verb and the noun")
+        for name in ("verbs", "nouns", "max_retrieval"):
+            if getattr(self, name) < 1:
+                raise InputError(f"evaluate.{name} is {getattr(self, name)}; it must be at least 1")

@@ -1,0 +1,47 @@
+"""The report: one HTML page with tables and curves, everything inside it, every text escaped."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["render_report"]
+
+_LOSSES = ("loss", "text_only", "video_only", "joint_text", "joint_video", "alignment", "retrieval")
+
+
+def render_report(metrics: Mapping[str, Any], curve: Sequence[Mapping[str, float]], facts: Mapping[str, Any]) -> bytes:
+    """One self-contained page. Captions are hostile text: the template escapes whatever it is given."""
+    environment = Environment(
+        loader=PackageLoader("videobert.evaluate"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("report.html").render(
+        metrics=metrics, facts=facts, curves=_curves(curve), final=curve[-1] if curve else {}
+    )
+    return page.encode()
+
+
+def _curves(curve: Sequence[Mapping[str, float]]) -> str:
+    """Losses over steps as a PNG data URL; equal curves give equal bytes."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name in _LOSSES:
+        points = [(record["step"], record[name]) for record in curve if name in record]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), linewidth=2 if name == "loss" else 1)
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    if curve:
+        axes.legend(ncols=4, fontsize="small")
+    sink = io.BytesIO()
+    figure.savefig(sink, format="png", dpi=110, metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()

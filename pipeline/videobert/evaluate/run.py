@@ -1,0 +1,151 @@
+"""Evaluate: a model on the held-out videos; metrics as JSON, one HTML page, and the gates of promotion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from videobert.codebook.load import load_tokenizer
+from videobert.errors import InputError
+from videobert.evaluate.config import EvaluateConfig
+from videobert.evaluate.core import (
+    Label,
+    candidates,
+    gates_of,
+    parse_labels,
+    reranked_figures,
+    retrieval_figures,
+    span_clips,
+    word_figures,
+)
+from videobert.evaluate.metrics import retrieval_ranks, top_k
+from videobert.evaluate.report import render_report
+from videobert.model.load import load_committed_model
+from videobert.model.network import VideoBert
+from videobert.model.scoring import alignment_logits, encode_text, encode_video, zero_shot
+from videobert.runtime.corpus_commit import commit_files, committed
+from videobert.runtime.executor import Executor
+from videobert.runtime.filesystem import open_filesystem
+from videobert.runtime.held_out import is_held_out
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest
+from videobert.runtime.spec import corpus_spec, output_config
+from videobert.runtime.storage import sha256
+from videobert.stages import get_stage
+from videobert.tokens.core import from_json
+from videobert.tokens.read import read_samples
+
+__all__ = ["run"]
+
+_STAGE = get_stage("evaluate")
+RERANKED = 10
+"""Nearest segments that the alignment head puts in order."""
+
+
+def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
+    """Measure the model and say whether the gates hold. Raises InputError when nothing is held out."""
+    codebook, pretrain = inputs.one("codebook"), inputs.one("pretrain")
+    labels_data, labels_url = _read_labels(config, inputs.store.root)
+    spec = corpus_spec(_STAGE, config, inputs, extra={"labels": sha256(labels_data)})
+    if done := committed(inputs.store, _STAGE, spec):
+        return done
+    torch.set_num_threads(1)
+    model = load_committed_model(inputs.store, pretrain)
+    tokenizer = load_tokenizer(inputs.store, pretrain)
+    fraction = codebook.facts["heldout_fraction"]
+    shards = [output for tokens in inputs.upstream["tokens"] for output in tokens.outputs]
+    videos = [s for s in read_samples(inputs.store, shards) if is_held_out(s["video_id"], fraction)]
+    if not videos:
+        raise InputError(
+            f"no video is held out (heldout_fraction {fraction}); add videos or raise codebook.heldout_fraction"
+        )
+    metrics: dict[str, Any] = {
+        "model": pretrain.spec, "heldout_videos": len(videos), "codebook": codebook.facts["health"],
+        "retrieval": _retrieval(model, videos, config),
+    }  # fmt: skip
+    labels = parse_labels(labels_data, labels_url)
+    if labels:
+        metrics["zero_shot"] = _zero_shot(model, tokenizer, videos, labels, config)
+    metrics["gates"] = gates_of(metrics, config)
+    metrics["passed"] = all(gate["holds"] for gate in metrics["gates"])
+    curve = json.loads(inputs.store.read(f"{pretrain.facts['directory']}/train_state.json"))["curve"]
+    files = {
+        "metrics.json": json.dumps(metrics, indent=1, sort_keys=True).encode() + b"\n",
+        "report.html": render_report(metrics, curve, pretrain.facts),
+    }
+    facts = {"model_spec": pretrain.spec, "passed": metrics["passed"], "gates": metrics["gates"]}
+    return commit_files(inputs, _STAGE, spec, files, config=output_config(config), facts=facts)
+
+
+def _read_labels(config: EvaluateConfig, root: str) -> tuple[bytes, str]:
+    if not config.labels:
+        return b"", ""
+    url = config.labels.replace("{root}", root)
+    filesystem, path = open_filesystem(url)
+    try:
+        return bytes(filesystem.cat_file(path)), url
+    except FileNotFoundError as error:
+        raise InputError(
+            f"evaluate.labels {url} is not there; correct the URL, or leave it empty for no labels"
+        ) from error
+
+
+def _zero_shot(
+    model: VideoBert,
+    tokenizer: Tokenizer,
+    videos: Sequence[dict[str, Any]],
+    labels: list[Label],
+    config: EvaluateConfig,
+) -> dict[str, Any]:
+    """Verb and noun at the two masks of the prompt (section 4.3), for every labelled span of a held-out video."""
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    verbs, lost_verbs = candidates((x.verb for x in labels), limit=config.verbs, vocabulary=vocabulary)
+    nouns, lost_nouns = candidates((x.noun for x in labels), limit=config.nouns, vocabulary=vocabulary)
+    by_id = {video["video_id"]: video for video in videos}
+    kept, spans = [], []
+    for label in labels:
+        video = by_id.get(label.video_id)
+        if video is None or label.verb not in verbs or label.noun not in nouns:
+            continue
+        first, last = span_clips(
+            video["clip_starts"], video["clip_ends"], start_seconds=label.start_seconds, end_seconds=label.end_seconds
+        )
+        if last > first:
+            kept.append(label)
+            spans.append(np.array(video["visual"][first:last], dtype=np.int32))
+    if not kept:
+        return {"spans": 0}
+    ids = {"verb_ids": [vocabulary[w] for w in verbs], "noun_ids": [vocabulary[w] for w in nouns]}
+    prompt = tokenizer.encode(config.prompt, add_special_tokens=False).ids
+    seen = zero_shot(model, prompt, spans, **ids)
+    prior = zero_shot(model, prompt, [None], **ids)
+    verb_B = np.array([verbs.index(x.verb) for x in kept])
+    noun_B = np.array([nouns.index(x.noun) for x in kept])
+    return {
+        "spans": len(kept), "verbs": verbs, "nouns": nouns, "not_in_vocabulary": lost_verbs + lost_nouns,
+        "verb": word_figures(seen.verbs, prior.verbs[0], verb_B),
+        "noun": word_figures(seen.nouns, prior.nouns[0], noun_B),
+    }  # fmt: skip
+
+
+def _retrieval(model: VideoBert, samples: Sequence[dict[str, Any]], config: EvaluateConfig) -> dict[str, float]:
+    """Text to video over the held-out segments with text."""
+    pairs = []
+    for sample in samples:
+        video = from_json(sample)
+        pairs += [(list(s.text_ids), video.visual[s.first_clip : s.last_clip]) for s in video.segments if s.text_ids]
+    pairs = pairs[: config.max_retrieval]
+    if not pairs:
+        return {}
+    texts, videos = [text for text, _ in pairs], [video for _, video in pairs]
+    similarity_QC = encode_text(model, texts) @ encode_video(model, videos).T
+    best_QK = top_k(similarity_QC, k=RERANKED)
+    logits_QK = [
+        alignment_logits(model, [t] * len(k), [videos[i] for i in k]) for t, k in zip(texts, best_QK, strict=True)
+    ]
+    return retrieval_figures(retrieval_ranks(similarity_QC)) | reranked_figures(best_QK, np.stack(logits_QK))

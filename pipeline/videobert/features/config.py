@@ -1,0 +1,102 @@
+"""What may vary in the feature stage (section 1 of VideoBERT, arXiv 1904.01766). Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from typing import ClassVar, Literal
+
+from videobert.errors import InputError
+from videobert.video.limits import DecoderLimits
+
+__all__ = ["FeaturesConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesConfig:
+    """From decoded frames to one vector a clip; the defaults are the paper's 30 frames at 20 fps = 1.5 s."""
+
+    OUTPUT_FIELDS: ClassVar[tuple[str, ...]] = ("encoder", "fps", "clip_seconds", "frames_per_clip", "autocast")
+    """The fields that change a feature vector. `encoder` names weights: hash `encoders.output_identity(config)`,
+    which puts the digest of the weights in its place, so that moving a model directory recomputes nothing.
+    The limits only decide which videos are refused; a refused video is tried again by `replay`."""
+
+    encoder: str = "packaged"
+    """`packaged`, `hf:<Hugging Face id or local directory>`, or `torchvision:s3d`."""
+    fps: float = 20.0
+    """Ticks a second at which the video is sampled."""
+    clip_seconds: float = 1.5
+    """Length of a clip; clips do not overlap, and an incomplete last one is left out."""
+    frames_per_clip: int | None = None
+    """Frames of a clip that the encoder sees, evenly spread; none: what fits the encoder."""
+    autocast: Literal["off", "bf16", "fp16"] = "off"
+    """Arithmetic of torch encoders on a GPU; `off` is float32. Ignored on CPU."""
+    device: str = "auto"
+    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:<index>`."""
+    decoder: Literal["cpu", "nvdec"] = "cpu"
+    """`nvdec`: the video engine of the GPU, for codecs that it knows. It conceals damage within a picture and does not
+    tell, where the CPU's decoder does and the clip is left out: for videos that are known to be whole. Other features,
+    so another spec, though undamaged pictures are the same."""
+    batch_clips: int = 8
+    """Clips a call of a GPU encoder; on CPU every clip is its own call, so that nothing depends on its neighbours."""
+    decode_ahead: int = 32
+    """Clips that may wait, decoded, for the encoder, beside the batch in its hand and the next; bounds the memory of a
+    worker. Enough that a video which decodes slowly does not idle the encoder after one that decodes quickly."""
+    chunk_minutes: float = 30.0
+    """A longer video is decoded in chunks of at most this length by as many workers as there are, when it leads its
+    tar, as every one above `shard.shard_bytes` does. Changes no output."""
+    limits: DecoderLimits = field(default_factory=DecoderLimits)
+    """What one video may cost."""
+
+    def __post_init__(self) -> None:
+        for name in ("fps", "clip_seconds", "chunk_minutes"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise InputError(f"{name}={value!r} must be a positive finite number")
+        for name in ("batch_clips", "decode_ahead"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)!r} must be at least 1")
+        if self.frames_per_clip is not None and self.frames_per_clip < 1:
+            raise InputError(f"frames_per_clip={self.frames_per_clip!r} must be at least 1, or none for the default")
+        if self.autocast not in ("off", "bf16", "fp16"):
+            raise InputError(f"autocast={self.autocast!r} is unknown; choose off, bf16 or fp16")
+        if self.decoder not in ("cpu", "nvdec"):
+            raise InputError(f"decoder={self.decoder!r} is unknown; choose cpu or nvdec")
+        if self.decoder == "nvdec" and self.device == "cpu":
+            raise InputError("decoder='nvdec' is part of a GPU, and device='cpu' asks for none; set one of them")
+        if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
+            raise InputError(f"device={self.device!r} is unknown; choose auto, cpu, cuda or cuda:<index>")
+        ticks = self.rate * self.clip_length
+        if ticks.denominator != 1 or ticks < 2:
+            raise InputError(
+                f"clip_seconds={self.clip_seconds} at fps={self.fps} is {float(ticks):g} ticks a clip; "
+                "choose values whose product is a whole number of at least 2"
+            )
+
+    @property
+    def decoding_gpu(self) -> int | None:
+        """The GPU whose video engine decodes; none: the CPU does."""
+        if self.decoder == "cpu":
+            return None
+        return int(self.device.partition(":")[2] or 0)
+
+    @property
+    def rate(self) -> Fraction:
+        """Ticks a second, exact (29.97 becomes 2997/100)."""
+        return _exact(self.fps)
+
+    @property
+    def clip_length(self) -> Fraction:
+        """Seconds a clip, exact."""
+        return _exact(self.clip_seconds)
+
+    @property
+    def ticks_per_clip(self) -> int:
+        """Ticks a clip; 30 in the paper."""
+        return int(self.rate * self.clip_length)
+
+
+@cache
+def _exact(number: float) -> Fraction:
+    return Fraction(number).limit_denominator(100_000)

@@ -1,0 +1,38 @@
+"""Features: every tar becomes one Parquet file of clip vectors, on as many actors as there are."""
+
+from __future__ import annotations
+
+from videobert.features.config import FeaturesConfig
+from videobert.features.encoders import output_identity
+from videobert.runtime.executor import Executor
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest
+from videobert.runtime.shards import ShardCommit, ShardTask, run_shards
+from videobert.runtime.spec import digest, stage_spec
+from videobert.stages import get_stage
+
+__all__ = ["run", "shard_tasks"]
+
+_STAGE = get_stage("features")
+_WORKER = "videobert.features.worker:FeaturesWorker"
+_SERVER = "videobert.features.encoders.served:EncoderServer"
+
+
+def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
+    """Encode the batch. The spec holds the digest of the weights, not their path."""
+    shards = inputs.one("shard")
+    identity = output_identity(config)
+    spec = stage_spec(_STAGE, identity, upstream=[shards.spec])
+    commit = ShardCommit(
+        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=identity, sources=inputs.sources,
+        expected_videos=shards.counts.get("videos", 0), share=inputs.share, retry=inputs.retry,
+    )  # fmt: skip
+    tasks = shard_tasks(spec, inputs)
+    encoders = executor.serve(_SERVER, (config,))
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store, encoders), executor=executor)
+
+
+def shard_tasks(spec: str, inputs: Inputs) -> list[ShardTask]:
+    """One a tar."""
+    outputs = inputs.one("shard").outputs
+    return [ShardTask(shard=o.shard, input_digest=digest([spec, o.sha256]), payload=o.path) for o in outputs]

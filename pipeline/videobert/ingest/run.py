@@ -1,0 +1,95 @@
+"""Ingest: a batch's prefix of videos becomes the catalog, in parts of a fixed membership."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from videobert.errors import InputError
+from videobert.ingest.config import IngestConfig
+from videobert.ingest.core import PartPayload, SourceFile, find_videos
+from videobert.ingest.listing import list_batch, source_of
+from videobert.runtime.executor import Executor
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest, folder_of, load_manifest
+from videobert.runtime.parquet import read_table
+from videobert.runtime.plan import Item, extend_plan
+from videobert.runtime.shards import ShardCommit, ShardTask, load_plan, run_shards, save_plan
+from videobert.runtime.spec import digest, output_config, stage_spec
+from videobert.runtime.storage import Store
+from videobert.stages import get_stage
+
+__all__ = ["part_tasks", "run"]
+
+_STAGE = get_stage("ingest")
+_WORKER = "videobert.ingest.worker:IngestWorker"
+_BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
+    """List the batch, read what is new or changed, commit the catalog. Raises InputError for an unknown batch."""
+    if not _BATCH.fullmatch(inputs.batch):
+        raise InputError(f"batch {inputs.batch!r} is no key; use letters, digits, '.', '_' and '-', such as 2026-01-01")
+    source = source_of(config, inputs.store, inputs.batch)
+    found = find_videos(list_batch(source, inputs.batch), config.extensions, language=config.language)
+    files = {file.uri: file for file in found}
+    if not files:
+        raise InputError(
+            f"batch {inputs.batch!r} has no videos below {source}; looked for {', '.join(config.extensions)}"
+        )
+    spec = stage_spec(_STAGE, config, upstream=())
+    former = load_manifest(inputs.store, _STAGE.name, spec, inputs.batch)
+    if former and former.facts["source"] != source:
+        raise InputError(
+            f"batch {inputs.batch!r} was ingested from {former.facts['source']}, now the source is {source}; "
+            "use another batch key, or another root"
+        )
+    folder = folder_of(_STAGE, spec, inputs.batch)
+    standing_plan = load_plan(inputs.store, folder)
+    gone = _gone(inputs.store, former, standing_plan, files)
+    commit = ShardCommit(
+        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config), sources=(),
+        expected_videos=len(files) + len(gone), facts={"source": source}, retry=inputs.retry,
+    )  # fmt: skip
+    items = [Item(key=uri, weight=1) for uri in (*files, *gone)]
+    plan = extend_plan(standing_plan, items, limit=config.files_per_part)
+    save_plan(inputs.store, folder, plan)
+    tasks = part_tasks(spec, plan, files=files, gone=gone, former=former)
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)
+
+
+def part_tasks(
+    spec: str,
+    plan: Sequence[Sequence[str]],
+    *,
+    files: Mapping[str, SourceFile],
+    gone: Mapping[str, str],
+    former: Manifest | None,
+) -> list[ShardTask]:
+    """One a part of the catalog."""
+    paths = {output.shard: output.path for output in former.outputs} if former else {}
+    tasks = []
+    for number, part in enumerate(plan):
+        present = tuple(files[uri] for uri in part if uri in files)
+        kept = tuple(uri for uri in part if uri in gone)
+        known = digest([spec, *sorted([file.digest for file in present] + [gone[uri] for uri in kept])])
+        payload = PartPayload(files=present, former_path=paths.get(number, ""), keep_uris=kept)
+        tasks.append(ShardTask(shard=number, input_digest=known, payload=payload))
+    return tasks
+
+
+def _gone(
+    store: Store, former: Manifest | None, plan: Sequence[Sequence[str]], files: Mapping[str, SourceFile]
+) -> dict[str, str]:
+    """Videos with a committed row that left the source: uri -> source digest. A bucket may expire what was read."""
+    gone = {}
+    for output in former.outputs if former else ():
+        part = plan[output.shard] if output.shard < len(plan) else ()
+        answered = output.counts["videos"] + output.counts.get("forgotten", 0) + len(output.rejects)
+        if len(part) == answered and all(uri in files for uri in part):
+            continue  # a part never takes in another file, so these are the files that it was made of
+        table = read_table(store, output.path, columns=["uri", "source_digest"])
+        for row in table.to_pylist():
+            if row["uri"] not in files:
+                gone[row["uri"]] = row["source_digest"]
+    return gone

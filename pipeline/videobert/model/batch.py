@@ -1,0 +1,127 @@
+"""Examples become tensors: packed tokens and what is asked about them.
+
+T tokens, B sequences, M masked tokens, P pairs, R segments whose text and video are both in the batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videobert.model.packing import Packing, pack_lengths
+from videobert.pretrain.data import Example
+
+__all__ = ["Batch", "Tokens", "collate", "pack_sequences"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Packed sequences."""
+
+    ids_T: Tensor
+    types_T: Tensor
+    positions_T: Tensor
+    packing: Packing
+
+    def to(self, device: torch.device) -> Tokens:
+        """The same tokens on another device."""
+        return Tokens(
+            ids_T=self.ids_T.to(device),
+            types_T=self.types_T.to(device),
+            positions_T=self.positions_T.to(device),
+            packing=self.packing.to(device),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Packed sequences and their questions; sequences count from the longest on."""
+
+    tokens: Tokens
+    masked_M: Tensor
+    """Indices into T."""
+    targets_M: Tensor
+    """True ids."""
+    parts_M: Tensor
+    """`data.Part` of each masked token."""
+    pairs_P: Tensor
+    """Sequences of the video-text regime."""
+    aligned_P: Tensor
+    """1.0 aligned, 0.0 misaligned."""
+    texts_R: Tensor
+    """Text-only sequences ..."""
+    videos_R: Tensor
+    """... and the video-only sequences of the same segments."""
+    sentences_R: Tensor
+    """Equal numbers for equal sentences: these are no negatives of each other."""
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
+        return Batch(**moved)
+
+
+def pack_sequences(
+    ids: Sequence[NDArray[np.int64]], types: Sequence[NDArray[np.int64]]
+) -> tuple[Tokens, NDArray[np.int64]]:
+    """Pack sequences longest first; returns the tokens and, for every given sequence, its place among them."""
+    lengths_B = np.array([len(row) for row in ids], dtype=np.int64)
+    order_B = np.argsort(-lengths_B, kind="stable")
+    place_B = np.empty(len(ids), dtype=np.int64)
+    place_B[order_B] = np.arange(len(ids))
+    tokens = Tokens(
+        ids_T=torch.from_numpy(np.concatenate([ids[i] for i in order_B])),
+        types_T=torch.from_numpy(np.concatenate([types[i] for i in order_B])),
+        positions_T=torch.from_numpy(np.concatenate([np.arange(lengths_B[i]) for i in order_B])),
+        packing=pack_lengths(lengths_B[order_B].tolist()),
+    )
+    return tokens, place_B
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Pack examples of any regime into one batch."""
+    tokens, place_B = pack_sequences([e.ids_L for e in examples], [e.types_L for e in examples])
+    first_B = tokens.packing.first_B.numpy()
+    pairs = [i for i, e in enumerate(examples) if e.aligned is not None]
+    texts, videos, sentences = _partners(examples)
+    return Batch(
+        tokens=tokens,
+        masked_M=_indices([first_B[place_B[i]] + e.masked_M for i, e in enumerate(examples)]),
+        targets_M=_indices([e.targets_M for e in examples]),
+        parts_M=_indices([e.parts_M for e in examples]),
+        pairs_P=torch.from_numpy(place_B[pairs]),
+        aligned_P=torch.tensor([float(bool(examples[i].aligned)) for i in pairs], dtype=torch.float32),
+        texts_R=torch.from_numpy(place_B[texts]),
+        videos_R=torch.from_numpy(place_B[videos]),
+        sentences_R=torch.tensor(sentences, dtype=torch.int64),
+    )
+
+
+def _indices(parts: Sequence[NDArray[np.int64]]) -> Tensor:
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+
+def _partners(examples: Sequence[Example]) -> tuple[list[int], list[int], list[int]]:
+    """Rows of the text-only and the video-only example of each segment that has both, and its sentence's number."""
+    videos: dict[int, int] = {}
+    texts: dict[int, int] = {}
+    for i, example in enumerate(examples):
+        if example.partner >= 0:
+            side = videos if example.types_L[-1] == 1 else texts
+            side.setdefault(example.partner, i)
+    both = [key for key in texts if key in videos]
+    sentences = [_sentence_number(examples[texts[key]]) for key in both]
+    return [texts[key] for key in both], [videos[key] for key in both], sentences
+
+
+def _sentence_number(example: Example) -> int:
+    """A number for the sentence before it was masked, the same on every worker."""
+    ids_L = example.ids_L.copy()
+    ids_L[example.masked_M] = example.targets_M
+    return int.from_bytes(hashlib.blake2b(ids_L.tobytes(), digest_size=8).digest(), "little", signed=True)

@@ -1,0 +1,222 @@
+"""What a trained model says: zero-shot verbs and nouns, vectors of texts and videos, alignment, missing video.
+
+Every call runs in evaluation mode, in fixed groups of sequences, in the given order of results. A result does not
+depend on its neighbours beyond the rounding of float32 (about 1e-5).
+
+B sequences, D hidden width, R retrieval width, V ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videobert.errors import InputError
+from videobert.model.batch import Tokens, pack_sequences
+from videobert.model.network import VideoBert, sequence_means
+from videobert.pretrain.data import layout
+
+__all__ = [
+    "Leaves", "VisualGuess", "ZeroShot", "alignment_logits", "encode_text", "encode_video", "mask_scores", "pooled",
+    "predict_visual", "zero_shot",
+]  # fmt: skip
+
+GROUP = 64
+"""Sequences a forward pass."""
+
+Leaves = NDArray[np.integer]
+"""Codebook leaves of a span of video, shape [N]."""
+
+Ids = Sequence[int]
+"""WordPiece ids without special tokens, [MASK] allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroShot:
+    """Log probabilities over the whole vocabulary, of the candidates only; float32."""
+
+    verbs: NDArray[np.float32]
+    """[B, verbs] at the first [MASK]."""
+    nouns: NDArray[np.float32]
+    """[B, nouns] at the second [MASK]."""
+
+
+def zero_shot(
+    model: VideoBert, prompt: Ids, videos: Sequence[Leaves | None], *, verb_ids: Ids, noun_ids: Ids
+) -> ZeroShot:
+    """Scores of verbs and nouns at the two masks of a prompt, before each video (section 4.3 of the paper).
+
+    None in place of a video gives the language prior. Raises InputError unless the prompt has two [MASK].
+    """
+    verbs, nouns = mask_scores(model, prompt, videos, candidates=(verb_ids, noun_ids))
+    return ZeroShot(verbs=verbs, nouns=nouns)
+
+
+def mask_scores(
+    model: VideoBert, prompt: Ids, videos: Sequence[Leaves | None], *, candidates: Sequence[Ids]
+) -> list[NDArray[np.float32]]:
+    """Log probabilities of each mask's candidates, [B, candidates] a mask; raises InputError for another number."""
+    masks = [i + 1 for i, token in enumerate(prompt) if token == model.vocabulary.mask]
+    if len(masks) != len(candidates):
+        raise InputError(
+            f"the prompt has {len(masks)} [MASK], but {len(candidates)} are asked for: check its tokenisation"
+        )
+    scores: list[list[NDArray[np.float32]]] = [[] for _ in masks]
+    for tokens, place_B, hidden_TD in _forward(model, [prompt] * len(videos), videos):
+        first_B = tokens.packing.first_B[place_B]
+        for mask, ids, found in zip(masks, candidates, scores, strict=True):
+            logits_BV = model.cloze_logits(hidden_TD[first_B + mask]).float()
+            found.append(_numpy(logits_BV.log_softmax(-1)[:, list(ids)]))
+    return [_stack(found, len(ids)) for found, ids in zip(scores, candidates, strict=True)]
+
+
+def encode_text(model: VideoBert, texts: Sequence[Ids]) -> NDArray[np.float32]:
+    """Unit vectors of sentences in the retrieval space, [B, R]."""
+    found = [
+        _numpy(model.text_vectors(hidden_TD, tokens, place_B))
+        for tokens, place_B, hidden_TD in _forward(model, texts, [None] * len(texts))
+    ]
+    return _stack(found, model.retrieval_text.out_features)
+
+
+def encode_video(model: VideoBert, videos: Sequence[Leaves]) -> NDArray[np.float32]:
+    """Unit vectors of spans of video in the retrieval space, [B, R]; comparable with `encode_text`."""
+    found = [
+        _numpy(model.video_vectors(hidden_TD, tokens, place_B))
+        for tokens, place_B, hidden_TD in _forward(model, [None] * len(videos), videos)
+    ]
+    return _stack(found, model.retrieval_video.out_features)
+
+
+def alignment_logits(model: VideoBert, texts: Sequence[Ids], videos: Sequence[Leaves]) -> NDArray[np.float32]:
+    """Log odds that text i belongs to video i, [B]."""
+    found = [
+        _numpy(model.alignment_logits(hidden_TD[tokens.packing.first_B[place_B]]).float())
+        for tokens, place_B, hidden_TD in _forward(model, texts, videos)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.float32)
+
+
+def pooled(
+    model: VideoBert, videos: Sequence[Leaves], *, pool: Literal["paper", "cls", "mean"], prompt: Ids = ()
+) -> NDArray[np.float32]:
+    """Feature vectors of spans of video for downstream models.
+
+    `paper`: after `prompt` (with its [MASK]), the mean of the visual states beside the mean of the masked states,
+    [B, 2 x D] (section 4.6). `cls`: the state of [CLS], `mean`: the mean of the visual states, both [B, D] without a
+    prompt. Raises InputError when `paper` has no [MASK] to read.
+    """
+    masks = [i + 1 for i, token in enumerate(prompt) if token == model.vocabulary.mask]
+    if pool == "paper" and not masks:
+        raise InputError("pooling as in the paper reads the masked words, but the prompt has none: add [MASK]")
+    texts: Sequence[Ids | None] = [prompt if pool == "paper" else None] * len(videos)
+    found = []
+    for tokens, place_B, hidden_TD in _forward(model, texts, videos):
+        first_B = tokens.packing.first_B[place_B]
+        if pool == "cls":
+            found.append(_numpy(hidden_TD[first_B].float()))
+            continue
+        visual_BD = _visual_means(model, tokens, hidden_TD)[place_B]
+        if pool == "mean":
+            found.append(_numpy(visual_BD))
+            continue
+        masked_BD = torch.stack([hidden_TD[first_B + mask] for mask in masks]).float().mean(0)
+        found.append(_numpy(torch.cat([visual_BD, masked_BD], dim=-1)))
+    return _stack(found, model.config.hidden_size * (2 if pool == "paper" else 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisualGuess:
+    """The likeliest visual tokens of P missing places, best first."""
+
+    leaves: NDArray[np.int32]
+    """[B, P, k]."""
+    probabilities: NDArray[np.float32]
+    """Their shares of the whole vocabulary, [B, P, k]."""
+
+
+def predict_visual(
+    model: VideoBert, texts: Sequence[Ids | None], videos: Sequence[Leaves], *, places: int, k: int
+) -> VisualGuess:
+    """The k likeliest visual tokens at `places` masks after each video.
+
+    After a span of video this is the paper's forecast; after an empty one with a text, its text-to-video
+    (section 4.4: for each position the best visual token given the text). A video that leaves no room is cut at its
+    beginning. Raises InputError when not even the text and the masks fit, or for a k outside the codebook.
+    """
+    vocabulary = model.vocabulary
+    if not 1 <= k <= vocabulary.leaves or places < 1:
+        raise InputError(f"{k} guesses at {places} places: ask for 1..{vocabulary.leaves} at 1 place or more")
+    leaves, chances = [], []
+    for tokens, place_B, hidden_TD in _forward(model, texts, videos, masks=places):
+        # The masks are the last tokens before [SEP].
+        end_B = tokens.packing.edges[1:].long()[place_B] - 1
+        at_BP = end_B.unsqueeze(1) + torch.arange(-places, 0, device=end_B.device)
+        shares_BPV = model.cloze_logits(hidden_TD[at_BP]).float().softmax(-1)
+        best = shares_BPV[..., vocabulary.first_visual :].topk(k)
+        leaves.append(best.indices.to(torch.int32).cpu().numpy())
+        chances.append(_numpy(best.values))
+    empty = np.empty((0, places, k))
+    return VisualGuess(
+        leaves=np.concatenate([empty.astype(np.int32), *leaves]),
+        probabilities=np.concatenate([empty.astype(np.float32), *chances]),
+    )
+
+
+def _visual_means(model: VideoBert, tokens: Tokens, hidden_TD: Tensor) -> Tensor:
+    """Mean state of the visual tokens of every packed sequence, [B, D]."""
+    visual_T1 = (tokens.ids_T >= model.vocabulary.first_visual).unsqueeze(1)
+    share_B1 = sequence_means(visual_T1.float(), tokens)
+    return sequence_means(hidden_TD.float() * visual_T1, tokens) / share_B1
+
+
+def _forward(
+    model: VideoBert, texts: Sequence[Ids | None], videos: Sequence[Leaves | None], *, masks: int = 0
+) -> Iterator[tuple[Tokens, Tensor, Tensor]]:
+    """Groups of sequences as (packed tokens, place of each sequence, hidden states [T, D]); `masks` follow a video."""
+    if len(texts) != len(videos):
+        raise InputError(f"{len(texts)} texts do not pair with {len(videos)} videos: give one each")
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for begin in range(0, len(texts), GROUP):
+                pairs = zip(texts[begin : begin + GROUP], videos[begin : begin + GROUP], strict=True)
+                rows = [_sequence(model, text, video, masks=masks) for text, video in pairs]
+                tokens, place_B = pack_sequences([ids for ids, _ in rows], [types for _, types in rows])
+                tokens = tokens.to(model.device)
+                yield tokens, torch.from_numpy(place_B).to(model.device), model(tokens)
+    finally:
+        model.train(training)
+
+
+def _sequence(
+    model: VideoBert, text: Ids | None, video: Leaves | None, *, masks: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    vocabulary = model.vocabulary
+    text_N = None if text is None else np.asarray(text, dtype=np.int64)
+    visual_N = None if video is None else vocabulary.visual_ids(np.asarray(video))
+    if visual_N is not None:
+        room = max(0, model.max_length - 3 - masks - (0 if text_N is None else len(text_N)))
+        # What comes next follows from the last that was seen; else the beginning of a long video stands for it.
+        visual_N = visual_N[max(0, len(visual_N) - room) :] if masks else visual_N[:room]
+        visual_N = np.append(visual_N, np.full(masks, vocabulary.mask))
+    ids_L, types_L = layout(text_N, visual_N, vocabulary=vocabulary)
+    if len(ids_L) > model.max_length:
+        raise InputError(f"a text of {len(ids_L)} tokens exceeds the model's {model.max_length}: shorten it")
+    return ids_L, types_L
+
+
+def _numpy(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.cpu().numpy()
+    return array
+
+
+def _stack(parts: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    return np.concatenate(parts) if parts else np.empty((0, width), np.float32)

@@ -1,0 +1,52 @@
+"""Which checkpoints stand below a model's folder. Light: planning needs no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from videobert.runtime.manifest import Output
+from videobert.runtime.storage import Store
+
+__all__ = ["CHECKPOINT_COMMIT", "LAST_STEP", "Checkpoint", "find_checkpoint"]
+
+CHECKPOINT_COMMIT = "_checkpoint.json"
+"""Written last in the folder of a step; without it the step does not count."""
+LAST_STEP = "_last_step"
+"""Beside the folders of the steps: the name of the last whole one. Goes with the commit of the model."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A committed step."""
+
+    step: int
+    folder: str
+    """Relative to the root; a Hugging Face model directory."""
+    files: tuple[Output, ...]
+
+
+def find_checkpoint(store: Store, model_folder: str) -> Checkpoint | None:
+    """The last whole step, or None. A step whose files are missing or short counts as not written."""
+    present = store.list(model_folder)
+    commits = sorted((path for path in present if path.endswith(f"/{CHECKPOINT_COMMIT}")), reverse=True)
+    # Named by an object of its own too: a listing need not show yet what was written a moment ago.
+    if named := store.read_or_none(f"{model_folder}/{LAST_STEP}"):
+        commits.insert(0, f"{model_folder}/{named.decode()}/{CHECKPOINT_COMMIT}")
+    return next((found for path in commits if (found := _whole(store, path, present))), None)
+
+
+def _whole(store: Store, commit_path: str, present: Mapping[str, int]) -> Checkpoint | None:
+    data = store.read_or_none(commit_path)
+    if data is None:
+        return None
+    raw: dict[str, Any] = json.loads(data)
+    files = tuple(Output(**{**file, "rejects": ()}) for file in raw.pop("files"))
+    for file in files:
+        if file.path in present and present[file.path] != file.size_bytes:
+            return None
+        if file.path not in present and not store.exists(file.path):
+            return None
+    return Checkpoint(files=files, **raw)

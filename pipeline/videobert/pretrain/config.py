@@ -1,0 +1,197 @@
+"""What may vary in pretraining. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from videobert.errors import InputError
+
+__all__ = ["Architecture", "LossWeights", "Mixture", "PretrainConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """Shape of the encoder when it starts from scratch; a checkpoint brings its own."""
+
+    layers: int = 4
+    """Transformer layers."""
+    hidden: int = 256
+    """Width of the hidden states."""
+    heads: int = 4
+    """Attention heads; divides `hidden`."""
+    intermediate: int = 1024
+    """Width of the feed-forward layers."""
+    max_length: int = 512
+    """Longest sequence, special tokens included."""
+    dropout: float = 0.1
+    """Dropout of hidden states, as in BERT."""
+    attention_dropout: float = 0.1
+    """Dropout of attention weights, as in BERT; 0 takes the fused kernel on CPU, a quarter of a small step."""
+
+    initializer_range: float = 0.02
+    """Standard deviation of fresh weights; BERT's 0.02 suits widths near 1,000, small widths want about hidden^-0.5."""
+
+    def __post_init__(self) -> None:
+        if self.initializer_range <= 0:
+            raise InputError(f"initializer_range {self.initializer_range} is not positive: 0.02 is usual")
+        if min(self.layers, self.hidden, self.heads, self.intermediate) < 1:
+            raise InputError(f"an encoder needs at least one of everything, got {self}: give positive sizes")
+        if self.hidden % self.heads:
+            raise InputError(f"hidden {self.hidden} is not a multiple of heads {self.heads}: change one of them")
+        if self.max_length < 8:
+            raise InputError(f"max_length {self.max_length} leaves no room for text and video: give at least 8")
+        if not (0.0 <= self.dropout < 1.0 and 0.0 <= self.attention_dropout < 1.0):
+            raise InputError(
+                f"dropout {self.dropout}, attention_dropout {self.attention_dropout} are not probabilities below 1: "
+                "give values such as 0.1"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """How a batch divides into the three regimes of section 3.3 of the paper (relative weights)."""
+
+    text_only: float = 1.0
+    """Share of `[CLS] text [SEP]`."""
+    video_only: float = 1.0
+    """Share of `[CLS] [>] video [SEP]`; segments without text appear only here."""
+    video_text: float = 2.0
+    """Share of `[CLS] text [>] video [SEP]`."""
+
+    def __post_init__(self) -> None:
+        shares = (self.text_only, self.video_only, self.video_text)
+        if min(shares) < 0 or sum(shares) <= 0:
+            raise InputError(f"regime shares {shares} do not describe a mixture: none negative, one positive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWeights:
+    """Weights of the total loss; a weight of 0 leaves the part out of training."""
+
+    text_only: float = 1.0
+    """Cloze on text alone."""
+    video_only: float = 1.0
+    """Cloze on video alone."""
+    joint_text: float = 1.0
+    """Cloze on the words of aligned pairs."""
+    joint_video: float = 1.0
+    """Cloze on the visual tokens of aligned pairs."""
+    alignment: float = 1.0
+    """Does the text belong to the video? From the final hidden state of [CLS]."""
+    retrieval: float = 0.1
+    """InfoNCE between the text-only and video-only vectors of one segment (an extension of the paper)."""
+
+    def __post_init__(self) -> None:
+        parts = (self.text_only, self.video_only, self.joint_text, self.joint_video, self.alignment, self.retrieval)
+        if min(parts) < 0 or sum(parts) <= 0:
+            raise InputError(f"loss weights {parts} leave nothing to learn: none negative, one positive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """One pretraining run."""
+
+    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("window_segments",)
+    """`pretrain_spec` adds it for a corpus of several windows: within a single one it changes nothing."""
+
+    architecture: Architecture = field(default_factory=Architecture)
+    """The encoder from scratch; ignored when `init_from` names a checkpoint."""
+    init_from: str = ""
+    """Hugging Face id or local directory of a BERT checkpoint; empty starts from scratch."""
+    retrieval_dim: int = 128
+    """Size of the retrieval vectors."""
+    mixture: Mixture = field(default_factory=Mixture)
+    """Shares of the regimes in a batch."""
+    weights: LossWeights = field(default_factory=LossWeights)
+    """Weights of the losses."""
+    mask_probability: float = 0.15
+    """Share of a modality's tokens that is predicted, at least one an example; 80/10/10 as in BERT."""
+    joint_cloze: bool = True
+    """Mask aligned pairs too (Fig. 3 of the paper); off trains alignment on whole pairs."""
+    concatenate_probability: float = 0.5
+    """Chance that a pair takes in neighbouring sentences of the same video (section 3.3)."""
+    concatenate_max: int = 2
+    """Most neighbouring sentences a pair takes in."""
+    subsample_rates: tuple[int, ...] = (1, 2, 3, 4, 5)
+    """Rates at which the video of a pair is thinned out, drawn at random; (1,) keeps every token."""
+    negatives: Literal["same", "other", "mixed"] = "mixed"
+    """Where the video of a misaligned pair comes from: the same video, another, or a coin toss."""
+    negative_fraction: float = 0.5
+    """Share of misaligned pairs in the video-text regime."""
+    freeze_visual: bool = True
+    """Keep the rows of the visual tokens at their centroids."""
+    learning_rate: float = 1e-5
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = 0
+    """Steps of linear warm-up before the linear decay to 0."""
+    window_segments: int = 250_000
+    """Segments shuffled in memory at a time, about 0.5 kB each; a larger corpus is read window by window, one ahead."""
+    steps: int = 0
+    """Optimiser steps; 0 derives them from `epochs`."""
+    epochs: float = 8.0
+    """Passes over the segments when `steps` is 0."""
+    batch_size: int = 128
+    """Examples an optimiser step, over all workers and accumulation steps."""
+    accumulation: int = 1
+    """Parts in which a worker computes its share of a batch, to save memory."""
+    weight_decay: float = 0.01
+    """Decay of the weight matrices; embeddings, norms and biases are exempt."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto is bf16 on CUDA and fp32 elsewhere; weights and optimiser stay fp32."""
+    device: str = "auto"
+    """Torch device; auto takes CUDA when there is one."""
+    threads: int = 0
+    """Torch threads of a worker; 0 leaves torch's choice."""
+    checkpoint_every_steps: int = 0
+    """Steps between checkpoints; 0 writes none but the last."""
+    log_every_steps: int = 10
+    """Steps between records of the learning curve, each the mean over these steps."""
+    seed: int = 0
+    """Everything random derives from it."""
+
+    def __post_init__(self) -> None:
+        _check_data(self)
+        _check_optimisation(self)
+
+
+def _check_data(config: PretrainConfig) -> None:
+    for name in ("mask_probability", "concatenate_probability", "negative_fraction"):
+        value = getattr(config, name)
+        if not 0.0 <= value <= 1.0:
+            raise InputError(f"{name} {value} is not a probability: give a value between 0 and 1")
+    if config.mask_probability in (0.0, 1.0):
+        raise InputError(f"mask_probability {config.mask_probability} leaves no cloze: give a value such as 0.15")
+    if not config.subsample_rates or min(config.subsample_rates) < 1:
+        raise InputError(f"subsample_rates {config.subsample_rates} must be whole numbers from 1: (1,) keeps all")
+    if config.negatives not in ("same", "other", "mixed"):
+        raise InputError(f"negatives {config.negatives!r} is unknown: choose same, other or mixed")
+    if config.window_segments < 1:
+        raise InputError(
+            f"window_segments {config.window_segments} holds nothing: 250000 need about 250 MB, with the next one"
+        )
+    if config.concatenate_max < 0:
+        raise InputError(f"concatenate_max {config.concatenate_max} is negative: 0 switches concatenation off")
+
+
+def _check_optimisation(config: PretrainConfig) -> None:
+    if config.batch_size < 1 or config.accumulation < 1 or config.accumulation > config.batch_size:
+        raise InputError(
+            f"batch_size {config.batch_size} cannot be computed in {config.accumulation} parts: "
+            "both are positive and accumulation is not above batch_size"
+        )
+    if config.steps < 0 or (config.steps == 0 and config.epochs <= 0):
+        raise InputError(f"steps {config.steps} and epochs {config.epochs} train nothing: give one of them")
+    if config.learning_rate <= 0 or config.weight_decay < 0 or config.clip_norm <= 0:
+        raise InputError(
+            f"learning_rate {config.learning_rate}, weight_decay {config.weight_decay}, clip_norm {config.clip_norm}: "
+            "the first and last must be positive, the second not negative"
+        )
+    if min(config.warmup_steps, config.checkpoint_every_steps, config.threads) < 0 or config.retrieval_dim < 1:
+        raise InputError("warmup_steps, checkpoint_every_steps, threads are 0 or more, retrieval_dim 1 or more: fix it")
+    if config.log_every_steps < 1:
+        raise InputError(f"log_every_steps {config.log_every_steps} must be at least 1: 10 is usual")
+    if config.precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"precision {config.precision!r} is unknown: choose auto, fp32 or bf16")

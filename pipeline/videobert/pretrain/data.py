@@ -1,0 +1,238 @@
+"""Batches of the three regimes as a pure function of (videos, config, step): nothing to lose on a restart.
+
+`[CLS] text [SEP]`, `[CLS] [>] video [SEP]`, `[CLS] text [>] video [SEP]`; type 0 up to the text, 1 from [>] on.
+Step s takes the next entries of three endless shuffles (text, video, pairs); each example is drawn with its own
+generator, keyed by (seed, stream, epoch, entry), so the batch of a step is the same for any number of workers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videobert.errors import InputError
+from videobert.model.vocabulary import Vocabulary
+from videobert.pretrain.config import PretrainConfig
+from videobert.pretrain.masking import mask_tokens, text_replacements
+from videobert.pretrain.pairs import SegmentIndex, Span, subsample
+from videobert.pretrain.seeding import generator
+from videobert.tokens.records import TokenizedVideo
+
+__all__ = ["Example", "Part", "PretrainData", "layout"]
+
+
+_NONE: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+
+class Part(IntEnum):
+    """Which cloze a masked token belongs to."""
+
+    TEXT_ONLY = 0
+    VIDEO_ONLY = 1
+    JOINT_TEXT = 2
+    JOINT_VIDEO = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One sequence, ready to be packed."""
+
+    ids_L: NDArray[np.int64]
+    """What the encoder sees."""
+    types_L: NDArray[np.int64]
+    """0 text, 1 video."""
+    masked_M: NDArray[np.int64]
+    """Positions to predict."""
+    targets_M: NDArray[np.int64]
+    """True ids at those positions."""
+    parts_M: NDArray[np.int64]
+    """`Part` of each position."""
+    aligned: bool | None = None
+    """Label of the video-text regime; None elsewhere."""
+    partner: int = -1
+    """Entry of the captioned segment behind a text-only or video-only example; -1 without text."""
+
+
+def layout(
+    text_N: NDArray[np.int64] | None, visual_N: NDArray[np.int64] | None, *, vocabulary: Vocabulary
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ids and types of one sequence, shape [L]; None leaves a modality out, [>] belongs to the video."""
+    head = [vocabulary.cls] if text_N is None else [vocabulary.cls, *text_N]
+    tail = [vocabulary.sep] if visual_N is None else [vocabulary.arrow, *visual_N, vocabulary.sep]
+    ids_L = np.array(head + tail, dtype=np.int64)
+    types_L = np.zeros(len(ids_L), dtype=np.int64)
+    if visual_N is not None:
+        types_L[len(head) :] = 1
+    return ids_L, types_L
+
+
+class PretrainData:
+    """The examples of every step."""
+
+    def __init__(
+        self, videos: Sequence[TokenizedVideo], *, vocabulary: Vocabulary, config: PretrainConfig, max_length: int
+    ) -> None:
+        self._config, self._vocabulary, self._max_length = config, vocabulary, max_length
+        self.index = SegmentIndex(videos, vocabulary)
+        if not self.index.captioned and not self.index.untexted:
+            raise InputError("no video has a segment, so there is nothing to learn: check the token stage's output")
+        self._text_pool = text_replacements(vocabulary)
+        self._visual_pool = np.arange(vocabulary.first_visual, vocabulary.size, dtype=np.int64)
+        self._orders: dict[str, tuple[int, NDArray[np.int64]]] = {}
+        mixture = config.mixture
+        shares = [mixture.text_only, mixture.video_only, mixture.video_text] if self.index.captioned else [0, 1, 0]
+        self._texts, videos_a_step, self._pairs = _apportion(config.batch_size, shares)
+        total = self.index.captioned + len(self.index.untexted)
+        self._untexted = round(videos_a_step * len(self.index.untexted) / total)
+        if videos_a_step and self.index.untexted:
+            self._untexted = max(1, self._untexted)
+        self._captioned_videos = videos_a_step - self._untexted
+
+    @property
+    def most_parts(self) -> int:
+        """Into how many parts a batch divides with at least one example each."""
+        return max(self._texts, self._captioned_videos, self._untexted, self._pairs)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the run: `config.steps`, or as many as `epochs` need."""
+        return self._config.steps or self.steps_of(self._config.epochs)
+
+    def steps_of(self, epochs: float) -> int:
+        """Optimiser steps in which the largest regime passes over its segments so many times."""
+        passes = [(self._pairs, self.index.captioned), (self._texts, self.index.captioned)]
+        passes += [(self._untexted + self._captioned_videos, self.index.captioned + len(self.index.untexted))]
+        count, size = max(passes)
+        return max(1, math.ceil(epochs * size / count))
+
+    def examples(self, step: int, *, part: int = 0, parts: int = 1) -> list[Example]:
+        """Examples `part`, `part` + `parts`, ... of every regime of a step; all parts together are the batch."""
+        texts = self._entries("text", step, self._texts, self.index.captioned)
+        # The video-only regime takes the videos of the same segments, so that InfoNCE costs no further sequence.
+        extra = max(0, self._captioned_videos - self._texts)
+        videos = texts[: self._captioned_videos] + self._entries("video", step, extra, self.index.captioned)
+        untexted = self._entries("silent", step, self._untexted, len(self.index.untexted))
+        pairs = self._entries("pair", step, self._pairs, self.index.captioned)
+        return [
+            *(self._text_only(*entry) for entry in texts[part::parts]),
+            *(self._video_only(self.index.segment(entry), epoch, entry) for epoch, entry in videos[part::parts]),
+            *(self._video_only(self.index.untexted[entry], epoch, ~entry) for epoch, entry in untexted[part::parts]),
+            *(self._pair(*entry) for entry in pairs[part::parts]),
+        ]
+
+    def _entries(self, stream: str, step: int, count: int, size: int) -> list[tuple[int, int]]:
+        """(epoch, entry) of places step x count .. of the endless shuffle of `size` entries."""
+        places = (divmod(place, size) for place in range(step * count, (step + 1) * count)) if count else ()
+        return [(epoch, int(self._order(stream, epoch, size)[offset])) for epoch, offset in places]
+
+    def _order(self, stream: str, epoch: int, size: int) -> NDArray[np.int64]:
+        kept_epoch, order = self._orders.get(stream, (-1, np.empty(0, np.int64)))
+        if kept_epoch != epoch:
+            order = self._rng("order", stream, epoch).permutation(size)
+            self._orders[stream] = (epoch, order)
+        return order
+
+    def _rng(self, *key: str | int) -> np.random.Generator:
+        return generator(self._config.seed, *key)
+
+    def _text_only(self, epoch: int, entry: int) -> Example:
+        rng = self._rng("text", epoch, entry)
+        text_N, _ = self._fit(self.index.text_ids(self.index.segment(entry)), None)
+        return self._masked(text_N, None, parts=(Part.TEXT_ONLY, Part.VIDEO_ONLY), rng=rng, partner=entry)
+
+    def _video_only(self, span: Span, epoch: int, entry: int) -> Example:
+        rng = self._rng("video", epoch, entry)
+        _, visual_N = self._fit(None, self.index.visual_ids(span))
+        partner = max(entry, -1)
+        return self._masked(None, visual_N, parts=(Part.TEXT_ONLY, Part.VIDEO_ONLY), rng=rng, partner=partner)
+
+    def _pair(self, epoch: int, entry: int) -> Example:
+        config, rng = self._config, self._rng("pair", epoch, entry)
+        extra = 0
+        if config.concatenate_max and rng.random() < config.concatenate_probability:
+            extra = int(rng.integers(1, config.concatenate_max + 1))
+        span = self.index.around(entry, extra=extra, rng=rng)
+        seen: Span | None = None
+        if rng.random() < config.negative_fraction:
+            seen = self.index.misaligned(span, negatives=config.negatives, rng=rng)
+            if seen is None:  # the span holds all there is
+                span = self.index.segment(entry)
+                seen = self.index.misaligned(span, negatives=config.negatives, rng=rng)
+        aligned = seen is None
+        visual_N = self.index.visual_ids(seen or span)[: self.index.clips(span)]
+        visual_N = subsample(visual_N, rates=config.subsample_rates, rng=rng)
+        text_N, fitted_N = self._fit(self.index.text_ids(span), visual_N)
+        if not config.joint_cloze:
+            ids_L, types_L = layout(text_N, fitted_N, vocabulary=self._vocabulary)
+            return Example(
+                ids_L=ids_L, types_L=types_L, masked_M=_NONE, targets_M=_NONE, parts_M=_NONE, aligned=aligned
+            )
+        example = self._masked(text_N, fitted_N, parts=(Part.JOINT_TEXT, Part.JOINT_VIDEO), rng=rng, aligned=aligned)
+        if aligned:
+            return example
+        # Misaligned pairs are masked like aligned ones, or the masks would give the label away; nothing is predicted.
+        return replace(example, masked_M=_NONE, targets_M=_NONE, parts_M=_NONE)
+
+    def _fit(
+        self, text_N: NDArray[np.int64] | None, visual_N: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+        """Cut the ends so that the sequence fits: the longer side first, down to half of the room each."""
+        if visual_N is None:
+            return (None if text_N is None else text_N[: self._max_length - 2]), None
+        room = self._max_length - 3
+        if text_N is None:
+            return None, visual_N[:room]
+        half = room // 2
+        text_room = max(half, room - len(visual_N))
+        text_N = text_N[:text_room]
+        return text_N, visual_N[: room - len(text_N)]
+
+    def _masked(
+        self,
+        text_N: NDArray[np.int64] | None,
+        visual_N: NDArray[np.int64] | None,
+        *,
+        parts: tuple[Part, Part],
+        rng: np.random.Generator,
+        aligned: bool | None = None,
+        partner: int = -1,
+    ) -> Example:
+        vocabulary, probability = self._vocabulary, self._config.mask_probability
+        ids_L, types_L = layout(text_N, visual_N, vocabulary=vocabulary)
+        seen_L, masked, kinds = ids_L.copy(), [], []
+        sides = ((text_N, 1, self._text_pool, vocabulary.specials), (visual_N, -1, self._visual_pool, frozenset[int]()))
+        for (side_N, start, pool, keep), part in zip(sides, parts, strict=True):
+            if side_N is None:
+                continue
+            first = start if start > 0 else len(ids_L) - 1 - len(side_N)
+            seen_N, chosen_M = mask_tokens(
+                side_N, probability=probability, mask_id=vocabulary.mask, replacements=pool, keep=keep, rng=rng
+            )
+            seen_L[first : first + len(side_N)] = seen_N
+            masked.append(first + chosen_M)
+            kinds.append(np.full(len(chosen_M), int(part), dtype=np.int64))
+        masked_M = np.concatenate(masked)
+        return Example(
+            ids_L=seen_L,
+            types_L=types_L,
+            masked_M=masked_M,
+            targets_M=ids_L[masked_M],
+            parts_M=np.concatenate(kinds),
+            aligned=aligned,
+            partner=partner,
+        )
+
+
+def _apportion(total: int, shares: Sequence[float]) -> list[int]:
+    """Whole numbers that add up to `total` in the given proportion (largest remainder)."""
+    exact = [total * share / sum(shares) for share in shares]
+    counts = [math.floor(value) for value in exact]
+    order = sorted(range(len(shares)), key=lambda i: (counts[i] - exact[i], i))
+    for i in order[: total - sum(counts)]:
+        counts[i] += 1
+    return counts

@@ -1,0 +1,59 @@
+"""Which rows a search may return, as an expression that is pushed down to files and row groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from videobert.errors import InputError
+
+__all__ = ["RowFilter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFilter:
+    """Rows of one level, narrowed."""
+
+    level: str = "segment"
+    """`segment` or `video`."""
+    video: str = ""
+    """How the video's id begins; empty takes all."""
+    from_seconds: float = 0.0
+    """Rows that end after this."""
+    to_seconds: float = float("inf")
+    """Rows that begin before this."""
+    text: str = ""
+    """What the row's text holds, in either case; empty takes all."""
+    without: Sequence[str] = ()
+    """Row ids to leave out."""
+
+    def __post_init__(self) -> None:
+        if not self.from_seconds < self.to_seconds:
+            raise InputError(f"--from {self.from_seconds} is not before --to {self.to_seconds}; swap them")
+
+    @property
+    def expression(self) -> pc.Expression:
+        """For Arrow, which compares it with the statistics of every row group first."""
+        keep = pc.field("level") == self.level
+        if self.video:  # as a range, which statistics know, unlike `starts_with`
+            keep &= (pc.field("video_id") >= self.video) & (pc.field("video_id") <= self.video + "\U0010ffff")
+        if self.from_seconds > 0:
+            keep &= pc.field("end_seconds") > self.from_seconds
+        if self.to_seconds < float("inf"):
+            keep &= pc.field("start_seconds") < self.to_seconds
+        if self.text:
+            keep &= pc.match_substring(pc.field("text"), self.text, ignore_case=True)
+        if self.without:
+            keep &= ~pc.field("row_id").isin(list(self.without))
+        return keep
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that the expression reads."""
+        used = {
+            "level": True, "video_id": self.video, "end_seconds": self.from_seconds > 0,
+            "start_seconds": self.to_seconds < float("inf"), "text": self.text, "row_id": self.without,
+        }  # fmt: skip
+        return [name for name, is_used in used.items() if is_used]

@@ -1,0 +1,39 @@
+"""SQL over the embeddings, the catalog and the dead letters with DuckDB: reads these tables and nothing else."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from videobert.errors import InputError
+from videobert.query.embeddings import open_embeddings
+from videobert.runtime.manifest import batches_of, load_manifests
+from videobert.runtime.storage import Store
+
+__all__ = ["TABLES", "run_sql"]
+
+TABLES = ("embeddings", "catalog", "dead_letters")
+_BY_BATCH = ds.partitioning(pa.schema([("batch", pa.string())]), flavor="hive")
+
+
+def run_sql(store: Store, embed_spec: str | None, query: str) -> duckdb.DuckDBPyRelation | None:
+    """The rows of one query, or None when it returns none. Raises InputError for SQL that DuckDB refuses.
+
+    The connection lives in memory, can open no file or address, and its settings are locked.
+    """
+    connection = duckdb.connect(config={"python_enable_replacements": "false"})
+    if embed_spec:
+        connection.register("embeddings", open_embeddings(store, embed_spec))
+    manifests = load_manifests(store, "ingest", "", batches_of(store, "ingest", ""))
+    catalog = [output.path for _, manifest in manifests if manifest for output in manifest.outputs]
+    letters = [path for path in store.list("dead_letters") if path.endswith(".parquet")]
+    for name, paths in (("catalog", catalog), ("dead_letters", letters)):
+        if paths:
+            connection.register(name, store.dataset(paths, partitioning=_BY_BATCH))
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    try:
+        return connection.sql(query)
+    except duckdb.Error as error:
+        raise InputError(f"DuckDB refuses this query: {error}; the tables are {', '.join(TABLES)}") from error

@@ -1,0 +1,56 @@
+"""Specs: a short hash of everything that decides a stage's output, and of nothing else.
+
+Parallelism, paths and devices stay out: a config names the fields that do not change its output in `NOT_IN_SPEC`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from videobert.runtime.storage import sha256
+from videobert.stages import Stage
+
+if TYPE_CHECKING:
+    from videobert.runtime.inputs import Inputs
+
+__all__ = ["canonical_json", "corpus_spec", "digest", "output_config", "stage_spec"]
+
+
+def canonical_json(value: object) -> bytes:
+    """JSON with sorted keys and no spare space: equal values have equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(value: object) -> str:
+    """sha256 of the canonical JSON of `value`."""
+    return sha256(canonical_json(value))
+
+
+def output_config(config: Any) -> dict[str, Any]:
+    """The fields of a config dataclass that change its stage's output, ready for JSON; a dict stands for itself."""
+    if isinstance(config, dict):
+        return config
+    left_out: Iterable[str] = getattr(type(config), "NOT_IN_SPEC", ())
+    fields = dataclasses.asdict(config)
+    return {name: value for name, value in fields.items() if name not in set(left_out)}
+
+
+def stage_spec(stage: Stage, config: Any, *, upstream: Iterable[str], extra: Mapping[str, str] | None = None) -> str:
+    """`<stage>-<8 hex digits>` over the stage's version, its output config, upstream specs and `extra` digests."""
+    parts = {
+        "stage": stage.name,
+        "version": stage.version,
+        "config": output_config(config),
+        "upstream": sorted(upstream),
+        "extra": dict(extra or {}),
+    }
+    return f"{stage.name}-{digest(parts)[:8]}"
+
+
+def corpus_spec(stage: Stage, config: Any, inputs: Inputs, *, extra: Mapping[str, str] | None = None) -> str:
+    """The spec of a corpus stage: it depends on the very manifests that it reads."""
+    upstream = [f"{source.stage}:{source.batch}:{source.digest}" for source in inputs.sources]
+    return stage_spec(stage, config, upstream=upstream, extra=extra)

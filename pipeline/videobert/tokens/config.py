@@ -1,0 +1,31 @@
+"""What may vary when clips and sentences become tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from videobert.errors import InputError
+
+__all__ = ["TokensConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokensConfig:
+    """How captions are cut into sentences and sentences into segments."""
+
+    clips_per_segment: int = 16
+    """Visual tokens of a segment where there is no text (section 3.2 of the paper)."""
+    max_sentence_words: int = 30
+    """A sentence is cut here when no punctuation ends it."""
+    min_sentence_seconds: float = 3.0
+    """Captions without punctuation are joined until a sentence lasts this long."""
+    max_pause_seconds: float = 1.0
+    """A longer pause between cues ends a sentence."""
+
+    def __post_init__(self) -> None:
+        for name in ("clips_per_segment", "max_sentence_words"):
+            if getattr(self, name) < 1:
+                raise InputError(f"tokens.{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("min_sentence_seconds", "max_pause_seconds"):
+            if getattr(self, name) < 0:
+                raise InputError(f"tokens.{name} is {getattr(self, name)}; seconds cannot be negative")

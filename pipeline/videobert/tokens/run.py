@@ -1,0 +1,62 @@
+"""Tokens: features and captions of a batch become token sequences, shard by shard."""
+
+from __future__ import annotations
+
+from videobert.errors import InputError
+from videobert.runtime.executor import Executor
+from videobert.runtime.inputs import Inputs
+from videobert.runtime.manifest import Manifest
+from videobert.runtime.parquet import read_table
+from videobert.runtime.shards import ShardCommit, ShardTask, find_unchanged, run_shards
+from videobert.runtime.spec import digest, output_config, stage_spec
+from videobert.shard.core import unique_videos
+from videobert.stages import get_stage
+from videobert.tokens.config import TokensConfig
+
+__all__ = ["run", "shard_tasks"]
+
+_STAGE = get_stage("tokens")
+_WORKER = "videobert.tokens.worker:TokensWorker"
+_COLUMNS = ["video_id", "uri", "title", "cues"]
+
+
+def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
+    """Tokenise the batch. Raises InputError when the codebook was fitted on other features than these."""
+    features, codebook = inputs.one("features"), inputs.one("codebook")
+    if codebook.facts["feature_spec"] != features.spec:
+        raise InputError(
+            f"codebook {codebook.spec} was fitted on {codebook.facts['feature_spec']}, but the features are "
+            f"{features.spec}; fit a codebook on these features, or choose the recipe that made the codebook"
+        )
+    spec = stage_spec(_STAGE, config, upstream=[features.spec, codebook.spec])
+    if unchanged := find_unchanged(inputs, _STAGE.name, spec):
+        return unchanged
+    commit = ShardCommit(
+        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
+        sources=inputs.sources, expected_videos=features.counts.get("videos", 0), share=inputs.share,
+        facts={"feature_spec": features.spec, "codebook_spec": codebook.spec},
+    )  # fmt: skip
+    tasks = shard_tasks(spec, inputs)
+    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store, codebook), executor=executor)
+
+
+def shard_tasks(spec: str, inputs: Inputs) -> list[ShardTask]:
+    """One a file of features. Raises InputError when the catalog no longer knows one of its videos."""
+    features, catalog = inputs.one("features"), inputs.one("ingest")
+    tables = [read_table(inputs.store, output.path, columns=_COLUMNS) for output in catalog.outputs]
+    rows = unique_videos(row for table in tables for row in table.to_pylist())
+    tasks = []
+    for output in features.outputs:
+        table = read_table(inputs.store, output.path, columns=["video_id"])
+        ids = [str(video_id) for video_id in table["video_id"].unique().to_pylist()]
+        if strange := [video_id for video_id in ids if video_id not in rows]:
+            raise InputError(
+                f"the catalog of batch {inputs.batch!r} knows {len(strange)} videos of its features no longer, such as "
+                f"{strange[0]}; run the stages shard and features of this batch again"
+            )
+        videos = [rows[video_id] for video_id in ids]
+        known = digest([spec, output.sha256, videos])
+        tasks.append(
+            ShardTask(shard=output.shard, input_digest=known, payload={"features": output.path, "videos": videos})
+        )
+    return tasks

@@ -1,0 +1,104 @@
+"""What lies beside the pictures in a video file: its subtitle cues and its sound."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.fifo import AudioFifo
+from av.audio.resampler import AudioResampler
+from av.subtitles.subtitle import AssSubtitle
+from numpy.typing import NDArray
+
+from videobert.errors import VideoError
+from videobert.video.decode import Beat, PacketMeter, describe, ignore_beat, open_video, packets_of, time_zero
+from videobert.video.limits import DecoderLimits
+
+__all__ = ["SOUND_RATE", "read_sound", "read_subtitles"]
+
+SOUND_RATE = 16_000
+_BLOCK_SAMPLES = 500_000
+_OTHER_TAGS = {"cs": "cze", "de": "ger", "el": "gre", "es": "spa", "ja": "jpn", "nl": "dut", "pl": "pol", "pt": "por",
+               "sv": "swe", "tr": "tur", "zh": "chi"}  # fmt: skip
+"""ISO 639-2 tags in files that do not begin with the two-letter code."""
+_MAX_CUE_BYTES = 8_000
+_ASS_OVERRIDES = re.compile(r"\{\\[^}]*\}")
+
+
+def read_subtitles(
+    path: str | Path, *, language: str = "", limits: DecoderLimits, beat: Beat = ignore_beat
+) -> list[tuple[float, float, str]]:
+    """(start seconds, end seconds, text) of an embedded text track in time order; lines of a cue end in a newline.
+
+    `language` is a two- or three-letter code: a track tagged so is taken before an untagged one, and one tagged
+    otherwise never; without it the first text track is taken. Empty when there is none. Raises `VideoError`.
+    """
+    with open_video(path, limits=limits) as container:
+        tracks = [s for s in container.streams.subtitles if describe(s).is_text]
+        if language:
+            tagged = [s for s in tracks if _speaks(s.language, language)]
+            tracks = tagged or [s for s in tracks if s.language in (None, "und")]
+        if not tracks:
+            return []
+        zero, meter = time_zero(container) or Fraction(0), PacketMeter(limits, beat)
+        cues = []
+        # All packets, not the track's alone: minutes may lie between two cues, and each packet is a sign of life.
+        for packet in packets_of(container):
+            meter()
+            if packet.stream is not tracks[0] or packet.pts is None or not packet.duration:
+                continue
+            start = packet.pts * packet.time_base - zero
+            text = "\n".join(_plain(s) for s in packet.decode() if isinstance(s, AssSubtitle))
+            if text.strip():
+                cues.append((float(start), float(start + packet.duration * packet.time_base), text))
+        return sorted(cues)
+
+
+def read_sound(path: str | Path, *, limits: DecoderLimits, beat: Beat = ignore_beat) -> Iterator[NDArray[np.int16]]:
+    """The first audio track at 16 kHz, mono, in blocks of shape [samples]; packets that cannot be decoded are left out.
+
+    Raises `VideoError`.
+    """
+    with open_video(path, limits=limits) as container:
+        if not container.streams.audio:
+            return
+        resampler, waiting = AudioResampler(format="s16", layout="mono", rate=SOUND_RATE), AudioFifo()
+        meter, samples = PacketMeter(limits, beat), 0
+        for packet in packets_of(container, container.streams.audio[0]):
+            meter()
+            try:
+                frames: list[Any] = packet.decode()
+            except av.error.InvalidDataError:
+                continue
+            for frame in frames:
+                frame.pts = None  # times that jump are no reason to stop
+                waiting.write(frame)
+                samples += frame.samples
+                if samples > limits.max_seconds * frame.sample_rate:
+                    raise VideoError("too-long", f"the sound lasts longer than max_seconds={limits.max_seconds:g}")
+            while waiting.samples >= _BLOCK_SAMPLES:
+                yield from _resampled(resampler, waiting.read(_BLOCK_SAMPLES))
+        if waiting.samples:
+            yield from _resampled(resampler, waiting.read())
+        yield from _resampled(resampler, None)
+
+
+def _resampled(resampler: AudioResampler, frame: Any) -> Iterator[NDArray[np.int16]]:
+    for part in resampler.resample(frame):
+        yield part.to_ndarray().reshape(-1).astype(np.int16, copy=False)
+
+
+def _speaks(tag: str | None, language: str) -> bool:
+    short = language.lower()[:2]
+    return tag is not None and (tag.lower()[:2] == short or tag.lower() == _OTHER_TAGS.get(short))
+
+
+def _plain(subtitle: AssSubtitle) -> str:
+    """Text of an ASS event without override tags (FFmpeg turns every text format into ASS)."""
+    text = _ASS_OVERRIDES.sub("", subtitle.dialogue[:_MAX_CUE_BYTES].decode("utf-8", "replace"))
+    return text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")

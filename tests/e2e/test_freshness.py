@@ -1,0 +1,104 @@
+"""A finished job need not run again while all that it looked at and made is as it was; it must when anything is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import BATCHES, Run
+from videobert.admin.freshness import stands
+from videobert.cli.ray_job import RayJob
+from videobert.flow import run_stage
+from videobert.recipes import RECIPES
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.manifest import load_manifest, save_manifest
+from videobert.runtime.pointer import read_pointer, write_pointer
+from videobert.stages import EMBED_STAGES, INGEST_STAGES
+
+BATCH = BATCHES[0]
+
+
+def result_of(run: Run, stage: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the Ray job of a stage over one batch leaves for the operator."""
+    url = run.root.parent / f"{stage}.json"
+    monkeypatch.setenv("RAY_JOB_RESULT_URI", str(url))
+    model = "current" if stage in EMBED_STAGES else ""
+    job = RayJob.ours(run.recipe, run.store, stage, batches=(BATCH,), model=model)
+    assert job is not None
+    done = run_stage(
+        run.recipe, run.store, stage, batches=(BATCH,), selection=Selection(model=model), executor=LocalExecutor()
+    )
+    job.write_result(done)
+    return dict(json.loads(url.read_bytes()))
+
+
+@pytest.mark.parametrize("stage", [*INGEST_STAGES, *EMBED_STAGES])
+def test_a_job_stands_until_its_code_or_a_file_of_it_changes(
+    copied: Run, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = result_of(copied, stage, monkeypatch)
+    assert stands(result)
+    assert not stands(result | {"fingerprint": result["fingerprint"] | {"code": "another version"}})
+    assert not stands(result | {"fingerprint": None})
+    manifest = load_manifest(copied.store, stage, result["spec"], BATCH)
+    assert manifest is not None
+    (copied.root / manifest.outputs[-1].path).unlink()
+    assert not stands(result)
+
+
+def test_a_recipe_that_changes_under_its_name_is_noticed(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = result_of(copied, "features", monkeypatch)
+    other = dataclasses.replace(copied.recipe, shard=dataclasses.replace(copied.recipe.shard, shard_bytes=700_000))
+    monkeypatch.setitem(RECIPES, "demo", lambda: other)
+    assert not stands(result)
+
+
+def test_a_share_stands_when_the_batch_does(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = result_of(copied, "features", monkeypatch)
+    [one] = result["results"]
+    partial = result | {"results": [one | {"manifest": "", "digest": "of a part"}]}
+    assert stands(partial)
+    assert not stands(result | {"results": [one | {"digest": "of another"}]})
+    (copied.root / "shards" / copied.spec("shard") / f"batch={BATCH}" / "_manifest.json").unlink()
+    assert not stands(partial)
+
+
+def test_a_new_video_and_a_batch_that_is_gone(copied: Run, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = {stage: result_of(copied, stage, monkeypatch) for stage in INGEST_STAGES}
+    late = corpus / "videos" / BATCH / "late.mp4"
+    late.write_bytes(b"late")
+    try:
+        assert [stands(result) for result in results.values()] == [False, True, True]
+    finally:
+        late.unlink()
+    assert all(stands(result) for result in results.values())
+    gone = results["ingest"] | {
+        "fingerprint": results["ingest"]["fingerprint"] | {"source": f"{corpus}/videos/no-such-batch"}
+    }
+    assert not stands(gone)
+
+
+@pytest.mark.parametrize(("stage", "reader"), [("ingest", "shard"), ("shard", "features"), ("tokens", "embed")])
+def test_a_source_that_was_committed_anew(
+    copied: Run, stage: str, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = result_of(copied, reader, monkeypatch)
+    manifest = load_manifest(copied.store, stage, copied.spec(stage), BATCH)
+    assert manifest is not None
+    save_manifest(copied.store, dataclasses.replace(manifest, facts=manifest.facts | {"anew": True}))
+    assert not stands(result)
+
+
+def test_another_model_is_promoted(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [result_of(copied, stage, monkeypatch) for stage in EMBED_STAGES]
+    pointer = read_pointer(copied.store)
+    assert pointer is not None
+    write_pointer(copied.store, dataclasses.replace(pointer, embed_spec="embed-other"))
+    assert all(stands(result) for result in results)  # other vectors of the same model: not what these jobs write
+    write_pointer(copied.store, dataclasses.replace(pointer, model_spec="pretrain-other"))
+    assert not any(stands(result) for result in results)

@@ -1,0 +1,84 @@
+"""Checkpoints on the store: a step is whole or does not count."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.model.material import TINY, random_videos, vocabulary
+from videobert.model.network import VideoBert
+from videobert.pretrain.checkpoint_io import restore, write_checkpoint
+from videobert.pretrain.checkpoints import find_checkpoint
+from videobert.pretrain.config import PretrainConfig
+from videobert.pretrain.state import TrainState
+from videobert.pretrain.train import train
+from videobert.runtime.storage import Store
+
+WORDS = vocabulary(30, 20)
+CONFIG = PretrainConfig(
+    architecture=TINY, learning_rate=1e-3, batch_size=8, steps=4, warmup_steps=0, checkpoint_every_steps=2, threads=1,
+    log_every_steps=1, retrieval_dim=8,
+)  # fmt: skip
+FOLDER = "models/pretrain-1"
+EXTRA = {"tokenizer.json": b"{}"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path))
+
+
+def _train(store: Store, *, killed_at: int | None = None) -> None:
+    """What a training job does: resume at the last whole step, write every checkpoint."""
+
+    def on_checkpoint(model: VideoBert, state: TrainState) -> None:
+        write_checkpoint(store, FOLDER, model, state, EXTRA)
+        if state.step == killed_at:
+            raise KeyboardInterrupt
+
+    found = find_checkpoint(store, FOLDER)
+    centroids = np.random.default_rng(0).standard_normal((WORDS.leaves, 6))
+    fresh = VideoBert.create(CONFIG, vocabulary=WORDS, centroids_NF=centroids)
+    model, state = restore(store, found) if found else (fresh, TrainState())
+    videos = random_videos(6, words=30, leaves=20)
+    train(model, videos, CONFIG, state=state, on_checkpoint=on_checkpoint, on_step=lambda record: None)
+
+
+def test_a_killed_training_ends_with_the_bytes_of_one_that_was_not(store: Store, tmp_path: Path) -> None:
+    straight = Store(str(tmp_path / "straight"))
+    _train(straight)
+    killed = Store(str(tmp_path / "killed"))
+    with pytest.raises(KeyboardInterrupt):
+        _train(killed, killed_at=2)
+    found = find_checkpoint(killed, FOLDER)
+    assert found is not None and found.step == 2
+    _train(killed)
+    assert killed.list(FOLDER) == straight.list(FOLDER)
+    assert {p: killed.read(p) for p in killed.list(FOLDER)} == {p: straight.read(p) for p in straight.list(FOLDER)}
+
+
+def test_the_last_whole_step_counts(store: Store) -> None:
+    assert find_checkpoint(store, FOLDER) is None
+    _train(store)
+    last = find_checkpoint(store, FOLDER)
+    assert (
+        last is not None and last.step == 4 and f"{FOLDER}/step-0000004/tokenizer.json" in {f.path for f in last.files}
+    )
+    store.write(f"{FOLDER}/step-0000004/model.safetensors", b"half")
+    earlier = find_checkpoint(store, FOLDER)
+    assert earlier is not None and earlier.step == 2
+    store.delete([f"{FOLDER}/step-0000002/_checkpoint.json"])
+    assert find_checkpoint(store, FOLDER) is None
+
+
+def test_speeds_do_not_reach_a_checkpoint(store: Store) -> None:
+    _train(store)
+    last = find_checkpoint(store, FOLDER)
+    assert last is not None
+    _, state = restore(store, last)
+    assert len(state.curve) == 4
+    assert all({"tokens_per_second", "data_wait"}.isdisjoint(record) for record in state.curve)
+    assert dataclasses.asdict(state)["step"] == 4
