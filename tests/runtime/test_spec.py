@@ -7,7 +7,8 @@ import json
 import math
 import subprocess
 import sys
-from typing import Any, get_args, get_type_hints
+from collections.abc import Mapping
+from typing import Any, ClassVar, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -148,3 +149,25 @@ def test_the_order_of_keys_does_not_matter(items: dict[str, int]) -> None:
 def test_what_json_cannot_say_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"x": math.nan})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Inner:
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"deep": 0}
+
+    kept: int = 1
+    deep: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Outer:
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"stride": None}
+
+    inner: _Inner = dataclasses.field(default_factory=_Inner)
+    stride: float | None = None
+
+
+def test_a_later_field_enters_the_spec_only_when_it_changes_something() -> None:
+    assert output_config(_Outer()) == {"inner": {"kept": 1}}
+    assert output_config(_Outer(stride=0.5)) == {"inner": {"kept": 1}, "stride": 0.5}
+    assert output_config(_Outer(inner=_Inner(deep=2))) == {"inner": {"kept": 1, "deep": 2}}

@@ -30,12 +30,28 @@ def digest(value: object) -> str:
 
 
 def output_config(config: Any) -> dict[str, Any]:
-    """The fields of a config dataclass that change its stage's output, ready for JSON; a dict stands for itself."""
+    """The fields of a config dataclass that change its stage's output, ready for JSON; a dict is taken as it is.
+
+    A field that came after the first release would change every spec. Its class therefore names it in `ADDED_LATER`,
+    with the value that means what the stage did before: with that value it is left out.
+    """
     if isinstance(config, dict):
         return config
-    left_out: Iterable[str] = getattr(type(config), "NOT_IN_SPEC", ())
-    fields = dataclasses.asdict(config)
-    return {name: value for name, value in fields.items() if name not in set(left_out)}
+    left_out = set(getattr(type(config), "NOT_IN_SPEC", ()))
+    return {name: value for name, value in _as_json(config).items() if name not in left_out}
+
+
+def _as_json(config: Any) -> dict[str, Any]:
+    """As `dataclasses.asdict`, without the later fields that say nothing new, at any depth."""
+    later: Mapping[str, object] = getattr(type(config), "ADDED_LATER", {})
+    plain = dataclasses.asdict(config)
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name in later and value == later[field.name]:
+            del plain[field.name]
+        elif dataclasses.is_dataclass(value):
+            plain[field.name] = _as_json(value)
+    return plain
 
 
 def stage_spec(stage: Stage, config: Any, *, upstream: Iterable[str], extra: Mapping[str, str] | None = None) -> str:
