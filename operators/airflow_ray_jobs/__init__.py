@@ -4,7 +4,7 @@
 
     RayJobOperator(
         task_id="features",
-        entrypoint="python -m my_job --batch {{ params.batch }}",
+        entrypoint=["python", "-m", "my_job", "--batch", "{{ params.batch }}"],
         conn_id="ray_default",                       # host http://HEAD:8265, password = token
         result_uri="s3://bucket/results/{submission_id}.json",
         deadline=timedelta(hours=6),

@@ -9,6 +9,7 @@ from airflow.sdk.log import mask_secret
 
 from airflow_ray_jobs.backend import JobBackend
 from airflow_ray_jobs.endpoint import Endpoint
+from airflow_ray_jobs.errors import RayJobError
 from airflow_ray_jobs.jobs_api import JobsApi
 from airflow_ray_jobs.kuberay import KubeRay, KubeRayJobs
 
@@ -49,6 +50,18 @@ class RayHook(BaseHook):
         if self.namespace is None:
             return JobsApi(endpoint)
         return KubeRayJobs(endpoint, self.namespace, template)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """For the button of Airflow's connection form: does the Jobs API answer, and take the token?"""
+        try:
+            asyncio.run(self._look())
+        except RayJobError as error:
+            return False, str(error)
+        return True, "The Ray Jobs API answers."
+
+    async def _look(self) -> None:
+        async with JobsApi(self.endpoint()) as jobs:
+            await jobs.state("test-connection")
 
     async def abackend(self) -> JobBackend:
         """Resolve on an event loop without blocking it, and return the backend.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import threading
 import time
 from collections.abc import Coroutine, Sequence
@@ -51,7 +52,9 @@ class RayJobOperator(BaseOperator):
     A retry, a second worker or a restarted Airflow finds the job that is already running and watches it; a job that
     succeeded is not run again while its result stands. See `airflow_ray_jobs.attempts` for the table.
 
-    :param entrypoint: shell command of the driver (templated). Exit code 2 means bad input and is not retried.
+    :param entrypoint: command of the driver: its words in a list, each templated and then quoted for the shell, or one
+        shell command as a string (templated, not quoted: nothing that a user wrote may enter it). Exit code 2 means
+        bad input and is not retried.
     :param conn_id: Airflow connection: host (dashboard URL, or host with port and schema), password (the token).
     :param address: dashboard URL to use without a connection; the token then comes from RAY_AUTH_TOKEN,
         RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token (templated).
@@ -96,7 +99,7 @@ class RayJobOperator(BaseOperator):
     def __init__(
         self,
         *,
-        entrypoint: str,
+        entrypoint: str | Sequence[str],
         conn_id: str = RayHook.default_conn_name,
         address: str | None = None,
         kuberay: KubeRay | None = None,
@@ -209,7 +212,7 @@ class RayJobOperator(BaseOperator):
         return self._backend()
 
     async def _claim(self, context: Context) -> Attempt:
-        digest = self.input_digest or digest_of(self.entrypoint, self.runtime_env or {})
+        digest = self.input_digest or digest_of(self._command(), self.runtime_env or {})
         ti = context["ti"]
         own = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
         base = base_id(self.job_key, digest) if self.job_key else base_id(*own, digest)
@@ -223,6 +226,12 @@ class RayJobOperator(BaseOperator):
                 proves_itself=self.stands is not None,
                 force=_as_bool(self.force),
             )
+
+    def _command(self) -> str:
+        """The rendered entrypoint as one shell command."""
+        if isinstance(self.entrypoint, str):
+            return self.entrypoint
+        return shlex.join(str(word) for word in self.entrypoint)
 
     def _spec(self, submission_id: str, labels: dict[str, str]) -> JobSpec:
         self._submission_id = submission_id  # before the submission: a kill in between must find it
@@ -243,7 +252,7 @@ class RayJobOperator(BaseOperator):
             # Ray's own idiom: nodes carry one unit of their model's resource, a task takes a sliver of it.
             resources[f"accelerator_type:{self.accelerator_type}"] = 0.001
         return JobSpec(
-            entrypoint=self.entrypoint,
+            entrypoint=self._command(),
             runtime_env={**runtime_env, "env_vars": env_vars},
             metadata=labels | {name: str(value) for name, value in (self.metadata or {}).items()},
             num_cpus=self.entrypoint_num_cpus,

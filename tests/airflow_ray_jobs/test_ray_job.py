@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -257,3 +259,26 @@ def test_a_dag_with_the_operator_survives_serialisation() -> None:
     assert list(task.template_fields) == list(RayJobOperator.template_fields)
     assert task.has_retry_policy
     assert list(task.operator_extra_link_dict) == ["Ray job"]
+
+
+HOSTILE = ("$(touch {0})", "`touch {0}`", "'; touch {0}; '", "a && touch {0}", "x\ntouch {0}", "-rf / *", "ü 日本")
+
+
+def test_each_word_of_a_list_reaches_the_job_as_it_is(fake: FakeJobsApi, tmp_path: Path) -> None:
+    """The command that the server gets is given to a real shell, as Ray does."""
+    marker = tmp_path / "marker"
+    words = [text.format(marker) for text in HOSTILE]
+    with pytest.raises(TaskDeferred):
+        execute(
+            operator(entrypoint=[sys.executable, "-c", "import sys, json; print(json.dumps(sys.argv[1:]))", *words])
+        )
+    (job,) = fake.jobs.values()
+    done = subprocess.run(job.request["entrypoint"], shell=True, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == words and not marker.exists()
+
+
+def test_a_list_and_the_same_words_in_a_string_are_one_job(fake: FakeJobsApi) -> None:
+    for entrypoint in (["run", "--batch", "a b"], "run --batch 'a b'"):
+        with pytest.raises(TaskDeferred):
+            execute(operator(entrypoint=entrypoint))
+    assert len(fake.jobs) == 1
