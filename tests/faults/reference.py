@@ -40,8 +40,8 @@ def tiny_recipe(corpus: Path) -> Recipe:
         features=dataclasses.replace(base.features, chunk_minutes=0.1),  # the first video of a tar comes in chunks
         codebook=dataclasses.replace(base.codebook, branching=3, depth=2, heldout_fraction=0.4),
         pretrain=dataclasses.replace(
-            base.pretrain, architecture=shape, steps=4, warmup_steps=0, checkpoint_every_steps=2, batch_size=4,
-            retrieval_dim=16,
+            base.pretrain, architecture=shape, steps=4, warmup_steps=0, checkpoint_every_steps=2,
+            keep_checkpoints=1, batch_size=4, retrieval_dim=16,
         ),
         evaluate=dataclasses.replace(base.evaluate, labels=f"{corpus}/truth/truth.jsonl", gates=Gates()),
     )  # fmt: skip

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.model.material import TINY, random_videos, vocabulary
+from videobert.errors import InputError
 from videobert.model.network import VideoBert
 from videobert.pretrain.checkpoint_io import restore, write_checkpoint
-from videobert.pretrain.checkpoints import find_checkpoint
+from videobert.pretrain.checkpoints import (
+    CHECKPOINT_COMMIT,
+    LAST_STEP,
+    Checkpoint,
+    drop_old_checkpoints,
+    find_checkpoint,
+)
 from videobert.pretrain.config import PretrainConfig
 from videobert.pretrain.state import TrainState
 from videobert.pretrain.train import train
+from videobert.runtime.manifest import Output
+from videobert.runtime.spec import canonical_json, output_config
 from videobert.runtime.storage import Store
 
 WORDS = vocabulary(30, 20)
@@ -82,3 +92,70 @@ def test_speeds_do_not_reach_a_checkpoint(store: Store) -> None:
     assert len(state.curve) == 4
     assert all({"tokens_per_second", "data_wait"}.isdisjoint(record) for record in state.curve)
     assert dataclasses.asdict(state)["step"] == 4
+
+
+def _write_steps(store: Store, *steps: int, uncommitted: int = 0) -> Checkpoint:
+    """Small whole steps in order, and files of one that was never committed; returns the last."""
+    for step in steps:
+        folder = f"{FOLDER}/step-{step:07d}"
+        store.write(f"{folder}/weights", b"w")
+        file = Output(shard=0, input_digest="", path=f"{folder}/weights", sha256="", size_bytes=1, counts={})
+        last = Checkpoint(step=step, folder=folder, files=(file,))
+        store.write(f"{folder}/{CHECKPOINT_COMMIT}", canonical_json(dataclasses.asdict(last)))
+        store.write(f"{FOLDER}/{LAST_STEP}", folder.rsplit("/", 1)[-1].encode())
+    if uncommitted:
+        store.write(f"{FOLDER}/step-{uncommitted:07d}/weights", b"w")
+    return last
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"), [(0, [1, 2, 3, 4]), (1, [4]), (2, [3, 4]), (3, [2, 3, 4]), (9, [1, 2, 3, 4])]
+)
+def test_the_last_steps_stay(store: Store, tmp_path: Path, keep: int, kept: list[int]) -> None:
+    drop_old_checkpoints(store, _write_steps(store, 1, 2, 3, 4), keep=keep)
+    assert store.folders(FOLDER) == [f"step-{step:07d}" for step in kept]
+    assert all(find_whole(store, step) for step in kept)
+
+
+def find_whole(store: Store, step: int) -> bool:
+    return len(store.list(f"{FOLDER}/step-{step:07d}")) == 2
+
+
+def test_what_never_counted_goes_and_what_another_run_wrote_later_stays(store: Store) -> None:
+    _write_steps(store, 10, 40)
+    last = _write_steps(store, 20, uncommitted=15)
+    drop_old_checkpoints(store, last, keep=2)
+    assert store.folders(FOLDER) == ["step-0000010", "step-0000020", "step-0000040"]
+
+
+def test_killed_at_any_deletion_the_last_step_is_whole_and_the_next_call_ends_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = 0
+
+    def killed_after_some(self: Store, paths: Iterable[str]) -> None:
+        nonlocal left
+        for path in list(paths):
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+            whole_delete(self, [path])
+
+    whole_delete = Store.delete
+    for deletions in range(6):
+        last = _write_steps(store, 1, 2, 3, 4)
+        left = deletions
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "delete", killed_after_some)
+            with pytest.raises(KeyboardInterrupt):
+                drop_old_checkpoints(store, last, keep=1)
+        found = find_checkpoint(store, FOLDER)
+        assert found == last
+    drop_old_checkpoints(store, last, keep=1)
+    assert store.folders(FOLDER) == ["step-0000004"]
+
+
+def test_the_number_of_kept_steps_is_no_part_of_the_spec() -> None:
+    assert output_config(CONFIG) == output_config(dataclasses.replace(CONFIG, keep_checkpoints=7))
+    with pytest.raises(InputError, match="keep_checkpoints -1"):
+        dataclasses.replace(CONFIG, keep_checkpoints=-1)

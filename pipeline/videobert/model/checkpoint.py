@@ -17,9 +17,11 @@ from videobert.model.network import VideoBert
 from videobert.model.tensors import load_tensors
 from videobert.model.vocabulary import Vocabulary
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["MODEL_FILES", "load_model", "save_model"]
 
 FORMAT = 1
+MODEL_FILES = ("config.json", "model.safetensors", "heads.safetensors", "videobert.json")
+"""All that `load_model` reads of a checkpoint, which holds the optimiser's state and the tokenizer too."""
 TIED = frozenset(("predictions.decoder.weight", "predictions.decoder.bias"))
 
 
@@ -45,7 +47,7 @@ def save_model(model: VideoBert, directory: Path) -> None:
 
 def load_model(directory: Path) -> VideoBert:
     """Restore a saved model, weights bit for bit, in evaluation mode; raises InputError when a file is missing."""
-    for name in ("config.json", "model.safetensors", "heads.safetensors", "videobert.json"):
+    for name in MODEL_FILES:
         if not (directory / name).is_file():
             raise InputError(f"{directory} has no {name}: give the directory of a VideoBERT checkpoint")
     layout = json.loads((directory / "videobert.json").read_text())

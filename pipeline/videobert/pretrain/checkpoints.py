@@ -10,7 +10,7 @@ from typing import Any
 from videobert.runtime.manifest import Output
 from videobert.runtime.storage import Store
 
-__all__ = ["CHECKPOINT_COMMIT", "LAST_STEP", "Checkpoint", "find_checkpoint"]
+__all__ = ["CHECKPOINT_COMMIT", "LAST_STEP", "Checkpoint", "drop_old_checkpoints", "find_checkpoint"]
 
 CHECKPOINT_COMMIT = "_checkpoint.json"
 """Written last in the folder of a step; without it the step does not count."""
@@ -36,6 +36,23 @@ def find_checkpoint(store: Store, model_folder: str) -> Checkpoint | None:
     if named := store.read_or_none(f"{model_folder}/{LAST_STEP}"):
         commits.insert(0, f"{model_folder}/{named.decode()}/{CHECKPOINT_COMMIT}")
     return next((found for path in commits if (found := _whole(store, path, present))), None)
+
+
+def drop_old_checkpoints(store: Store, last: Checkpoint, *, keep: int) -> None:
+    """Remove the steps before the `keep` last ones, of which `last`, just committed, is one; 0 removes none.
+
+    The commit of a step goes first, so that a step that a killed run has half removed does not count, and the next
+    call removes the rest of it. Steps after `last` are another run's and stay.
+    """
+    if not keep:
+        return
+    folder = last.folder.rpartition("/")[0]
+    present = store.list(folder)
+    steps = {path.rpartition("/")[0] for path in present if f"{folder}/step-" <= path < last.folder}
+    whole = sorted(step for step in steps if f"{step}/{CHECKPOINT_COMMIT}" in present)
+    for step in sorted(steps - set(whole[max(0, len(whole) - keep + 1) :])):
+        store.delete([f"{step}/{CHECKPOINT_COMMIT}"])
+        store.sweep(step, keep=())
 
 
 def _whole(store: Store, commit_path: str, present: Mapping[str, int]) -> Checkpoint | None:

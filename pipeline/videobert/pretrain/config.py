@@ -92,8 +92,8 @@ class LossWeights:
 class PretrainConfig:
     """One pretraining run."""
 
-    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("window_segments",)
-    """`pretrain_spec` adds it for a corpus of several windows: within a single one it changes nothing."""
+    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("keep_checkpoints", "window_segments")
+    """`pretrain_spec` adds `window_segments` where a corpus has several windows: in a single one it changes nothing."""
 
     architecture: Architecture = field(default_factory=Architecture)
     """The encoder from scratch; ignored when `init_from` names a checkpoint."""
@@ -147,6 +147,8 @@ class PretrainConfig:
     """Torch threads of a worker; 0 leaves torch's choice."""
     checkpoint_every_steps: int = 0
     """Steps between checkpoints; 0 writes none but the last."""
+    keep_checkpoints: int = 2
+    """Checkpoints that stay during training, the last included; 0 keeps all. The commit keeps the last."""
     log_every_steps: int = 10
     """Steps between records of the learning curve, each the mean over these steps."""
     seed: int = 0
@@ -191,6 +193,8 @@ def _check_optimisation(config: PretrainConfig) -> None:
         )
     if min(config.warmup_steps, config.checkpoint_every_steps, config.threads) < 0 or config.retrieval_dim < 1:
         raise InputError("warmup_steps, checkpoint_every_steps, threads are 0 or more, retrieval_dim 1 or more: fix it")
+    if config.keep_checkpoints < 0:
+        raise InputError(f"keep_checkpoints {config.keep_checkpoints} is negative: 2 is usual, 0 keeps all")
     if config.log_every_steps < 1:
         raise InputError(f"log_every_steps {config.log_every_steps} must be at least 1: 10 is usual")
     if config.precision not in ("auto", "fp32", "bf16"):

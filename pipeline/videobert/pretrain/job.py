@@ -13,7 +13,7 @@ from videobert.codebook.load import TOKENIZER_FILES, load_codebook, output_named
 from videobert.model.network import VideoBert
 from videobert.model.vocabulary import Vocabulary
 from videobert.pretrain.checkpoint_io import restore, write_checkpoint
-from videobert.pretrain.checkpoints import find_checkpoint
+from videobert.pretrain.checkpoints import drop_old_checkpoints, find_checkpoint
 from videobert.pretrain.config import PretrainConfig
 from videobert.pretrain.state import TrainState
 from videobert.pretrain.train import train
@@ -59,7 +59,8 @@ class TrainJob:
 
         def on_checkpoint(current: VideoBert, at: TrainState) -> None:
             if rank == 0:
-                write_checkpoint(self.store, self.folder, current, at, extra)
+                written = write_checkpoint(self.store, self.folder, current, at, extra)
+                drop_old_checkpoints(self.store, written, keep=self.config.keep_checkpoints)
 
         if state.step:
             _LOG.info("pretrain: resuming at step %d", state.step)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from videobert.runtime.inputs import Inputs
@@ -19,7 +18,7 @@ from videobert.runtime.manifest import (
 from videobert.runtime.storage import Store, sha256
 from videobert.stages import Stage
 
-__all__ = ["commit_files", "committed", "download_outputs"]
+__all__ = ["commit_files", "committed"]
 
 
 def committed(store: Store, stage: Stage, spec: str) -> Manifest | None:
@@ -67,12 +66,3 @@ def _sweep(store: Store, stage: Stage, manifest: Manifest) -> None:
     """Remove what the manifest does not name: steps before the last, temporaries of killed writers."""
     keep = {output.path for output in manifest.outputs} | {manifest_path(stage, manifest.spec, "")}
     store.sweep(folder_of(stage, manifest.spec, ""), keep)
-
-
-def download_outputs(store: Store, manifest: Manifest, target: Path) -> None:
-    """Copy the files of a corpus stage into a local folder, keeping their names below the stage's folder."""
-    for output in manifest.outputs:
-        relative = output.path.split(f"{manifest.spec}/", 1)[1]
-        local = target / relative
-        local.parent.mkdir(parents=True, exist_ok=True)
-        store.download(output.path, local)
