@@ -108,10 +108,10 @@ def test_the_layout_in_which_a_gpu_decodes_shows_the_same(tmp_path: Path) -> Non
         for frame in container.decode(video_stream(container, limits=CONFIG.limits)):
             assert frame.format.name == "yuv420p"
             one, two = (
-                DisplayedFrame(f, (VideoReformatter(), VideoReformatter()))
+                DisplayedFrame(f, (VideoReformatter(), VideoReformatter()), Fraction(1))
                 for f in (frame, frame.reformat(format="nv12"))
             )
-            assert np.array_equal(one.rgb(24), two.rgb(24)) and np.array_equal(one.gray(16), two.gray(16))
+            assert np.array_equal(one.rgb((24, 20)), two.rgb((24, 20))) and np.array_equal(one.gray(16), two.gray(16))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

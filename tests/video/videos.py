@@ -55,6 +55,7 @@ def write_video(
     pixel_format: str = "yuv420p",
     times: Sequence[Fraction] | None = None,
     rotation: int = 0,
+    pixel_aspect: Fraction = Fraction(1),
     audio: bool = False,
     keyframe_every: int = 12,
     options: dict[str, str] | None = None,
@@ -66,6 +67,7 @@ def write_video(
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixel_format
         stream.gop_size = keyframe_every
+        stream.codec_context.sample_aspect_ratio = pixel_aspect
         stream.codec_context.thread_count = 1  # x264 of several threads gives other bytes on a busy machine
         clock = Fraction(1, 90_000)
         if times is not None:

@@ -1,6 +1,6 @@
 """From a video file to the few small frames of each clip that an encoder needs, clip by clip, in flat memory.
 
-Shapes: F frames of a clip for the encoder, T ticks a clip, S side of the encoder's square, G side of the gray square.
+Shapes: F frames of a clip for the encoder, T ticks a clip, H x W the encoder's picture, G side of the gray square.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from videobert.video.decode import (
     video_stream,
 )  # fmt: skip
 from videobert.video.displayed import DisplayedFrame
+from videobert.video.geometry import by_shorter_side, in_patches, middle_square
 
 __all__ = ["ClipDecoder", "ClipFrames", "ClipRequest"]
 
@@ -56,9 +57,29 @@ class ClipRequest:
     frame_ticks: tuple[int, ...]
     """Ticks whose frames the encoder sees in colour."""
     size: int
-    """Side of the square that the whole frame is squeezed to, so that nothing is cropped."""
+    """Side of the square that the whole frame is squeezed to, unless a field below says otherwise."""
     gray_size: int | None = None
     """Side of a gray square for every tick of the clip, for motion; none when not needed."""
+    shorter_side: int | None = None
+    """The frame keeps its shape: its shorter side gets so many pixels, and the middle square of `size` is cut out."""
+    max_patches: int | None = None
+    """The frame keeps its shape and all of its picture: at most so many patches, each a square of `size`."""
+
+    def __post_init__(self) -> None:
+        if self.shorter_side is not None and (self.shorter_side < self.size or self.max_patches is not None):
+            raise ValueError(f"a square is cut out of a side that is no shorter, and not of patches, got {self}")
+
+    def scaled(self, width: Fraction, height: Fraction) -> tuple[int, int]:
+        """Width and height that a frame of this shape is scaled to, before a square is cut out."""
+        if self.shorter_side is not None:
+            return by_shorter_side(width, height, self.shorter_side)
+        if self.max_patches is not None:
+            return in_patches(width, height, patch=self.size, most=self.max_patches)
+        return self.size, self.size
+
+    def cut(self, scaled_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What the encoder sees of a scaled frame."""
+        return scaled_HW3 if self.shorter_side is None else middle_square(scaled_HW3, self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +89,13 @@ class ClipFrames:
     index: int
     """The clip starts at index x clip_seconds."""
     rgb: NDArray[np.uint8]
-    """Colour frames, shape [F, S, S, 3]."""
+    """Colour frames, shape [F, H, W, 3]."""
     gray: NDArray[np.uint8] | None
     """Luma of every tick, shape [T, G, G]."""
 
     def __post_init__(self) -> None:
-        if self.rgb.dtype != np.uint8 or self.rgb.ndim != 4 or self.rgb.shape[1:] != (*self.rgb.shape[1:2] * 2, 3):
-            raise ValueError(f"frames are uint8 [F, S, S, 3], got {self.rgb.dtype} {self.rgb.shape}")
+        if self.rgb.dtype != np.uint8 or self.rgb.ndim != 4 or self.rgb.shape[3] != 3:
+            raise ValueError(f"frames are uint8 [F, H, W, 3], got {self.rgb.dtype} {self.rgb.shape}")
         if self.gray is not None and (self.gray.dtype != np.uint8 or self.gray.ndim != 3):
             raise ValueError(f"gray frames are uint8 [T, G, G], got {self.gray.dtype} {self.gray.shape}")
 
@@ -102,6 +123,8 @@ class ClipDecoder:
         self._ticks = config.ticks_per_clip
         self._clock = TickClock(config.rate, first=clip_range.first * self._ticks)
         self._scalers = (VideoReformatter(), VideoReformatter())
+        self._pixel_aspect = Fraction(1)
+        self._scaled = (request.size, request.size)
         self._zero: Fraction | None = None
         self._now: Fraction | None = None
         self._shown: DisplayedFrame | None = None
@@ -129,6 +152,7 @@ class ClipDecoder:
             self._holes_are_losses = container.format.name in ("mpegts", "mpeg")
             # Theora writes a picture that is equal to the one before as no bytes, which FFmpeg's decoder refuses.
             self._empty_repeats = stream.codec.name == "theora"
+            self._pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
             self._seek(container, stream)
             for packet in self._packets(container, stream):
                 self.meter(float(self.good_until))
@@ -236,7 +260,7 @@ class ClipDecoder:
         else:
             length = 1 / self._config.rate if self._now is None else seconds - self._now
         self._now, self._shown_until = seconds, seconds + length
-        successor = DisplayedFrame(frame, self._scalers)
+        successor = DisplayedFrame(frame, self._scalers, self._pixel_aspect)
         yield from self._show(self._shown or successor, self._clock.until(seconds))
         self._shown = successor
 
@@ -282,7 +306,9 @@ class ClipDecoder:
         request = self._request
         index, position = divmod(tick, self._ticks)
         if self._filling is None:
-            rgb = np.empty((len(request.frame_ticks), request.size, request.size, 3), np.uint8)
+            self._scaled = request.scaled(*shown.shape)
+            width, height = self._scaled if request.shorter_side is None else (request.size, request.size)
+            rgb = np.empty((len(request.frame_ticks), height, width, 3), np.uint8)
             gray = None
             if request.gray_size is not None:
                 gray = np.empty((self._ticks, request.gray_size, request.gray_size), np.uint8)
@@ -290,7 +316,7 @@ class ClipDecoder:
         clip = self._filling
         for slot, wanted in enumerate(request.frame_ticks):
             if wanted == position:
-                clip.rgb[slot] = shown.rgb(request.size)
+                clip.rgb[slot] = request.cut(shown.rgb(self._scaled))
         if clip.gray is not None and request.gray_size is not None:
             clip.gray[position] = shown.gray(request.gray_size)
         if position < self._ticks - 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import select
 import signal
@@ -162,8 +163,6 @@ class IsolatedClips:
             "decoder": self._config.decoder, "device": self._config.device,
             "clip_range": dataclasses.asdict(self._clip_range),
         }  # fmt: skip
-        colour = (len(request.frame_ticks), request.size, request.size, 3)
-        size = int(np.prod(colour))
         with closing(self._decoder.ask(order)) as parts:
             for head, body in parts:
                 if "index" not in head:
@@ -171,7 +170,8 @@ class IsolatedClips:
                     self.frames_decoded, self.packets = head["frames_decoded"], head["packets"]
                     self.refused_until = head["refused_until"]
                     continue
-                pixels = np.frombuffer(body, np.uint8)
+                colour, pixels = tuple(head["shape"]), np.frombuffer(body, np.uint8)
+                size = math.prod(colour)
                 gray = None
                 if request.gray_size is not None:
                     gray = pixels[size:].reshape(self._config.ticks_per_clip, request.gray_size, request.gray_size)

@@ -86,7 +86,8 @@ def _answer(order: dict[str, Any], limits: DecoderLimits, say: _Voice) -> Iterat
         decoder = ClipDecoder(path, request, config, clip_range=ClipRange(**order["clip_range"]), beat=say.beat)
         for clip in decoder:
             gray = b"" if clip.gray is None else clip.gray.tobytes()
-            yield {"index": clip.index, "good_seconds": float(decoder.good_until)}, clip.rgb.tobytes() + gray
+            head = {"index": clip.index, "shape": clip.rgb.shape, "good_seconds": float(decoder.good_until)}
+            yield head, clip.rgb.tobytes() + gray
         damaged = [(float(start), float(end)) for start, end in decoder.damaged]
         yield {
             "damaged": damaged, "frames_decoded": decoder.frames_decoded, "packets": decoder.meter.packets,
