@@ -15,26 +15,65 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import Asset, CronTriggerTimetable
+from airflow.sdk import Asset, CronTriggerTimetable, Param
+from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_ray_jobs.ray_job import RayJobOperator
+from videobert.batch_key import BATCH_KEY, check_batch_key, parse_batch_keys
+from videobert.errors import InputError
 from videobert.stages import get_stage
 
 __all__ = [
-    "BATCH", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "MAX_ACTIVE_RUNS", "MODEL", "last_batch", "ray_job", "root",
-    "share_jobs", "stage_job", "training_schedule",
+    "BATCH", "BATCHES", "BATCHES_PARAM", "BATCH_PARAM", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "FILTERS",
+    "MAX_ACTIVE_RUNS", "MODEL", "last_batch", "ray_job", "root", "share_jobs", "stage_job", "training_schedule",
 ]  # fmt: skip
 
 FEATURES = Asset(name="videobert_features", uri="x-videobert://features")
 MODEL = Asset(name="videobert_model", uri="x-videobert://model")
 EMBEDDINGS = Asset(name="videobert_embeddings", uri="x-videobert://embeddings")
 
-BATCH = "{{ dag_run.partition_key or params.batch }}"
-"""The batch of a partitioned run; `params.batch` serves `dag.test()`, which knows no partition key."""
+BATCH = "{{ (dag_run.partition_key or params.batch) | batch_key }}"
+"""The batch of a partitioned run; `params.batch` serves names that are no day, and `dag.test()`."""
+
+BATCHES = "{{ params.batches | batch_keys }}"
+"""The batches of a training; empty: all there are."""
+
+# `$` alone would take a line break at the end.
+BATCH_PARAM = Param(
+    "",
+    type="string",
+    pattern=f"^({BATCH_KEY})?$(?!\\n)",
+    description="Batch key, where the run has no partition: letters, digits, '.', '_' and '-'.",
+)
+BATCHES_PARAM = Param(
+    "",
+    type="string",
+    pattern=f"^({BATCH_KEY}(, ?{BATCH_KEY})*)?$(?!\\n)",
+    description="Batch keys to train on, separated by commas; empty: all there are.",
+)
+
+
+def _or_fail(check: Callable[[str], str]) -> Callable[[str], str]:
+    """A check as a filter of templates: a value that it refuses fails the task, and no retry can mend it."""
+
+    def checked(value: str) -> str:
+        try:
+            return check(value)
+        except InputError as error:
+            raise AirflowFailException(str(error)) from error
+
+    return checked
+
+
+FILTERS = {
+    "batch_key": _or_fail(check_batch_key),
+    "batch_keys": _or_fail(lambda text: ",".join(parse_batch_keys(text))),
+}
+"""For `user_defined_filters`: an asset event may bring any partition key, which no Param has looked at."""
 
 DEFAULT_ARGS = {
     "owner": os.environ.get("VIDEOBERT_OWNER", "videobert"),
@@ -68,8 +107,10 @@ def training_schedule() -> CronTriggerTimetable | None:
     return None if cron == "none" else CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
 
 
-def stage_job(stage: str, *, batch: str = "", flags: str = "", deadline: timedelta, **kwargs: Any) -> RayJobOperator:
-    """A stage of the flow as one Ray job. `batch` and `flags` may hold templates."""
+def stage_job(
+    stage: str, *, batch: str = "", flags: Sequence[str] = (), deadline: timedelta, **kwargs: Any
+) -> RayJobOperator:
+    """A stage of the flow as one Ray job. `batch` and `flags` may hold templates; what they render to is quoted."""
     kwargs.setdefault("task_id", stage)
     if batch == BATCH:
         kwargs |= _ONLY_IF_CHANGED
@@ -94,27 +135,30 @@ def share_jobs(stage: str, *, batch: str, deadline: timedelta) -> list[Any]:
     if count == 1:
         return []
     jobs = RayJobOperator.partial(task_id=f"{stage}_share", **_settings(deadline) | _ONLY_IF_CHANGED)
-    commands = [_stage_command(stage, batch, f"--share {index}/{count}") for index in range(1, count + 1)]
+    commands = [_stage_command(stage, batch, ["--share", f"{index}/{count}"]) for index in range(1, count + 1)]
     return [jobs.expand(entrypoint=commands)]
 
 
-def ray_job(task_id: str, command: str, *, deadline: timedelta, **kwargs: Any) -> RayJobOperator:
+def ray_job(task_id: str, command: Sequence[str], *, deadline: timedelta, **kwargs: Any) -> RayJobOperator:
     """A command of `videobert` as one Ray job that leaves no result."""
     settings = _settings(deadline) | {"result_uri": None}
-    return RayJobOperator(task_id=task_id, entrypoint=f"{command} {_where()}", **settings, **kwargs)
+    return RayJobOperator(task_id=task_id, entrypoint=[*_VIDEOBERT, *command, *_where()], **settings, **kwargs)
 
 
-def _stage_command(stage: str, batch: str, flags: str) -> str:
+_VIDEOBERT = ("python", "-m", "videobert")
+
+
+def _stage_command(stage: str, batch: str, flags: Sequence[str]) -> list[str]:
+    """Words, each quoted by the operator once it is rendered: no value is ever read by a shell."""
     options = [os.environ.get("VIDEOBERT_OPTIONS", ""), os.environ.get(f"VIDEOBERT_OPTIONS_{stage.upper()}", "")]
-    parts = [
-        f"python -m videobert stage {stage} --executor.kind ray", f"--batch '{batch}'" if batch else "", flags,
-        _where(), *options,
+    return [
+        *_VIDEOBERT, "stage", stage, "--executor.kind", "ray", *(("--batch", batch) if batch else ()), *flags,
+        *_where(), *shlex.split(" ".join(options)),
     ]  # fmt: skip
-    return " ".join(part for part in parts if part)
 
 
-def _where() -> str:
-    return f"--root {shlex.quote(root())} --recipe {shlex.quote(os.environ.get('VIDEOBERT_RECIPE', 'demo'))}"
+def _where() -> list[str]:
+    return ["--root", root(), "--recipe", os.environ.get("VIDEOBERT_RECIPE", "demo")]
 
 
 def _settings(deadline: timedelta) -> dict[str, Any]:

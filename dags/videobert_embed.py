@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, PartitionedAssetTimetable, task
+from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
-from videobert_common import BATCH, DEFAULT_ARGS, EMBEDDINGS, FEATURES, MAX_ACTIVE_RUNS, root, stage_job
+from videobert_common import (
+    BATCH,
+    BATCH_PARAM,
+    DEFAULT_ARGS,
+    EMBEDDINGS,
+    FEATURES,
+    FILTERS,
+    MAX_ACTIVE_RUNS,
+    root,
+    stage_job,
+)  # fmt: skip
 
 with DAG(
     dag_id="videobert_embed",
@@ -14,7 +24,8 @@ with DAG(
     catchup=False,
     max_active_runs=MAX_ACTIVE_RUNS,
     default_args=DEFAULT_ARGS,
-    params={"batch": Param("", type="string", description="Batch key when the run has no partition (dag.test()).")},
+    params={"batch": BATCH_PARAM},
+    user_defined_filters=FILTERS,
     tags=["videobert"],
     doc_md="""
 ### videobert_embed
@@ -32,6 +43,8 @@ embeds every batch before it promotes.
 
         return read_pointer(Store(root())) is not None
 
-    tokens = stage_job("tokens", batch=BATCH, flags="--model current", deadline=timedelta(hours=6))
-    embed = stage_job("embed", batch=BATCH, flags="--model current", deadline=timedelta(hours=12), outlets=[EMBEDDINGS])
+    tokens = stage_job("tokens", batch=BATCH, flags=("--model", "current"), deadline=timedelta(hours=6))
+    embed = stage_job(
+        "embed", batch=BATCH, flags=("--model", "current"), deadline=timedelta(hours=12), outlets=[EMBEDDINGS]
+    )
     model_is_promoted() >> tokens >> embed

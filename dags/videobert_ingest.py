@@ -5,10 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import pairwise
 
-from airflow.sdk import DAG, CronPartitionTimetable, Param
+from airflow.sdk import DAG, CronPartitionTimetable
 
 from videobert.stages import INGEST_STAGES
-from videobert_common import BATCH, DEFAULT_ARGS, FEATURES, MAX_ACTIVE_RUNS, last_batch, share_jobs, stage_job
+from videobert_common import (
+    BATCH,
+    BATCH_PARAM,
+    DEFAULT_ARGS,
+    FEATURES,
+    FILTERS,
+    MAX_ACTIVE_RUNS,
+    last_batch,
+    share_jobs,
+    stage_job,
+)  # fmt: skip
 
 _DEADLINES = {"ingest": timedelta(hours=6), "shard": timedelta(hours=6), "features": timedelta(hours=24)}
 
@@ -20,15 +30,16 @@ with DAG(
     catchup=False,
     max_active_runs=MAX_ACTIVE_RUNS,
     default_args=DEFAULT_ARGS,
-    params={"batch": Param("", type="string", description="Batch key when the run has no partition (dag.test()).")},
+    params={"batch": BATCH_PARAM},
+    user_defined_filters=FILTERS,
     tags=["videobert"],
     doc_md="""
 ### videobert_ingest
-One run a batch of videos; the partition key is the batch. `ingest` lists and probes the videos below the source prefix,
+One run per batch of videos; the partition key is the batch. `ingest` lists and probes the videos below the source,
 `shard` packs them into WebDataset tars, `features` turns clips into vectors.
 
 **Backfill:** `videobert backfill --from 2026-01-01 --to 2026-01-03`, or Airflow's own CLI, REST API or UI.
-**One batch, of any name:** `videobert trigger --batch 2026-01-05,late-uploads`.
+**One batch, also one that is no day:** `videobert trigger --batch 2026-01-05,late-uploads`.
 Batches that are complete are found so in seconds. Videos that cannot be used end in the dead letters
 (`videobert dead-letters`) and fail nothing.
 """,

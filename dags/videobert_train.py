@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from videobert_common import DEFAULT_ARGS, EMBEDDINGS, MODEL, ray_job, root, stage_job, training_schedule
+from videobert_common import (
+    BATCHES,
+    BATCHES_PARAM,
+    DEFAULT_ARGS,
+    EMBEDDINGS,
+    FILTERS,
+    MODEL,
+    ray_job,
+    root,
+    stage_job,
+    training_schedule,
+)  # fmt: skip
 
-_CODEBOOK = "--codebook {{ ti.xcom_pull(task_ids='codebook')['spec'] }}"
+_CODEBOOK = ("--codebook", "{{ ti.xcom_pull(task_ids='codebook')['spec'] }}")
 _MODEL_SPEC = "{{ ti.xcom_pull(task_ids='pretrain')['spec'] }}"
-_BATCHES = "{{ params.batches }}"
+_MODEL = ("--model", _MODEL_SPEC)
 
 with DAG(
     dag_id="videobert_train",
@@ -19,24 +30,21 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
-    params={
-        "batches": Param(
-            "", type="string", description="Batch keys to train on, separated by commas; empty: all there are."
-        )
-    },
+    params={"batches": BATCHES_PARAM},
+    user_defined_filters=FILTERS,
     tags=["videobert"],
     doc_md="""
 ### videobert_train
 Weekly (`VIDEOBERT_TRAIN_CRON`), or by hand (`videobert trigger --dag train`). Fits the codebook on the batches,
 tokenises them, trains VideoBERT and evaluates it on the held-out videos. `gates` ends the run there when the model
-misses one. Then every batch that has features is embedded with it, beside the embeddings of the former model, which
+misses one. Then every batch that has features is embedded with it, next to the embeddings of the former model, which
 readers keep until `promote` moves the `current` pointer in one write. `videobert models --rollback` moves it back.
 """,
 ) as dag:
-    codebook = stage_job("codebook", batch=_BATCHES, deadline=timedelta(hours=12))
-    tokens = stage_job("tokens", batch=_BATCHES, flags=_CODEBOOK, deadline=timedelta(hours=12))
+    codebook = stage_job("codebook", batch=BATCHES, deadline=timedelta(hours=12))
+    tokens = stage_job("tokens", batch=BATCHES, flags=_CODEBOOK, deadline=timedelta(hours=12))
     pretrain = stage_job("pretrain", flags=_CODEBOOK, deadline=timedelta(days=7))
-    evaluate = stage_job("evaluate", flags=f"--model {_MODEL_SPEC}", deadline=timedelta(hours=6))
+    evaluate = stage_job("evaluate", flags=_MODEL, deadline=timedelta(hours=6))
 
     @task(retries=0)
     def gates(model_spec: str) -> str:
@@ -50,13 +58,11 @@ readers keep until `promote` moves the `current` pointer in one write. `videober
         except InputError as error:
             raise AirflowFailException(str(error)) from error
 
-    every_tokens = stage_job(
-        "tokens", task_id="tokens_of_every_batch", flags=f"--model {_MODEL_SPEC}", deadline=timedelta(hours=24)
-    )
-    embed = stage_job("embed", flags=f"--model {_MODEL_SPEC}", deadline=timedelta(hours=24), outlets=[EMBEDDINGS])
+    every_tokens = stage_job("tokens", task_id="tokens_of_every_batch", flags=_MODEL, deadline=timedelta(hours=24))
+    embed = stage_job("embed", flags=_MODEL, deadline=timedelta(hours=24), outlets=[EMBEDDINGS])
     promote = ray_job(
         "promote",
-        f"python -m videobert models --promote {_MODEL_SPEC}",
+        ("models", "--promote", _MODEL_SPEC),
         deadline=timedelta(minutes=30),
         outlets=[MODEL],
     )

@@ -81,7 +81,7 @@ def main() -> None:
 
 def _complete_without_ray(stack: Stack, done: str, days: Sequence[str]) -> None:
     """Do for other days what the jobs of a day that is done did, and leave the results where they would have."""
-    jobs = [job for job in stack.jobs() if f"'{done}'" in job["entrypoint"]]
+    jobs = [job for job in stack.jobs() if done in shlex.split(job["entrypoint"])]
     for day in days:
         for job in sorted(jobs, key=lambda job: int(job["start_time"])):
             command = job["entrypoint"].replace(done, day)

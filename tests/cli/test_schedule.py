@@ -29,6 +29,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> str
     ("arguments", "words"),
     [
         (["trigger"], ["--batch is empty"]),
+        (["trigger", "--batch", "a,$(touch x)"], ["$(touch x)", "is no key"]),
         (["trigger", "--batch", "2026-01-01"], ["VIDEOBERT_AIRFLOW_URL is not set"]),
         (["backfill", "--from", "yesterday", "--to", "2026-01-02"], ["--from 'yesterday'", "2026-01-31"]),
         (["backfill", "--from", "2026-01-03", "--to", "2026-01-02"], ["2026-01-02 lies before", "exchange"]),

@@ -29,7 +29,7 @@ seconds = time.process_time() - started
 dags = {{
     dag.dag_id: {{
         "edges": sorted([t.task_id, d] for t in dag.tasks for d in t.downstream_task_ids),
-        "entrypoints": {{t.task_id: t.entrypoint for t in dag.tasks if isinstance(t, RayJobOperator)}},
+        "entrypoints": {{t.task_id: " ".join(t.entrypoint) for t in dag.tasks if isinstance(t, RayJobOperator)}},
         "retries": {{t.task_id: t.retries for t in dag.tasks}},
         "outlets": {{t.task_id: [o.name for o in t.outlets] for t in dag.tasks}},
         "timetable": type(dag.timetable).__name__,
@@ -37,7 +37,10 @@ dags = {{
         "deadlines": {{t.task_id: t.deadline is not None for t in dag.tasks if isinstance(t, RayJobOperator)}},
         "start_date": dag.start_date and dag.start_date.isoformat(),
         "pools": sorted({{t.pool for t in dag.tasks}}), "max_active_runs": dag.max_active_runs,
-        "shares": {{t.task_id: t.expand_input.value["entrypoint"] for t in dag.tasks if hasattr(t, "expand_input")}},
+        "shares": {{
+            t.task_id: [" ".join(words) for words in t.expand_input.value["entrypoint"]]
+            for t in dag.tasks if hasattr(t, "expand_input")
+        }},
     }}
     for dag in bag.dags.values()
 }}
@@ -102,7 +105,7 @@ def test_batches_are_partitions_and_assets_carry_them_on(parsed: dict[str, Any])
     assert ingest["timetable"] == "CronPartitionTimetable"
     assert embed["timetable"] == "PartitionedAssetTimetable"
     assert ingest["outlets"]["features"] == ["videobert_features"]
-    assert "{{ dag_run.partition_key or params.batch }}" in ingest["entrypoints"]["features"]
+    assert "--batch {{ (dag_run.partition_key or params.batch) | batch_key }}" in ingest["entrypoints"]["features"]
 
 
 def test_enabling_the_training_starts_none(parsed: dict[str, Any]) -> None:

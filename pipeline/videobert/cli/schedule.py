@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import tyro
 
+from videobert.batch_key import parse_batch_keys
 from videobert.cli.airflow_api import AirflowApi
 from videobert.errors import InputError, PipelineError
 
@@ -27,7 +28,8 @@ class TriggerCommand:
     """Start the DAG of batches, or a training, through Airflow's REST API (VIDEOBERT_AIRFLOW_URL)."""
 
     batch: str = ""
-    """Batch keys, separated by commas: days such as 2026-01-05, or any name. A training without takes all."""
+    """Batch keys, separated by commas: days such as 2026-01-05, or names such as late-uploads. A training without takes
+    all."""
     dag: Literal["ingest", "train"] = "ingest"
     """`ingest`: one run a batch (embed follows by itself). `train`: one run over the batches."""
     dry_run: bool = False
@@ -38,7 +40,7 @@ class TriggerCommand:
     """Pause between two looks of --wait."""
 
     def execute(self) -> None:
-        keys = list(dict.fromkeys(key.strip() for key in self.batch.split(",") if key.strip()))
+        keys = parse_batch_keys(self.batch)
         if self.dag == "ingest" and not keys:
             raise InputError("--batch is empty; name the batches to run, such as --batch 2026-01-05,2026-01-06")
         api = AirflowApi.from_environment()

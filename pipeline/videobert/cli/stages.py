@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 import tyro
 
 from videobert.admin.promotion import promote
+from videobert.batch_key import parse_batch_keys
 from videobert.cli.dry_run import print_plan
 from videobert.cli.ray_job import RayJob
 from videobert.errors import InputError
@@ -89,7 +90,7 @@ class Compute:
 
     @property
     def batches(self) -> tuple[str, ...]:
-        return tuple(key.strip() for key in self.batch.split(",") if key.strip())
+        return parse_batch_keys(self.batch)
 
     def store(self) -> Store:
         store = Store(self.root)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
+from videobert.batch_key import check_batch_key
 from videobert.errors import InputError
 from videobert.ingest.config import IngestConfig
 from videobert.ingest.core import PartPayload, SourceFile, find_videos
@@ -23,13 +23,11 @@ __all__ = ["part_tasks", "run"]
 
 _STAGE = get_stage("ingest")
 _WORKER = "videobert.ingest.worker:IngestWorker"
-_BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """List the batch, read what is new or changed, commit the catalog. Raises InputError for an unknown batch."""
-    if not _BATCH.fullmatch(inputs.batch):
-        raise InputError(f"batch {inputs.batch!r} is no key; use letters, digits, '.', '_' and '-', such as 2026-01-01")
+    check_batch_key(inputs.batch)
     source = source_of(config, inputs.store, inputs.batch)
     found = find_videos(list_batch(source, inputs.batch), config.extensions, language=config.language)
     files = {file.uri: file for file in found}
