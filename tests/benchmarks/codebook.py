@@ -1,6 +1,7 @@
 """Fit and encode against faiss (one `Kmeans` a node), and encode against the matrix products alone.
 
-    python -m tests.benchmarks.codebook [--rows 200000] [--dimension 256] [--repeats 3] [--threads 1] [--disk]
+    python -m tests.benchmarks.codebook [--rows 200000] [--dimension 256] [--depth 4] [--repeats 3] [--threads 1]
+        [--faiss 25 3x3] [--disk]
 
 Every repeat runs all contenders one after the other on the same data, encoding seven times; a ratio is the median of
 the ratios within the repeats. faiss fits with its default of 25 iterations, and with the three iterations of three
@@ -43,7 +44,7 @@ from videobert.codebook.config import CodebookConfig
 from videobert.codebook.core import Codebook
 from videobert.codebook.hierarchy import fit
 
-BRANCHING, DEPTH = 12, 4
+BRANCHING = 12
 BLOCK_ROWS = 65_536
 ENCODED_TIMES = 7
 """Encoding takes less than a second, in which a shared machine may do anything."""
@@ -80,11 +81,11 @@ def nodes_of(leaf: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]
 class FaissTree:
     """Hierarchical k-means from `faiss.Kmeans`, all rows of a node used."""
 
-    def __init__(self, vectors: NDArray[np.float32], iterations: int, redos: int) -> None:
+    def __init__(self, vectors: NDArray[np.float32], depth: int, iterations: int, redos: int) -> None:
         self.levels: list[dict[int, faiss.Index]] = []
         self.inertia: list[float] = []
         node = np.zeros(len(vectors), dtype=np.int64)
-        for _ in range(DEPTH):
+        for _ in range(depth):
             level: dict[int, faiss.Index] = {}
             total, child = 0.0, np.zeros_like(node)
             for name, rows in nodes_of(node):
@@ -121,21 +122,21 @@ class FaissTree:
         return node
 
 
-def plant(trees: dict[str, FaissTree], vectors: NDArray[np.float32], effort: str) -> None:
+def plant(trees: dict[str, FaissTree], vectors: NDArray[np.float32], depth: int, effort: str) -> None:
     iterations, _, redos = effort.partition("x")
-    trees[f"faiss {effort}"] = FaissTree(vectors, int(iterations), int(redos or 1))
+    trees[f"faiss {effort}"] = FaissTree(vectors, depth, int(iterations), int(redos or 1))
 
 
-def products(vectors: torch.Tensor, centroids: torch.Tensor) -> None:
+def products(vectors: torch.Tensor, centroids: torch.Tensor, depth: int) -> None:
     """The bound: `depth` products with k centroids each, nothing else."""
-    for level in range(DEPTH):
+    for level in range(depth):
         torch.mm(vectors, centroids[level * BRANCHING : (level + 1) * BRANCHING].T)
 
 
-def products_in_cache(vectors: torch.Tensor, centroids: torch.Tensor) -> None:
+def products_in_cache(vectors: torch.Tensor, centroids: torch.Tensor, depth: int) -> None:
     """The same in the quickest way that we know: centroids on the left, 2 MiB of rows at a time."""
     scores = torch.empty(BRANCHING, len(vectors))
-    for level in range(DEPTH):
+    for level in range(depth):
         left = centroids[level * BRANCHING : (level + 1) * BRANCHING]
         for rows, out in zip(*(t.split((1 << 19) // vectors.shape[1], 1) for t in (vectors.T, scores)), strict=True):
             torch.mm(left, rows, out=out)
@@ -155,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="codebook against faiss and the matrix products")
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--dimension", type=int, default=256)
+    parser.add_argument("--depth", type=int, default=4, help="levels of 12 children each")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -183,7 +185,7 @@ def compare(options: argparse.Namespace, path: Path) -> None:
         vectors = np.concatenate(list(kitchen(options.rows, options.dimension)))
     sample = np.array(vectors[: options.encoded])
     tensor = torch.from_numpy(sample)
-    config = CodebookConfig(branching=BRANCHING, depth=DEPTH, device="cpu")
+    config = CodebookConfig(branching=BRANCHING, depth=options.depth, device="cpu")
     fit(sample[:1000], config)  # compiles the loops: seconds, once a machine
     fitted: dict[str, Codebook] = {}
     trees: dict[str, FaissTree] = {}
@@ -191,12 +193,12 @@ def compare(options: argparse.Namespace, path: Path) -> None:
     if options.disk:
         contenders["fit, streamed"] = lambda: fitted.update(streamed=fit(Blocks(vectors), config))
     for effort in options.faiss:
-        contenders[f"fit, faiss {effort}"] = partial(plant, trees, vectors, effort)
+        contenders[f"fit, faiss {effort}"] = partial(plant, trees, vectors, options.depth, effort)
     encoders: dict[str, Callable[[], object]] = {
         "encode": lambda: fitted["ours"].encode(sample),
         "encode, faiss": lambda: next(iter(trees.values())).encode(sample),
-        "products": lambda: products(tensor, torch.from_numpy(fitted["ours"].centroids)),
-        "products, best": lambda: products_in_cache(tensor, torch.from_numpy(fitted["ours"].centroids)),
+        "products": lambda: products(tensor, torch.from_numpy(fitted["ours"].centroids), options.depth),
+        "products, best": lambda: products_in_cache(tensor, torch.from_numpy(fitted["ours"].centroids), options.depth),
     }
     times: dict[str, list[float]] = {name: [] for name in (*contenders, *encoders)}
     for calls, repeats in ((contenders, options.repeats), (encoders, ENCODED_TIMES)):
@@ -204,7 +206,8 @@ def compare(options: argparse.Namespace, path: Path) -> None:
             for name, call in calls.items():
                 times[name].append(seconds(call, clock))
     print(
-        f"{options.rows} x {options.dimension}, k={BRANCHING}, d={DEPTH}, {options.threads} threads, {clock.__name__}"
+        f"{options.rows} x {options.dimension}, k={BRANCHING}, d={options.depth}, {options.threads} threads, "
+        f"{clock.__name__}"
     )
     for name, values in times.items():
         print(f"  {name:<16} {statistics.median(values):8.3f} s, of {', '.join(f'{value:.3f}' for value in values)}")

@@ -1,10 +1,9 @@
-"""The commands of the README on a finished run."""
+"""The commands on a finished run; `test_documentation` runs those of the documentation as written."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +18,6 @@ from videobert.embed.config import EmbedConfig
 from videobert.flow import run_stage
 from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
-
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 
 
 def told(*arguments: str) -> str:
@@ -54,11 +51,6 @@ def test_help_teaches(name: str) -> None:
     text = told(name, "--help")
     assert f"usage: videobert {name}" in text
     assert len(text.splitlines()) >= 8
-
-
-def test_every_command_of_the_readme_exists() -> None:
-    for line in re.findall(r"^videobert (.*)$", README, flags=re.MULTILINE):
-        assert line.split()[0] in COMMANDS, line
 
 
 def test_search_by_text_and_by_row(run: Run) -> None:

@@ -39,5 +39,5 @@ def test_the_page_quotes_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "infra.capacity"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    page = (ROOT / "infra" / "CAPACITY.md").read_text()
+    page = (ROOT / "docs" / "capacity.md").read_text()
     assert all(line in page for line in done.stdout.splitlines()), done.stdout

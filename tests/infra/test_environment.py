@@ -53,7 +53,7 @@ def test_the_chart_sets_only_what_the_dags_read() -> None:
 
 
 def test_the_page_explains_every_variable_that_the_dags_read() -> None:
-    page = (INFRA / "README.md").read_text()
+    page = (ROOT / "docs" / "airflow.md").read_text()
     explained = set(re.findall(r"^\| `([A-Z_<>]+)` \|", page, re.MULTILINE))
     assert read_by_the_dags() <= explained
 
@@ -82,7 +82,9 @@ def test_the_command_of_the_page_fills_every_secret(tmp_path: Path) -> None:
     folder = tmp_path / "infra" / "compose"
     folder.mkdir(parents=True)
     (folder / ".env").write_text((INFRA / "compose" / ".env.example").read_text())
-    [script] = re.findall(r"^python - <<'EOF'\n(.*?)^EOF$", (INFRA / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    [script] = re.findall(
+        r"^python - <<'EOF'\n(.*?)^EOF$", (ROOT / "docs" / "ray-kubernetes.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
     filled = dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines() if "=" in line[:40])
     secrets = {name: filled[name] for name, value in env_example().items() if not value and name != "VIDEOBERT_OPTIONS"}

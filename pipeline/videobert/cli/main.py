@@ -16,7 +16,7 @@ import tyro
 
 from videobert.errors import InputError, PipelineError
 
-__all__ = ["COMMANDS", "main", "report_errors"]
+__all__ = ["COMMANDS", "load_command", "main", "parse_command", "report_errors"]
 
 
 class Command(Protocol):
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     signal.signal(signal.SIGTERM, _terminate)
     with report_errors():
-        _command(arguments).execute()
+        parse_command(arguments).execute()
 
 
 @contextmanager
@@ -90,11 +90,12 @@ def _storage_errors() -> tuple[type[BaseException], ...]:
     return (OSError, *(getattr(sys.modules[module], name) for module, name in clients if module in sys.modules))
 
 
-def _command(arguments: list[str]) -> Command:
+def parse_command(arguments: Sequence[str]) -> Command:
+    """The command with its flags. Raises InputError for a command that does not exist, SystemExit for a wrong flag."""
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         raise InputError(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}")
-    command = _load(name)
+    command = load_command(name)
     with_recipe = getattr(command, "with_recipe", None)
     default: Any = with_recipe(rest) if with_recipe else None
     parsed: Command = tyro.cli(
@@ -103,14 +104,15 @@ def _command(arguments: list[str]) -> Command:
     return parsed
 
 
-def _load(name: str) -> type[Command]:
+def load_command(name: str) -> type[Command]:
+    """The class of a command."""
     module, _, class_name = COMMANDS[name].partition(":")
     found: type[Command] = getattr(importlib.import_module(f"videobert.cli.{module}"), class_name)
     return found
 
 
 def _overview() -> str:
-    lines = [f"  {name:<14}{(inspect.getdoc(_load(name)) or '').splitlines()[0]}" for name in COMMANDS]
+    lines = [f"  {name:<14}{(inspect.getdoc(load_command(name)) or '').splitlines()[0]}" for name in COMMANDS]
     return "\n".join(
         [
             "videobert: from a bucket of videos to Parquet embeddings that anyone can query.",
