@@ -35,7 +35,7 @@ class Stage:
 
 STAGES = (
     Stage(
-        name="ingest", scope="batch", reads=(), folder="catalog", suffix="parquet", version=1,
+        name="ingest", scope="batch", reads=(), folder="catalog", suffix="parquet", version=2,
         summary="list, hash and probe videos, find captions; write the catalog",
     ),
     Stage(

@@ -4,82 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
 
+from tests.ingest.conftest import BATCH, CAPTIONS, Batch
 from tests.video.test_decode import write_subtitled
-from tests.video.videos import numbered_frame, write_video
 from videobert.errors import InputError, VideoError
 from videobert.ingest.config import IngestConfig
 from videobert.ingest.run import run
 from videobert.runtime.executor import LocalExecutor
-from videobert.runtime.filesystem import fetch
 from videobert.runtime.inputs import Inputs
-from videobert.runtime.manifest import Manifest
 from videobert.runtime.parquet import read_table
 from videobert.runtime.shards import load_plan
 from videobert.runtime.storage import Store, file_sha256
 from videobert.video.isolated import IsolatedDecoder
-
-BATCH = "2026-01-01"
-CAPTIONS = "WEBVTT\n\n00:00.000 --> 00:01.000\nCut the onion.\n"
-
-
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three real videos of two seconds, of different bytes."""
-    folder = tmp_path_factory.mktemp("clips")
-    return [
-        write_video(folder / f"{n}.mp4", [numbered_frame(n + k) for k in range(20)], fps=10, audio=n == 0)
-        for n in range(3)
-    ]
-
-
-@dataclass
-class Batch:
-    """A source folder, a root, and the videos that were read."""
-
-    folder: Path
-    store: Store
-    config: IngestConfig
-    fetched: list[str] = field(default_factory=list)
-
-    def put(self, source: Path | bytes, name: str) -> Path:
-        target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(source if isinstance(source, bytes) else source.read_bytes())
-        return target
-
-    def run(self, **changes: Any) -> Manifest:
-        self.fetched.clear()
-        config = IngestConfig(**{"source": self.config.source, "files_per_part": 2, **changes})
-        return run(config, Inputs(store=self.store, batch=BATCH), LocalExecutor())
-
-    def rows(self, manifest: Manifest) -> dict[str, dict[str, Any]]:
-        table = pa.concat_tables(read_table(self.store, output.path) for output in manifest.outputs)
-        return {row["uri"].rsplit("/", 1)[-1]: row for row in table.to_pylist()}
-
-    def letters(self) -> dict[str, str]:
-        tables = [read_table(self.store, path) for path in self.store.list("dead_letters")]
-        return {row["uri"].rsplit("/", 1)[-1]: row["reason"] for table in tables for row in table.to_pylist()}
-
-
-@pytest.fixture
-def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Batch:
-    folder = tmp_path / "source" / BATCH
-    config = IngestConfig(source=f"file://{tmp_path}/source/{{batch}}", files_per_part=2)
-    made = Batch(folder, Store(str(tmp_path / "root")), config)
-
-    def counted(url: str, target: Path) -> str:
-        made.fetched.append(url.rsplit("/", 1)[-1])
-        return fetch(url, target)
-
-    monkeypatch.setattr("videobert.ingest.worker.fetch", counted)
-    return made
 
 
 def test_rows_say_what_the_file_is(batch: Batch, clips: list[Path]) -> None:
@@ -125,6 +64,33 @@ def test_the_preferred_language_wins(batch: Batch, clips: list[Path]) -> None:
     assert batch.rows(batch.run(language="en"))["a.mp4"]["caption_language"] == "en"
 
 
+def test_embedded_subtitles_in_the_wanted_language_come_before_a_file_in_another(batch: Batch, tmp_path: Path) -> None:
+    batch.put(write_subtitled(tmp_path / "a.mkv", "subrip", [(0, 900, "Chop.")]), "a.mkv")
+    batch.put(CAPTIONS.replace("Cut the onion", "Zwiebel schneiden").encode(), "a.de.vtt")
+    row = batch.rows(batch.run(language="en"))["a.mkv"]
+    assert (row["caption_source"], row["cues"][0]["text"]) == ("embedded", "Chop.")
+    row = batch.rows(batch.run(language="de"))["a.mkv"]
+    assert (row["caption_source"], row["caption_language"]) == ("vtt", "de")
+
+
+@pytest.mark.parametrize(("tag", "noted"), [("eng", "en"), ("ger", "de"), ("chi", "zh"), ("und", "")])
+def test_the_language_of_a_track_is_noted_as_a_tag(batch: Batch, tmp_path: Path, tag: str, noted: str) -> None:
+    batch.put(write_subtitled(tmp_path / "a.mkv", "subrip", [(0, 900, "Chop.")], language=tag), "a.mkv")
+    assert batch.rows(batch.run())["a.mkv"]["caption_language"] == noted
+
+
+def test_a_language_that_is_no_tag_is_an_input_error() -> None:
+    with pytest.raises(InputError, match=r"'english_us'.*'en'"):
+        IngestConfig(language="english_us")
+
+
+def test_a_source_without_videos_says_what_is_there(batch: Batch) -> None:
+    for name in ("a.txt", "b.vtt", ".c.mp4", "d.txt"):
+        batch.put(b"x", name)
+    with pytest.raises(InputError, match=r"found .*a\.txt \(extension \.txt\).* and 1 more"):
+        batch.run()
+
+
 def test_a_second_run_reads_and_writes_nothing(batch: Batch, clips: list[Path]) -> None:
     for number, clip in enumerate(clips):
         batch.put(clip, f"{number}.mp4")
@@ -143,12 +109,9 @@ def test_a_second_run_opens_no_part_from_which_nothing_has_left(
         first = batch.run()
     (batch.folder / "b.mp4").unlink()
     opened: list[str] = []
-
-    def recorded(store: Store, path: str, **options: Any) -> Any:
-        opened.append(path)
-        return read_table(store, path, **options)
-
-    monkeypatch.setattr("videobert.ingest.run.read_table", recorded)
+    monkeypatch.setattr(
+        "videobert.ingest.run.read_table", lambda s, path, **o: opened.append(path) or read_table(s, path, **o)
+    )
     assert batch.run().digest == first.digest
     assert opened == [first.outputs[1].path]
 
@@ -271,7 +234,7 @@ def test_what_is_no_file_is_a_dead_letter_and_stops_nobody(batch: Batch, clips: 
     manifest = batch.run()
     assert list(batch.rows(manifest)) == ["a.mp4"] and "pipe" in batch.rows(manifest)["a.mp4"]["caption_note"]
     assert batch.letters() == {
-        "pipe.mp4": "no-file", "device.mp4": "no-file", "folder.mp4": "no-file", "\\xff\\xfe.mp4": "vanished"
+        "pipe.mp4": "no-file", "device.mp4": "no-file", "\\xff\\xfe.mp4": "vanished"
     }  # fmt: skip
 
 

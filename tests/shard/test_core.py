@@ -22,6 +22,17 @@ def test_of_files_with_the_same_bytes_the_smallest_uri_stands_for_all() -> None:
         assert {k: row["uri"] for k, row in unique_videos(order).items()} == {"ab": "s3://b/a", "cd": "s3://b/m"}
 
 
+def test_of_files_with_the_same_bytes_the_one_with_captions_stands_for_all() -> None:
+    cues = [{"start_seconds": 0.0, "end_seconds": 1.0, "text": "Chop."}]
+    silent, titled = _row("a", cues=[], caption_source="none"), _row("b", cues=cues, caption_source="chapters")
+    spoken = [_row(uri, cues=cues, caption_source="vtt") for uri in ("c", "d")]
+    rows = [silent, titled, *spoken]
+    for order in (rows, rows[::-1]):
+        assert unique_videos(order)["ab"]["uri"] == "c"
+    assert unique_videos([silent, titled])["ab"]["uri"] == "b"
+    assert unique_videos([_row("e", cues=None), silent])["ab"]["uri"] == "a"
+
+
 @pytest.mark.parametrize(
     ("uri", "name"),
     [("a/Talk.MP4", "ab.mp4"), ("a/x.tar.webm", "ab.webm"), ("a/none", "ab.video"), ("a/x.m p", "ab.video"),

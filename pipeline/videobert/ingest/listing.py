@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from fsspec.implementations.local import LocalFileSystem
 
 from videobert.errors import InputError
@@ -9,7 +14,17 @@ from videobert.ingest.config import IngestConfig
 from videobert.runtime.filesystem import open_filesystem
 from videobert.runtime.storage import Store
 
-__all__ = ["list_batch", "source_of"]
+__all__ = ["Listed", "list_batch", "source_of", "uri_of"]
+
+
+class Listed(NamedTuple):
+    """One object below the source."""
+
+    size_bytes: int
+    changed: str
+    """Changes when the object does: the store's ETag, else its time."""
+    left_out: str = ""
+    """Why nobody looks at it: a link that leads back, a folder that may not be listed."""
 
 
 def source_of(config: IngestConfig, store: Store, batch: str) -> str:
@@ -17,11 +32,25 @@ def source_of(config: IngestConfig, store: Store, batch: str) -> str:
     return config.source.replace("{root}", store.root).replace("{batch}", batch)
 
 
-def list_batch(source: str, batch: str) -> dict[str, tuple[int, str]]:
-    """Every object below the prefix: uri -> (size, etag, or time of a file). Raises InputError where nothing lies."""
+def uri_of(source: str) -> str:
+    """The prefix as the uris of `list_batch` begin with it, with the slash at its end."""
+    filesystem, path = open_filesystem(source)
+    uri = _local_uri(path) if isinstance(filesystem, LocalFileSystem) else str(filesystem.unstrip_protocol(path))
+    return f"{uri.rstrip('/')}/"
+
+
+def list_batch(source: str, batch: str) -> dict[str, Listed]:
+    """Every object below the prefix, by uri. Raises InputError where nothing lies.
+
+    Links of a file system are followed, each folder is listed once.
+    """
     filesystem, path = open_filesystem(source)
     try:
-        found = filesystem.find(path, detail=True)
+        if isinstance(filesystem, LocalFileSystem):
+            found = {_local_uri(name): listed for name, listed in _walk(path)}
+        else:
+            objects = filesystem.find(path, detail=True)
+            found = {filesystem.unstrip_protocol(name): _object(info) for name, info in objects.items()}
     except FileNotFoundError:
         found = {}
     except Exception as error:  # whatever the client raises for a wrong bucket, key or endpoint
@@ -33,15 +62,68 @@ def list_batch(source: str, batch: str) -> dict[str, tuple[int, str]]:
         beside = _folders(parent)
         hint = f"batches there: {', '.join(beside[:10])}" if beside else f"{parent} is empty or missing"
         raise InputError(f"batch {batch!r} does not exist: nothing lies below {source}; {hint}")
-    local = isinstance(filesystem, LocalFileSystem)
-    listing = {}
-    for name, info in found.items():
-        changed = str(info.get("ETag") or info.get("etag") or info.get("mtime") or "").strip('"')
-        uri = f"file://{name}" if local else filesystem.unstrip_protocol(name)
-        # A local name may be no UTF-8, which neither JSON nor Parquet can hold: escaped, it ends as `vanished`.
-        uri = uri.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        listing[uri] = (int(info["size"]), changed)
-    return listing
+    return found
+
+
+def _object(info: dict[str, object]) -> Listed:
+    changed = str(info.get("ETag") or info.get("etag") or info.get("mtime") or "").strip('"')
+    return Listed(int(str(info["size"])), changed)
+
+
+def _local_uri(name: str) -> str:
+    # A local name may be no UTF-8, which neither JSON nor Parquet can hold: escaped, it ends as `vanished`.
+    return f"file://{name}".encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _walk(top: str) -> Iterator[tuple[str, Listed]]:
+    """Files below a folder in the order of their names, then those behind links to folders.
+
+    Each folder is entered once, and where it stands rather than through a link, so that links cannot go in circles.
+    """
+    if not os.path.isdir(top):
+        if os.path.isfile(top):
+            yield top, _file(top)
+        return
+    entered, linked, waiting = {_identity(top)}, list[str](), [(top, False)]
+    while waiting or linked:
+        if not waiting:
+            folder = linked.pop(0)
+            if _identity(folder) in entered:
+                yield folder, Listed(0, "", "link to a folder that is listed already")
+                continue
+            waiting.append((folder, True))
+        folder, behind_link = waiting.pop()
+        entered.add(_identity(folder))
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except PermissionError:
+            yield folder, Listed(0, "", "folder that may not be listed")
+            continue
+        for entry in inside:
+            if entry.is_dir(follow_symlinks=False):
+                if _identity(entry.path) not in entered:
+                    waiting.append((entry.path, behind_link))
+            elif entry.is_dir():
+                linked.append(entry.path)
+            else:
+                yield entry.path, _file(entry.path, through_link=behind_link or entry.is_symlink())
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _file(path: str, *, through_link: bool = False) -> Listed:
+    """Size and time of what a name stands for. Behind a link its number too: another target may be as old and large."""
+    try:
+        status = os.stat(path)
+    except OSError:  # a link to nothing, or a file that left meanwhile: ingest finds it `vanished`
+        return Listed(0, "")
+    if not stat.S_ISREG(status.st_mode):
+        return Listed(0, "")
+    return Listed(status.st_size, f"{status.st_mtime_ns}{f'-{status.st_ino}' if through_link else ''}")
 
 
 def _folders(url: str) -> list[str]:

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from videobert.batch_key import check_batch_key
 from videobert.errors import InputError
 from videobert.ingest.config import IngestConfig
-from videobert.ingest.core import PartPayload, SourceFile, find_videos
-from videobert.ingest.listing import list_batch, source_of
+from videobert.ingest.contents import Contents, sort_files
+from videobert.ingest.core import PartPayload, SourceFile
+from videobert.ingest.language import language_tag
+from videobert.ingest.listing import list_batch, source_of, uri_of
 from videobert.runtime.executor import Executor
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest, folder_of, load_manifest
@@ -29,11 +31,13 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """List the batch, read what is new or changed, commit the catalog. Raises InputError for an unknown batch."""
     check_batch_key(inputs.batch)
     source = source_of(config, inputs.store, inputs.batch)
-    found = find_videos(list_batch(source, inputs.batch), config.extensions, language=config.language)
-    files = {file.uri: file for file in found}
+    listing = list_batch(source, inputs.batch)
+    contents = sort_files(listing, config.extensions, prefix=uri_of(source), language=language_tag(config.language))
+    files = {file.uri: file for file in contents.videos}
     if not files:
         raise InputError(
-            f"batch {inputs.batch!r} has no videos below {source}; looked for {', '.join(config.extensions)}"
+            f"batch {inputs.batch!r} has no videos below {source}; looked for {', '.join(config.extensions)}; "
+            f"found {_examples(contents)}"
         )
     spec = stage_spec(_STAGE, config, upstream=())
     former = load_manifest(inputs.store, _STAGE.name, spec, inputs.batch)
@@ -54,6 +58,13 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
     save_plan(inputs.store, folder, plan)
     tasks = part_tasks(spec, plan, files=files, gone=gone, former=former)
     return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)
+
+
+def _examples(contents: Contents) -> str:
+    """What there is in place of videos."""
+    found = [f"{uri.rpartition('/')[2]} ({reason})" for uri, reason in contents.skipped.items()]
+    found += [f"{uri.rpartition('/')[2]} (captions)" for uri in contents.owners]
+    return f"{', '.join(found[:3])}{f' and {len(found) - 3:,} more' if len(found) > 3 else ''}"
 
 
 def part_tasks(

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-from fsspec.implementations.local import LocalFileSystem
 
 from videobert.errors import VideoError
-from videobert.ingest.captions import MAX_CAPTION_BYTES, Cue, clean_cues, parse_captions
+from videobert.ingest.choose import CaptionFinder, is_object
 from videobert.ingest.config import IngestConfig
 from videobert.ingest.core import CATALOG_SCHEMA, PartPayload, SourceFile
+from videobert.ingest.language import language_tag
 from videobert.ingest.speech import Transcriber
-from videobert.runtime.filesystem import fetch, open_filesystem
+from videobert.runtime.filesystem import fetch
 from videobert.runtime.manifest import Output, Reject
 from videobert.runtime.parquet import read_table, table_bytes
 from videobert.runtime.shards import ShardTask, finish
 from videobert.runtime.storage import Store
 from videobert.runtime.tombstones import tombstones
-from videobert.video.decode import VideoProbe
 from videobert.video.isolated import IsolatedDecoder
 
 __all__ = ["IngestWorker"]
@@ -30,10 +30,10 @@ class IngestWorker:
     """Turns a group of source files into rows of the catalog and rejects."""
 
     def __init__(self, config: IngestConfig, store: Store) -> None:
-        self._config = config
         self._store = store
         self._decoder = IsolatedDecoder(config.limits)
-        self._transcribe = Transcriber(config.speech_model) if config.speech_model else None
+        transcribe = Transcriber(config.speech_model) if config.speech_model else None
+        self._captions = CaptionFinder(self._decoder, transcribe, language_tag(config.language))
 
     def __call__(self, task: ShardTask) -> Output:
         payload: PartPayload = task.payload
@@ -49,7 +49,7 @@ class IngestWorker:
                 local = Path(folder) / f"video{PurePosixPath(file.uri).suffix.lower()}"
                 video_id = ""
                 try:
-                    if not _is_object(file.uri):
+                    if not is_object(file.uri):
                         raise VideoError("no-file", f"{file.uri} is a pipe, a device or a folder")
                     video_id = fetch(file.uri, local)
                     if video_id in never_again:
@@ -71,63 +71,12 @@ class IngestWorker:
 
     def _row(self, file: SourceFile, video_id: str, local: Path) -> dict[str, Any]:
         facts = self._decoder.probe(local)
-        cues, source, language, note = self._captions(file, facts, local)
+        found = self._captions.find(file, facts, local)
         return {
             "video_id": video_id, "uri": file.uri, "size_bytes": local.stat().st_size, "source_digest": file.digest,
             "container": facts.container, "codec": facts.codec, "width": facts.width, "height": facts.height,
             "rotation": facts.rotation, "fps": facts.fps, "duration_seconds": facts.duration_seconds,
-            "has_audio": facts.has_audio, "title": PurePosixPath(file.uri).stem, "caption_source": source,
-            "caption_language": language, "caption_note": note,
-            "cues": [{"start_seconds": c.start_seconds, "end_seconds": c.end_seconds, "text": c.text} for c in cues],
+            "has_audio": facts.has_audio, "title": PurePosixPath(file.uri).stem, "caption_source": found.source,
+            "caption_language": found.language, "caption_note": "; ".join(found.notes), "caption_files": found.files,
+            "cues": [dataclasses.asdict(cue) for cue in found.cues],
         }  # fmt: skip
-
-    def _captions(self, file: SourceFile, facts: VideoProbe, local: Path) -> tuple[list[Cue], str, str, str]:
-        """Cues, their source, language, and what went wrong on the way; a video without captions is legal."""
-        notes = []
-        for uri, _ in file.sidecars:
-            suffix = PurePosixPath(uri).suffix.lower()
-            try:
-                cues = parse_captions(_read(uri), suffix)
-            except ValueError as error:
-                notes.append(f"{uri}: {error}")
-                continue
-            if cues:
-                return cues, suffix.removeprefix("."), _language_of(uri), "; ".join(notes)
-        try:
-            if facts.subtitles:
-                cues = clean_cues(self._decoder.subtitles(local, language=self._config.language))
-                if cues:
-                    return cues, "embedded", self._config.language, "; ".join(notes)
-            if self._transcribe and facts.has_audio:
-                cues, language = self._transcribe(self._decoder.sound(local))
-                if cues:
-                    return cues, "speech", language, "; ".join(notes)
-        except VideoError as error:  # the pictures may be good all the same
-            notes.append(f"subtitles or sound: {error.reason}: {error}")
-        return [], "none", "", "; ".join(notes)
-
-
-def _read(uri: str) -> bytes:
-    """The bytes of a caption file, and not many more than are allowed however large it is."""
-    if not _is_object(uri):
-        raise ValueError("a pipe, a device or a folder")
-    filesystem, path = open_filesystem(uri)
-    try:
-        with filesystem.open(path, "rb") as source:
-            return bytes(source.read(MAX_CAPTION_BYTES + 1))
-    except FileNotFoundError as error:
-        raise ValueError("vanished since it was listed") from error
-    except PermissionError as error:
-        raise ValueError("may not be read") from error
-
-
-def _is_object(uri: str) -> bool:
-    """False for a pipe, a device or a folder, which a local name may stand for: reading them may never end."""
-    filesystem, path = open_filesystem(uri)
-    return not isinstance(filesystem, LocalFileSystem) or not Path(path).exists() or Path(path).is_file()
-
-
-def _language_of(uri: str) -> str:
-    """`talk.en.vtt` -> `en`."""
-    parts = PurePosixPath(uri).name.split(".")
-    return parts[-2] if len(parts) > 2 and 2 <= len(parts[-2]) <= 5 and parts[-2] != "info" else ""

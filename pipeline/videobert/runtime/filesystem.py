@@ -8,6 +8,7 @@ import socket
 import time
 import urllib.request
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,7 +44,7 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
             },
         }
     try:
-        kind = fsspec.get_filesystem_class(split_protocol(url)[0] or "file")
+        kind = _s3_class() if options else fsspec.get_filesystem_class(split_protocol(url)[0] or "file")
         filesystem = kind(**kind._get_kwargs_from_urls(url), **options)
     except (ValueError, ImportError) as error:
         raise InputError(
@@ -51,6 +52,19 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
             "use a path, file://, s3://, or install the fsspec filesystem of that protocol"
         ) from error
     return filesystem, kind._strip_protocol(url)
+
+
+@cache
+def _s3_class() -> type[fsspec.AbstractFileSystem]:
+    """s3fs without its reading of `?versionId=`, which may stand in the name of an object."""
+    from s3fs import S3FileSystem
+
+    class LiteralS3FileSystem(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
+        def split_path(self, path: str) -> tuple[str, str, None]:
+            bucket, key, _ = super().split_path(path.replace("?", "\0"))
+            return bucket, key.replace("\0", "?"), None
+
+    return LiteralS3FileSystem
 
 
 def fetch(url: str, target: Path) -> str:

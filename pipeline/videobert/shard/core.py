@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from videobert.runtime.spec import canonical_json
 
-__all__ = ["METADATA_FIELDS", "member_name", "metadata_bytes", "unique_videos"]
+__all__ = ["METADATA_FIELDS", "member_name", "metadata_bytes", "precedence", "unique_videos"]
 
 METADATA_FIELDS = (
     "video_id", "uri", "container", "codec", "width", "height", "rotation", "fps", "duration_seconds", "has_audio",
@@ -20,11 +20,17 @@ _SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
 
 def unique_videos(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """video_id -> its row; of several files with the same bytes the one with the smallest uri stands for all."""
+    """video_id -> its row; of several files with the same bytes the first by `precedence` stands for all."""
     found: dict[str, dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: row["uri"]):
+    for row in sorted(rows, key=precedence):
         found.setdefault(row["video_id"], row)
     return found
+
+
+def precedence(row: Mapping[str, Any]) -> tuple[int, str]:
+    """Among files with the same bytes: what was said, before titles of chapters, before nothing; then by uri."""
+    said = 2 if not row["cues"] else 1 if row["caption_source"] == "chapters" else 0
+    return said, row["uri"]
 
 
 def member_name(row: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from videobert.runtime.plan import Item, extend_plan
 from videobert.runtime.shards import ShardCommit, ShardTask, find_unchanged, load_plan, run_shards, save_plan
 from videobert.runtime.spec import digest, output_config, stage_spec
 from videobert.shard.config import ShardConfig
-from videobert.shard.core import metadata_bytes, unique_videos
+from videobert.shard.core import metadata_bytes, precedence, unique_videos
 from videobert.stages import get_stage
 
 __all__ = ["run", "shard_tasks"]
@@ -41,11 +41,11 @@ def shard_tasks(spec: str, inputs: Inputs, *, limit: int) -> list[ShardTask]:
 
     The payload maps a video's id to its metadata as bytes: a million rows as Python objects would take gigabytes.
     """
-    videos: dict[str, tuple[str, int, bytes]] = {}  # uri, size, metadata
+    videos: dict[str, tuple[tuple[int, str], int, bytes]] = {}  # precedence, size, metadata
     for output in inputs.one("ingest").outputs:
         for video_id, row in unique_videos(read_table(inputs.store, output.path).to_pylist()).items():
-            if video_id not in videos or row["uri"] < videos[video_id][0]:
-                videos[video_id] = (row["uri"], row["size_bytes"], metadata_bytes(row))
+            if video_id not in videos or precedence(row) < videos[video_id][0]:
+                videos[video_id] = (precedence(row), row["size_bytes"], metadata_bytes(row))
     items = [Item(key=video_id, weight=size) for video_id, (_, size, _) in videos.items()]
     plan = extend_plan(load_plan(inputs.store, folder_of(_STAGE, spec, inputs.batch)), items, limit=limit)
     return [

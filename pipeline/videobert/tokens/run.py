@@ -43,7 +43,9 @@ def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
 def shard_tasks(spec: str, inputs: Inputs) -> list[ShardTask]:
     """One a file of features. Raises InputError when the catalog no longer knows one of its videos."""
     features, catalog = inputs.one("features"), inputs.one("ingest")
-    tables = [read_table(inputs.store, output.path, columns=_COLUMNS) for output in catalog.outputs]
+    tables = [
+        read_table(inputs.store, output.path, columns=[*_COLUMNS, "caption_source"]) for output in catalog.outputs
+    ]
     rows = unique_videos(row for table in tables for row in table.to_pylist())
     tasks = []
     for output in features.outputs:
@@ -54,7 +56,7 @@ def shard_tasks(spec: str, inputs: Inputs) -> list[ShardTask]:
                 f"the catalog of batch {inputs.batch!r} knows {len(strange)} videos of its features no longer, such as "
                 f"{strange[0]}; run the stages shard and features of this batch again"
             )
-        videos = [rows[video_id] for video_id in ids]
+        videos = [{name: rows[video_id][name] for name in _COLUMNS} for video_id in ids]
         known = digest([spec, output.sha256, videos])
         tasks.append(
             ShardTask(shard=output.shard, input_digest=known, payload={"features": output.path, "videos": videos})

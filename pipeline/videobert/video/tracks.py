@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from videobert.errors import VideoError
 from videobert.video.decode import Beat, PacketMeter, describe, ignore_beat, open_video, packets_of, time_zero
 from videobert.video.limits import DecoderLimits
 
-__all__ = ["SOUND_RATE", "read_sound", "read_subtitles"]
+__all__ = ["SOUND_RATE", "choose_track", "read_sound", "read_subtitles"]
 
 SOUND_RATE = 16_000
 _BLOCK_SAMPLES = 500_000
@@ -40,23 +40,30 @@ def read_subtitles(
     """
     with open_video(path, limits=limits) as container:
         tracks = [s for s in container.streams.subtitles if describe(s).is_text]
-        if language:
-            tagged = [s for s in tracks if _speaks(s.language, language)]
-            tracks = tagged or [s for s in tracks if s.language in (None, "und")]
-        if not tracks:
+        chosen = choose_track([s.language for s in tracks], language)
+        if chosen is None:
             return []
         zero, meter = time_zero(container) or Fraction(0), PacketMeter(limits, beat)
         cues = []
         # All packets, not the track's alone: minutes may lie between two cues, and each packet is a sign of life.
         for packet in packets_of(container):
             meter()
-            if packet.stream is not tracks[0] or packet.pts is None or not packet.duration:
+            if packet.stream is not tracks[chosen] or packet.pts is None or not packet.duration:
                 continue
             start = packet.pts * packet.time_base - zero
             text = "\n".join(_plain(s) for s in packet.decode() if isinstance(s, AssSubtitle))
             if text.strip():
                 cues.append((float(start), float(start + packet.duration * packet.time_base), text))
         return sorted(cues)
+
+
+def choose_track(tags: Sequence[str | None], language: str) -> int | None:
+    """Which of the text tracks with these language tags `read_subtitles` takes; None for none of them."""
+    if not language:
+        return 0 if tags else None
+    spoken = [number for number, tag in enumerate(tags) if _speaks(tag, language)]
+    untagged = [number for number, tag in enumerate(tags) if tag in (None, "und")]
+    return next(iter(spoken + untagged), None)
 
 
 def read_sound(path: str | Path, *, limits: DecoderLimits, beat: Beat = ignore_beat) -> Iterator[NDArray[np.int16]]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videobert.ingest.captions import MAX_CAPTION_BYTES, Cue, clean_cues, decode_text, parse_captions
+from videobert.ingest.captions import MAX_CAPTION_BYTES, Cue, clean_cues, decode_text, parse_captions, read_captions
 
 VTT = "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\nCut the café onion\n\n00:00:03.000 --> 00:00:04.000\nStir\n"
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nCut the café onion\n\n2\n00:00:03,000 --> 00:00:04,000\nStir\n"
@@ -59,7 +59,7 @@ def test_any_common_encoding_is_read(encoding: str, suffix: str, text: str) -> N
 
 @pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le", "utf-32-be", "utf-32-le"])
 def test_byte_order_marks_tell_the_encoding(encoding: str) -> None:
-    assert decode_text("\ufeffüber".encode(encoding)).strip("\ufeff") == "über"
+    assert decode_text("\ufeffüber".encode(encoding)) == ("über", encoding)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
@@ -181,7 +181,11 @@ def test_clean_cues_are_plain_finite_and_in_order(raw: list[tuple[float, float, 
     assert [c.start_seconds for c in cues] == sorted(c.start_seconds for c in cues)
     for cue in cues:
         assert 0 <= cue.start_seconds < cue.end_seconds < float("inf")
-        assert cue.text and cue.text.isprintable() and cue.text == " ".join(cue.text.split())
+        assert (
+            cue.text
+            and cue.text.translate({0x200C: "", 0x200D: ""}).isprintable()
+            and cue.text == " ".join(cue.text.split())
+        )
 
 
 _HOSTILE_LINES = {
@@ -221,6 +225,15 @@ def test_scripts_of_the_other_kind_lose_their_tags_and_stay_text() -> None:
     )
     (cue,) = parse_captions(data, ".vtt")
     assert cue.text == "alert(1) <b> javascript:x"
+
+
+@pytest.mark.parametrize(
+    ("head", "language"),
+    [("WEBVTT\nKind: captions\nLanguage: en\n", "en"), ("WEBVTT\n\nNOTE\nLanguage: en\n", ""), ("WEBVTT\n", "")],
+)
+def test_the_header_of_youtube_names_the_language(head: str, language: str) -> None:
+    read = read_captions(f"{head}\n00:00.000 --> 00:01.000\nLanguage: de\n".encode(), ".vtt")
+    assert (read.language, read.form, read.encoding) == (language, "vtt", "utf-8")
 
 
 def test_overlaps_stay_and_keep_their_times() -> None:
