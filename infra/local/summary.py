@@ -15,7 +15,7 @@ __all__ = ["print_summary"]
 
 
 def print_summary(store: Store, seconds: Mapping[str, float], computed: Sequence[bool]) -> None:
-    """Videos, clips, tokens, segments and dead letters per batch; seconds per stage; the figures of the model."""
+    """Videos, clips, tokens, segments and dead letters a batch; seconds a stage; the figures of the model."""
     pointer = read_pointer(store)
     assert pointer is not None  # the training run ended in a promotion
     rows = [_row(store, manifest) for manifest in embedding_manifests(store, pointer.embed_spec)]
@@ -25,10 +25,10 @@ def print_summary(store: Store, seconds: Mapping[str, float], computed: Sequence
     for row in rows:
         print("".join(f"{value:>14,}" if isinstance(value, int) else f"{value:>14}" for value in row.values()))
     print()
-    print("seconds per stage, start to end, all batches: ", end="")
+    print("seconds a stage, start to end, all batches: ", end="")
     print(", ".join(f"{name} {seconds[name]:.0f}" for name in (*STAGE_NAMES, "promote") if name in seconds))
-    fresh, kept = sum(computed), len(computed) - sum(computed)
-    print(f"computed {fresh} of {len(computed)} results; {kept} were already committed")
+    fresh, stood = sum(computed), len(computed) - sum(computed)
+    print(f"computed {fresh} of {len(computed)} results; {stood} were committed before and not computed again")
     for report in find_reports(store, pointer.model_spec)[:1]:
         _print_metrics(store, report)
         print(f"report: {store.url(f'reports/{report.spec}/report.html')}")

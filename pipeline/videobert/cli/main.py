@@ -36,6 +36,7 @@ COMMANDS = {
     "forecast": "visualize:ForecastCommand",
     "text-to-video": "visualize:TextToVideoCommand",
     "youcook": "youcook:YoucookCommand",
+    "files": "files:FilesCommand",
     "dead-letters": "state:DeadLettersCommand",
     "replay": "replay:ReplayCommand",
     "forget": "forget:ForgetCommand",

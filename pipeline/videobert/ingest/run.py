@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from videobert.batch_key import check_batch_key
 from videobert.errors import InputError
+from videobert.ingest.accounts import write_account
 from videobert.ingest.config import IngestConfig
 from videobert.ingest.contents import Contents, sort_files
 from videobert.ingest.core import PartPayload, SourceFile
@@ -25,6 +27,7 @@ __all__ = ["part_tasks", "run"]
 
 _STAGE = get_stage("ingest")
 _WORKER = "videobert.ingest.worker:IngestWorker"
+_LOG = logging.getLogger(__name__)
 
 
 def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
@@ -57,7 +60,10 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
     plan = extend_plan(standing_plan, items, limit=config.files_per_part)
     save_plan(inputs.store, folder, plan)
     tasks = part_tasks(spec, plan, files=files, gone=gone, former=former)
-    return run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)
+    manifest = run_shards(commit, tasks, worker=_WORKER, arguments=(config, inputs.store), executor=executor)
+    account = write_account(inputs.store, inputs.batch, listing, contents, manifest)
+    _LOG.info("files below the source of %s: %s", inputs.batch, account)
+    return manifest
 
 
 def _examples(contents: Contents) -> str:
