@@ -25,7 +25,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_ray_jobs.ray_job import RayJobOperator
 from videobert.batch_key import BATCH_KEY, check_batch_key, parse_batch_keys
 from videobert.errors import InputError
-from videobert.stages import get_stage
+from videobert.runtime.job_result import JobResult
+from videobert.stages import BatchStage, get_stage
 
 __all__ = [
     "BATCH", "BATCHES", "BATCHES_PARAM", "BATCH_PARAM", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "FILTERS",
@@ -35,6 +36,7 @@ __all__ = [
 FEATURES = Asset(name="videobert_features", uri="x-videobert://features")
 MODEL = Asset(name="videobert_model", uri="x-videobert://model")
 EMBEDDINGS = Asset(name="videobert_embeddings", uri="x-videobert://embeddings")
+_ASSETS = {"features": FEATURES, "embeddings": EMBEDDINGS}
 
 BATCH = "{{ (dag_run.partition_key or params.batch) | batch_key }}"
 """The batch of a partitioned run; `params.batch` serves names that are no day, and `dag.test()`."""
@@ -81,7 +83,7 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=int(os.environ.get("VIDEOBERT_RETRY_SECONDS", "60"))),
     "pool": os.environ.get("VIDEOBERT_POOL", "default_pool"),
 }
-_ONLY_IF_CHANGED = {"stands": "videobert.admin.freshness.stands", "force": "{{ ti.try_number > 1 }}"}
+_ONLY_IF_CHANGED = {"stands": "videobert.admin.freshness.is_up_to_date", "force": "{{ ti.try_number > 1 }}"}
 """No job where the last one's result stands; a task that was cleared, or failed, starts one all the same."""
 
 MAX_ACTIVE_RUNS = int(os.environ.get("VIDEOBERT_MAX_ACTIVE_RUNS", "2"))
@@ -107,34 +109,36 @@ def training_schedule() -> CronTriggerTimetable | None:
     return None if cron == "none" else CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
 
 
-def stage_job(
-    stage: str, *, batch: str = "", flags: Sequence[str] = (), deadline: timedelta, **kwargs: Any
-) -> RayJobOperator:
+def stage_job(stage: str, *, batch: str = "", flags: Sequence[str] = (), **kwargs: Any) -> RayJobOperator:
     """A stage of the flow as one Ray job. `batch` and `flags` may hold templates; what they render to is quoted."""
-    kwargs.setdefault("task_id", stage)
+    declared = get_stage(stage)
     if batch == BATCH:
         kwargs |= _ONLY_IF_CHANGED
+    if declared.asset:
+        kwargs["outlets"] = [_ASSETS[declared.asset]]
     task = RayJobOperator(
         entrypoint=_stage_command(stage, batch, flags),
         post_execute=_AssetFacts(batch),
-        **_settings(deadline) | kwargs,
+        **_settings(timedelta(hours=declared.hours)) | {"task_id": stage} | kwargs,
     )
     task.doc_md = (
-        f"**{stage}**: {get_stage(stage).summary}. One Ray job; what is committed is not computed again, and no job "
+        f"**{stage}**: {declared.summary}. One Ray job; what is committed is not computed again, and no job "
         "starts where nothing has changed since the last one. A cleared task always starts one."
     )
     return task
 
 
-def share_jobs(stage: str, *, batch: str, deadline: timedelta) -> list[Any]:
-    """VIDEOBERT_SHARES Ray jobs that split the shards of a batch, as one mapped task; none for a single group.
+def share_jobs(stage: str, *, batch: str) -> list[Any]:
+    """VIDEOBERT_SHARES Ray jobs that split the shards of a batch, as one mapped task; none where one job does all.
 
     The stage's own job comes after them: it finds their shards done, does what is missing, and commits.
     """
     count = int(os.environ.get("VIDEOBERT_SHARES", "1"))
-    if count == 1:
+    declared = get_stage(stage)
+    if count == 1 or not (isinstance(declared, BatchStage) and declared.can_be_shared):
         return []
-    jobs = RayJobOperator.partial(task_id=f"{stage}_share", **_settings(deadline) | _ONLY_IF_CHANGED)
+    settings = _settings(timedelta(hours=declared.hours)) | _ONLY_IF_CHANGED
+    jobs = RayJobOperator.partial(task_id=f"{stage}_share", **settings)
     commands = [_stage_command(stage, batch, ["--share", f"{index}/{count}"]) for index in range(1, count + 1)]
     return [jobs.expand(entrypoint=commands)]
 
@@ -184,16 +188,9 @@ class _AssetFacts:
         self._of_one_batch = batch == BATCH
 
     def __call__(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        job = JobResult.from_mapping(result)
         for asset in context["task"].outlets:
             event = context["outlet_events"][asset]
-            event.extra = {"spec": result["spec"], "counts": _total(result["results"])}
+            event.extra = {"spec": job.spec, "counts": job.counts}
             if self._of_one_batch:
                 event.add_partitions(context["dag_run"].partition_key or context["params"]["batch"])
-
-
-def _total(results: list[dict[str, Any]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for one in results:
-        for name, count in one["counts"].items():
-            total[name] = total.get(name, 0) + count
-    return total

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from itertools import pairwise
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
+from videobert.stages import flow_of
 from videobert_common import (
     BATCH,
     BATCH_PARAM,
     DEFAULT_ARGS,
-    EMBEDDINGS,
     FEATURES,
     FILTERS,
     MAX_ACTIVE_RUNS,
@@ -43,8 +43,6 @@ embeds every batch before it promotes.
 
         return read_pointer(Store(root())) is not None
 
-    tokens = stage_job("tokens", batch=BATCH, flags=("--model", "current"), deadline=timedelta(hours=6))
-    embed = stage_job(
-        "embed", batch=BATCH, flags=("--model", "current"), deadline=timedelta(hours=12), outlets=[EMBEDDINGS]
-    )
-    model_is_promoted() >> tokens >> embed
+    tasks = [stage_job(stage, batch=BATCH, flags=("--model", "current")) for stage in flow_of("embed")]
+    for before, after in pairwise([model_is_promoted(), *tasks]):
+        before >> after

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from itertools import pairwise
 
 from airflow.sdk import DAG, CronPartitionTimetable
 
-from videobert.stages import INGEST_STAGES
+from videobert.stages import flow_of
 from videobert_common import (
     BATCH,
     BATCH_PARAM,
     DEFAULT_ARGS,
-    FEATURES,
     FILTERS,
     MAX_ACTIVE_RUNS,
     last_batch,
     share_jobs,
     stage_job,
 )  # fmt: skip
-
-_DEADLINES = {"ingest": timedelta(hours=6), "shard": timedelta(hours=6), "features": timedelta(hours=24)}
 
 with DAG(
     dag_id="videobert_ingest",
@@ -44,10 +40,8 @@ Batches that are complete are found so in seconds. Videos that cannot be used en
 (`videobert dead-letters`) and fail nothing.
 """,
 ) as dag:
-    ingest, shard, features = (
-        stage_job(stage, batch=BATCH, deadline=_DEADLINES[stage], outlets=[FEATURES] if stage == "features" else [])
-        for stage in INGEST_STAGES
-    )
-    shares = share_jobs("features", batch=BATCH, deadline=_DEADLINES["features"])
-    for before, after in pairwise([ingest, shard, *shares, features]):
+    tasks = []
+    for stage in flow_of("ingest"):
+        tasks += [*share_jobs(stage, batch=BATCH), stage_job(stage, batch=BATCH)]
+    for before, after in pairwise(tasks):
         before >> after

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
+from typing import Any
 
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException
 
+from videobert.stages import BatchStage, CorpusStage, flow_of, get_stage
 from videobert_common import (
     BATCHES,
     BATCHES_PARAM,
     DEFAULT_ARGS,
-    EMBEDDINGS,
     FILTERS,
     MODEL,
     ray_job,
@@ -20,7 +22,6 @@ from videobert_common import (
     training_schedule,
 )  # fmt: skip
 
-_CODEBOOK = ("--codebook", "{{ ti.xcom_pull(task_ids='codebook')['spec'] }}")
 _MODEL_SPEC = "{{ ti.xcom_pull(task_ids='pretrain')['spec'] }}"
 _MODEL = ("--model", _MODEL_SPEC)
 
@@ -41,10 +42,14 @@ misses one. Then every batch that has features is embedded with it, next to the 
 readers keep until `promote` moves the `current` pointer in one write. `videobert models --rollback` moves it back.
 """,
 ) as dag:
-    codebook = stage_job("codebook", batch=BATCHES, deadline=timedelta(hours=12))
-    tokens = stage_job("tokens", batch=BATCHES, flags=_CODEBOOK, deadline=timedelta(hours=12))
-    pretrain = stage_job("pretrain", flags=_CODEBOOK, deadline=timedelta(days=7))
-    evaluate = stage_job("evaluate", flags=_MODEL, deadline=timedelta(hours=6))
+    tasks: list[Any] = []
+    chosen: tuple[str, str] | None = None
+    for name in flow_of("train"):
+        stage = get_stage(name)
+        reads_batches = isinstance(stage, BatchStage) or stage.takes_batches
+        tasks.append(stage_job(name, batch=BATCHES if reads_batches else "", flags=chosen or ()))
+        if isinstance(stage, CorpusStage) and stage.artifact:
+            chosen = (f"--{stage.artifact}", f"{{{{ ti.xcom_pull(task_ids='{name}')['spec'] }}}}")
 
     @task(retries=0)
     def gates(model_spec: str) -> str:
@@ -58,8 +63,10 @@ readers keep until `promote` moves the `current` pointer in one write. `videober
         except InputError as error:
             raise AirflowFailException(str(error)) from error
 
-    every_tokens = stage_job("tokens", task_id="tokens_of_every_batch", flags=_MODEL, deadline=timedelta(hours=24))
-    embed = stage_job("embed", flags=_MODEL, deadline=timedelta(hours=24), outlets=[EMBEDDINGS])
+    embeds = [
+        stage_job(name, task_id=f"{name}_of_every_batch" if name in flow_of("train") else name, flags=_MODEL)
+        for name in flow_of("embed")
+    ]
     promote = ray_job(
         "promote",
         ("models", "--promote", _MODEL_SPEC),
@@ -67,4 +74,5 @@ readers keep until `promote` moves the `current` pointer in one write. `videober
         outlets=[MODEL],
     )
     promote.doc_md = "**promote**: move the `current` pointer when the gates hold and the embeddings are whole."
-    codebook >> tokens >> pretrain >> evaluate >> gates(_MODEL_SPEC) >> every_tokens >> embed >> promote
+    for before, after in pairwise([*tasks, gates(_MODEL_SPEC), *embeds, promote]):
+        before >> after

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from videobert.stages import STAGE_NAMES
+from videobert.stages import stage_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pipeline" / "videobert"
@@ -35,7 +35,7 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [*LIGHT, *(f"videobert.{name}.config" for name in STAGE_NAMES)])
+@pytest.mark.parametrize("module", [*LIGHT, *(f"videobert.{name}.config" for name in stage_names())])
 def test_configuration_is_light(module: str) -> None:
     assert loaded_by(f"import {module}", HEAVY) == []
 
@@ -91,6 +91,6 @@ def test_operators_know_nothing_of_the_pipeline() -> None:
 
 
 def test_corpus_stages_and_batch_stages_have_the_same_shape() -> None:
-    for name in STAGE_NAMES:
+    for name in stage_names():
         folder = PACKAGE / name
         assert {"config.py", "run.py"} <= {path.name for path in folder.glob("*.py")}, name

@@ -9,7 +9,7 @@ from videobert.query.embeddings import embedding_manifests
 from videobert.runtime.manifest import Manifest, load_manifest
 from videobert.runtime.pointer import read_pointer
 from videobert.runtime.storage import Store
-from videobert.stages import STAGE_NAMES
+from videobert.stages import stage_names
 
 __all__ = ["print_summary"]
 
@@ -25,10 +25,10 @@ def print_summary(store: Store, seconds: Mapping[str, float], computed: Sequence
     for row in rows:
         print("".join(f"{value:>14,}" if isinstance(value, int) else f"{value:>14}" for value in row.values()))
     print()
-    print("seconds a stage, start to end, all batches: ", end="")
-    print(", ".join(f"{name} {seconds[name]:.0f}" for name in (*STAGE_NAMES, "promote") if name in seconds))
-    fresh, stood = sum(computed), len(computed) - sum(computed)
-    print(f"computed {fresh} of {len(computed)} results; {stood} were committed before and not computed again")
+    print("seconds per stage, start to end, all batches: ", end="")
+    print(", ".join(f"{name} {seconds[name]:.0f}" for name in (*stage_names(), "promote") if name in seconds))
+    fresh, kept = sum(computed), len(computed) - sum(computed)
+    print(f"computed {fresh} of {len(computed)} results; {kept} were already committed")
     for report in find_reports(store, pointer.model_spec)[:1]:
         _print_metrics(store, report)
         print(f"report: {store.url(f'reports/{report.spec}/report.html')}")

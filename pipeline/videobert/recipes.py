@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from typing import Any
 
 from videobert.codebook.config import CodebookConfig
 from videobert.embed.config import EmbedConfig
@@ -13,13 +14,14 @@ from videobert.features.config import FeaturesConfig
 from videobert.ingest.config import IngestConfig
 from videobert.pretrain.config import PretrainConfig
 from videobert.pretrain.presets import small
+from videobert.runtime.stage import Stage
 from videobert.shard.config import ShardConfig
 from videobert.tokens.config import TokensConfig
 
 __all__ = ["RECIPES", "Recipe", "demo", "get_recipe", "paper"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The configuration of every stage."""
 
@@ -36,9 +38,13 @@ class Recipe:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     """VideoBERT."""
     embed: EmbedConfig = field(default_factory=EmbedConfig)
-    """Vectors a row."""
+    """Vectors per row."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """Metrics and gates."""
+
+    def config_of(self, stage: Stage) -> Any:
+        """The configuration of a stage; what it is by default where this recipe says nothing of it."""
+        return getattr(self, stage.name, None) or stage.config()
 
 
 def paper() -> Recipe:
@@ -70,7 +76,37 @@ RECIPES: dict[str, Callable[[], Recipe]] = {"demo": demo, "paper": paper}
 
 
 def get_recipe(name: str) -> Recipe:
-    """The recipe of that name. Raises InputError for a name that does not exist."""
-    if name not in RECIPES:
-        raise InputError(f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
-    return RECIPES[name]()
+    """A recipe by its name, from a TOML file (path or URL), or from a function of yours (`module:function`).
+
+    Raises InputError for a name that does not exist, and for what is no recipe.
+    """
+    if name in RECIPES:
+        found = RECIPES[name]()
+    elif name.endswith(".toml"):
+        from videobert.recipe_files import read_recipe
+
+        found = read_recipe(name)
+    elif ":" in name:
+        from videobert.recipe_files import call_recipe
+
+        found = call_recipe(name)
+    else:
+        raise InputError(
+            f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}, or give a file that ends in .toml, "
+            "or module:function"
+        )
+    return _with_added_stages(found)
+
+
+def _with_added_stages(recipe: Recipe) -> Recipe:
+    """A recipe that also has the configuration of stages that were registered besides the eight."""
+    from videobert.stages import all_stages
+
+    there = {field.name for field in fields(recipe)}
+    added = [(stage.name, stage.config, field(default_factory=stage.config)) for stage in all_stages()
+             if stage.name not in there]  # fmt: skip
+    if not added:
+        return recipe
+    kind = make_dataclass("Recipe", added, bases=(Recipe,), frozen=True, kw_only=True)
+    extended: Recipe = kind(**{f.name: getattr(recipe, f.name) for f in fields(recipe)})
+    return extended

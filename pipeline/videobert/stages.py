@@ -1,82 +1,66 @@
-"""The eight stages in order: the single statement from which the DAGs, the CLI and the tests derive.
+"""The stages in order: the single statement from which the DAGs, the CLI and the tests derive.
 
-ingest -> shard -> features            per batch, DAG videobert_ingest
-codebook -> tokens -> pretrain -> evaluate   once a training, DAG videobert_train
-tokens -> embed                        per batch, DAG videobert_embed
+    ingest -> shard -> features                 per batch, DAG videobert_ingest
+    codebook -> tokens -> pretrain -> evaluate  once per training, DAG videobert_train
+    tokens -> embed                             per batch, DAG videobert_embed
+
+Each is declared in its own folder; to add one, write a folder and list it here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from videobert.codebook.stage import CODEBOOK
+from videobert.embed.stage import EMBED
+from videobert.evaluate.stage import EVALUATE
+from videobert.features.stage import FEATURES
+from videobert.ingest.stage import INGEST
+from videobert.pretrain.stage import PRETRAIN
+from videobert.runtime.stage import Part, Stage, register_stage, registered_stages, stage_record
+from videobert.runtime.stage_kinds import AnyBatchStage, AnyCorpusStage, AnyStage, BatchStage, CorpusStage
+from videobert.shard.stage import SHARD
+from videobert.tokens.stage import TOKENS
 
-from videobert.errors import InputError
+__all__ = [
+    "AnyBatchStage", "AnyCorpusStage", "AnyStage", "BatchStage", "CorpusStage", "Stage", "all_stages", "batch_stages",
+    "corpus_stages", "flow_of", "get_stage", "register_stage", "run_order", "stage_names",
+]  # fmt: skip
 
-__all__ = ["EMBED_STAGES", "INGEST_STAGES", "STAGES", "STAGE_NAMES", "TRAIN_STAGES", "Stage", "get_stage"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One step of the flow."""
-
-    name: str
-    scope: Literal["batch", "corpus"]
-    """`batch`: one run and one manifest a batch. `corpus`: one over many batches."""
-    reads: tuple[str, ...]
-    """Stages whose manifests it reads."""
-    folder: str
-    """Where it writes, under the root; `{spec}` stands for its spec."""
-    suffix: str
-    """File type of its shards; empty for corpus stages."""
-    version: int
-    """Raised whenever the code changes the bytes it writes; part of the spec."""
-    summary: str
+for _stage in (INGEST, SHARD, FEATURES, CODEBOOK, TOKENS, PRETRAIN, EMBED, EVALUATE):
+    register_stage(_stage)
 
 
-STAGES = (
-    Stage(
-        name="ingest", scope="batch", reads=(), folder="catalog", suffix="parquet", version=2,
-        summary="list, hash and probe videos, find captions; write the catalog",
-    ),
-    Stage(
-        name="shard", scope="batch", reads=("ingest",), folder="shards/{spec}", suffix="tar", version=1,
-        summary="pack original bytes and captions into WebDataset tars",
-    ),
-    Stage(
-        name="features", scope="batch", reads=("shard",), folder="features/{spec}", suffix="parquet", version=3,
-        summary="decode 20 fps clips of 1.5 s and encode each into one vector",
-    ),
-    Stage(
-        name="codebook", scope="corpus", reads=("features", "ingest"), folder="codebooks/{spec}", suffix="", version=1,
-        summary="fit hierarchical k-means centroids and the WordPiece vocabulary",
-    ),
-    Stage(
-        name="tokens", scope="batch", reads=("features", "ingest", "codebook"), folder="tokens/{spec}", suffix="tar",
-        version=1, summary="quantise clips, tokenise sentences, align both into segments",
-    ),
-    Stage(
-        name="pretrain", scope="corpus", reads=("tokens", "codebook"), folder="models/{spec}", suffix="", version=2,
-        summary="train VideoBERT: masked cloze, alignment, retrieval",
-    ),
-    Stage(
-        name="embed", scope="batch", reads=("tokens", "pretrain"), folder="embeddings/model={spec}", suffix="parquet",
-        version=3, summary="write segment and video vectors with their lineage",
-    ),
-    Stage(
-        name="evaluate", scope="corpus", reads=("tokens", "codebook", "pretrain"), folder="reports/{spec}", suffix="",
-        version=2, summary="zero-shot, retrieval and codebook health; gates, JSON and one HTML page",
-    ),
-)  # fmt: skip
-
-STAGE_NAMES = tuple(stage.name for stage in STAGES)
-INGEST_STAGES = ("ingest", "shard", "features")
-TRAIN_STAGES = ("codebook", "tokens", "pretrain", "evaluate")
-EMBED_STAGES = ("tokens", "embed")
-
-
-def get_stage(name: str) -> Stage:
+def get_stage(name: str) -> AnyStage:
     """The stage of that name. Raises InputError for a name that does not exist."""
-    for stage in STAGES:
-        if stage.name == name:
-            return stage
-    raise InputError(f"there is no stage {name!r}; the stages are {', '.join(STAGE_NAMES)}")
+    stage = stage_record(name)
+    assert isinstance(stage, BatchStage | CorpusStage)
+    return stage
+
+
+def all_stages() -> list[AnyStage]:
+    """Every stage, in order."""
+    return [get_stage(stage.name) for stage in registered_stages()]
+
+
+def batch_stages() -> list[AnyBatchStage]:
+    """Those that run per batch."""
+    return [stage for stage in all_stages() if isinstance(stage, BatchStage)]
+
+
+def corpus_stages() -> list[AnyCorpusStage]:
+    """Those that run over many batches."""
+    return [stage for stage in all_stages() if isinstance(stage, CorpusStage)]
+
+
+def stage_names() -> list[str]:
+    """Names in order."""
+    return [stage.name for stage in registered_stages()]
+
+
+def flow_of(part: Part) -> list[str]:
+    """Names of the stages of one part of the flow, in order."""
+    return [stage.name for stage in registered_stages() if part in stage.parts]
+
+
+def run_order() -> list[str]:
+    """The whole flow: a batch's stages, a training, and what is embedded with its model; each stage once."""
+    return list(dict.fromkeys([*flow_of("ingest"), *flow_of("train"), *flow_of("embed")]))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from videobert.admin.promotion import find_reports, promote, read_metrics, roll_back
-from videobert.embed.spec import embed_spec
+from videobert.embed.stage import EMBED
 from videobert.errors import InputError
 from videobert.recipes import Recipe, demo
 from videobert.runtime.corpus_commit import commit_files
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Store:
 def _spec(store: Store) -> str:
     model = load_manifest(store, "pretrain", "pretrain-1", "")
     assert model is not None
-    return embed_spec(RECIPE.embed, model)
+    return EMBED.spec(RECIPE.embed, {"pretrain": model.spec})
 
 
 def _embed(store: Store, *batches: str) -> None:

@@ -15,7 +15,7 @@ from videobert.ingest import worker as ingest_worker
 from videobert.recipes import Recipe
 from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.storage import Store
-from videobert.stages import INGEST_STAGES
+from videobert.stages import flow_of
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_ingest(recipe: Recipe, store: Store) -> None:
-    for stage in INGEST_STAGES:
+    for stage in flow_of("ingest"):
         run_step(recipe, store, stage, LocalExecutor())
 
 
@@ -56,7 +56,7 @@ def test_a_mended_video_becomes_rows_and_costs_only_its_shard(
         run_ingest(recipe, store)
     before = objects_of(store)
     assert letters(store)["kitchen-00003.mp4"]["reason"] == "forbidden"
-    list(replay(recipe, store, find_letters(store, "forbidden"), LocalExecutor()))
+    replay(recipe, store, find_letters(store, "forbidden"), LocalExecutor(), done=lambda _: None)
     run_ingest(recipe, straight)
     after = objects_of(store)
     check_manifests(after)
@@ -76,7 +76,7 @@ def test_a_try_that_changes_nothing_is_counted_and_costs_nothing_downstream(corp
     before = objects_of(store)
     where = "uri like '%broken-text%' and stage = 'ingest'"
     for tries in (2, 3):
-        list(replay(recipe, store, find_letters(store, where), LocalExecutor()))
+        replay(recipe, store, find_letters(store, where), LocalExecutor(), done=lambda _: None)
         assert letters(store)["broken-text.mp4"]["attempts"] == tries
     after = objects_of(store)
     check_manifests(after)
@@ -100,4 +100,4 @@ def test_what_matches_nothing_or_is_of_another_recipe_is_said(corpus: Path, tmp_
     (found,) = find_letters(store, "attempts < 9")
     assert (found.stage, found.batch, found.videos) == ("ingest", BATCH, 3)
     with pytest.raises(InputError, match=found.spec):
-        list(replay(Recipe(), store, [found], LocalExecutor()))
+        replay(Recipe(), store, [found], LocalExecutor(), done=lambda _: None)

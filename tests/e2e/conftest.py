@@ -19,7 +19,7 @@ from videobert.recipes import Recipe, demo
 from videobert.resolve import Selection
 from videobert.runtime.executor import Executor, LocalExecutor
 from videobert.runtime.storage import Store
-from videobert.stages import INGEST_STAGES
+from videobert.stages import flow_of
 
 BATCHES = ("2026-01-01", "2026-01-02")
 
@@ -59,7 +59,7 @@ def run_all(recipe: Recipe, store: Store, executor: Executor, batches: tuple[str
     """Every stage in order, and the promotion."""
     results: list[StageResult] = []
     selection = Selection()
-    for name in (*INGEST_STAGES, "codebook", "tokens", "pretrain", "evaluate", "embed"):
+    for name in (*flow_of("ingest"), "codebook", "tokens", "pretrain", "evaluate", "embed"):
         done = run_stage(recipe, store, name, batches=batches, selection=selection, executor=executor)
         results += done
         if name == "codebook":

@@ -59,7 +59,8 @@ def test_nothing_of_it_is_left_and_all_else_is_as_it_was(copied: Run, video: str
     assert all(video in rows for rows in before.values())
     store = Store(str(copied.root))
     index = build_index(store, copied.spec("embed"))
-    lines = list(forget(store, video))
+    lines: list[str] = []
+    forget(store, video, report=lines.append)
     after = objects(copied.root)
     gone = [output.path for output in index.outputs if output.path not in after]
     assert [index.facts["files"][path][0][0].split("/")[2] for path in gone] == [f"batch={BATCHES[0]}"]
@@ -74,14 +75,14 @@ def test_nothing_of_it_is_left_and_all_else_is_as_it_was(copied: Run, video: str
 
 
 def test_afterwards_every_stage_finds_its_work_done(copied: Run, video: str) -> None:
-    list(forget(Store(str(copied.root)), video))
+    forget(Store(str(copied.root)), video)
     before = objects(copied.root)
     assert run_again(copied) == 0
     assert objects(copied.root) == before
 
 
 def test_it_writes_what_the_stages_would_have_written(copied: Run, video: str) -> None:
-    list(forget(Store(str(copied.root)), video))
+    forget(Store(str(copied.root)), video)
     forgotten = _contents(copied.root)
     for name in ("shards", "features", "tokens", "embeddings"):
         for path in (copied.root / name).glob(f"*/batch={BATCHES[0]}/*"):
@@ -109,7 +110,7 @@ def test_it_does_not_come_back_under_another_name(copied: Run, corpus: Path, vid
     shutil.copy(grown / "videos" / BATCHES[0] / "kitchen-00001.mp4", grown / "videos" / BATCHES[0] / "another.mp4")
     store = Store(str(tmp_path / "fresh"))
     (tmp_path / "fresh" / "forgotten").mkdir(parents=True)
-    list(forget(Store(str(copied.root)), video))
+    forget(Store(str(copied.root)), video)
     shutil.copytree(copied.root / "forgotten", tmp_path / "fresh" / "forgotten", dirs_exist_ok=True)
     (result,) = run_stage(recipe, store, "ingest", batches=BATCHES[:1], selection=Selection(), executor=LocalExecutor())
     assert result.counts["forgotten"] == 2
@@ -127,7 +128,7 @@ class _ForgetsMeanwhile(LocalExecutor):
 
     def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Any) -> Any:
         yield from super().map(worker, arguments, tasks)
-        list(forget(Store(str(self._root)), self._video))
+        forget(Store(str(self._root)), self._video)
 
 
 def test_a_stage_that_is_at_work_meanwhile_does_not_bring_it_back(copied: Run, video: str) -> None:
@@ -147,7 +148,7 @@ def test_a_dead_letter_can_be_forgotten(copied: Run, corpus: Path) -> None:
     (path,) = (corpus / "videos").rglob("broken-text.mp4")
     video = file_sha256(path)
     assert video in rows_of(copied.root, "dead_letters")
-    list(forget(Store(str(copied.root)), video))
+    forget(Store(str(copied.root)), video)
     assert video not in rows_of(copied.root, "dead_letters")
     assert run_again(copied) == 0
 
@@ -158,6 +159,6 @@ def test_a_dry_run_writes_nothing_and_an_unknown_video_is_refused(copied: Run, v
     assert done.returncode == 0 and done.stdout.count("would rewrite") >= 5
     assert objects(copied.root) == before
     with pytest.raises(InputError, match="holds"):
-        list(forget(Store(str(copied.root)), "0" * 64))
+        forget(Store(str(copied.root)), "0" * 64)
     with pytest.raises(InputError, match="no video id"):
-        list(forget(Store(str(copied.root)), "kitchen-00001"))
+        forget(Store(str(copied.root)), "kitchen-00001")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import BATCHES, Run
-from videobert.admin.freshness import stands
+from videobert.admin.freshness import is_up_to_date
 from videobert.cli.ray_job import RayJob
 from videobert.flow import run_stage
 from videobert.recipes import RECIPES
@@ -18,7 +18,7 @@ from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.manifest import load_manifest, save_manifest
 from videobert.runtime.pointer import read_pointer, write_pointer
-from videobert.stages import EMBED_STAGES, INGEST_STAGES
+from videobert.stages import flow_of
 
 BATCH = BATCHES[0]
 
@@ -27,8 +27,8 @@ def result_of(run: Run, stage: str, monkeypatch: pytest.MonkeyPatch) -> dict[str
     """What the Ray job of a stage over one batch leaves for the operator."""
     url = run.root.parent / f"{stage}.json"
     monkeypatch.setenv("RAY_JOB_RESULT_URI", str(url))
-    model = "current" if stage in EMBED_STAGES else ""
-    job = RayJob.ours(run.recipe, run.store, stage, batches=(BATCH,), model=model)
+    model = "current" if stage in flow_of("embed") else ""
+    job = RayJob.ours(run.recipe, run.store, stage, recipe="demo", batches=(BATCH,), model=model)
     assert job is not None
     done = run_stage(
         run.recipe, run.store, stage, batches=(BATCH,), selection=Selection(model=model), executor=LocalExecutor()
@@ -37,50 +37,50 @@ def result_of(run: Run, stage: str, monkeypatch: pytest.MonkeyPatch) -> dict[str
     return dict(json.loads(url.read_bytes()))
 
 
-@pytest.mark.parametrize("stage", [*INGEST_STAGES, *EMBED_STAGES])
-def test_a_job_stands_until_its_code_or_a_file_of_it_changes(
+@pytest.mark.parametrize("stage", [*flow_of("ingest"), *flow_of("embed")])
+def test_a_result_is_up_to_date_until_its_code_or_a_file_of_it_changes(
     copied: Run, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = result_of(copied, stage, monkeypatch)
-    assert stands(result)
-    assert not stands(result | {"fingerprint": result["fingerprint"] | {"code": "another version"}})
-    assert not stands(result | {"fingerprint": None})
+    assert is_up_to_date(result)
+    assert not is_up_to_date(result | {"fingerprint": result["fingerprint"] | {"code": "another version"}})
+    assert not is_up_to_date(result | {"fingerprint": None})
     manifest = load_manifest(copied.store, stage, result["spec"], BATCH)
     assert manifest is not None
     (copied.root / manifest.outputs[-1].path).unlink()
-    assert not stands(result)
+    assert not is_up_to_date(result)
 
 
 def test_a_recipe_that_changes_under_its_name_is_noticed(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = result_of(copied, "features", monkeypatch)
     other = dataclasses.replace(copied.recipe, shard=dataclasses.replace(copied.recipe.shard, shard_bytes=700_000))
     monkeypatch.setitem(RECIPES, "demo", lambda: other)
-    assert not stands(result)
+    assert not is_up_to_date(result)
 
 
-def test_a_share_stands_when_the_batch_does(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_is_up_to_date_when_the_batch_is(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = result_of(copied, "features", monkeypatch)
     [one] = result["results"]
     partial = result | {"results": [one | {"manifest": "", "digest": "of a part"}]}
-    assert stands(partial)
-    assert not stands(result | {"results": [one | {"digest": "of another"}]})
+    assert is_up_to_date(partial)
+    assert not is_up_to_date(result | {"results": [one | {"digest": "of another"}]})
     (copied.root / "shards" / copied.spec("shard") / f"batch={BATCH}" / "_manifest.json").unlink()
-    assert not stands(partial)
+    assert not is_up_to_date(partial)
 
 
 def test_a_new_video_and_a_batch_that_is_gone(copied: Run, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = {stage: result_of(copied, stage, monkeypatch) for stage in INGEST_STAGES}
+    results = {stage: result_of(copied, stage, monkeypatch) for stage in flow_of("ingest")}
     late = corpus / "videos" / BATCH / "late.mp4"
     late.write_bytes(b"late")
     try:
-        assert [stands(result) for result in results.values()] == [False, True, True]
+        assert [is_up_to_date(result) for result in results.values()] == [False, True, True]
     finally:
         late.unlink()
-    assert all(stands(result) for result in results.values())
+    assert all(is_up_to_date(result) for result in results.values())
     gone = results["ingest"] | {
-        "fingerprint": results["ingest"]["fingerprint"] | {"source": f"{corpus}/videos/no-such-batch"}
+        "fingerprint": results["ingest"]["fingerprint"] | {"outside": f"{corpus}/videos/no-such-batch"}
     }
-    assert not stands(gone)
+    assert not is_up_to_date(gone)
 
 
 @pytest.mark.parametrize(("stage", "reader"), [("ingest", "shard"), ("shard", "features"), ("tokens", "embed")])
@@ -91,14 +91,16 @@ def test_a_source_that_was_committed_anew(
     manifest = load_manifest(copied.store, stage, copied.spec(stage), BATCH)
     assert manifest is not None
     save_manifest(copied.store, dataclasses.replace(manifest, facts=manifest.facts | {"anew": True}))
-    assert not stands(result)
+    assert not is_up_to_date(result)
 
 
 def test_another_model_is_promoted(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = [result_of(copied, stage, monkeypatch) for stage in EMBED_STAGES]
+    results = [result_of(copied, stage, monkeypatch) for stage in flow_of("embed")]
     pointer = read_pointer(copied.store)
     assert pointer is not None
     write_pointer(copied.store, dataclasses.replace(pointer, embed_spec="embed-other"))
-    assert all(stands(result) for result in results)  # other vectors of the same model: not what these jobs write
+    assert all(
+        is_up_to_date(result) for result in results
+    )  # other vectors of the same model: not what these jobs write
     write_pointer(copied.store, dataclasses.replace(pointer, model_spec="pretrain-other"))
-    assert not any(stands(result) for result in results)
+    assert not any(is_up_to_date(result) for result in results)

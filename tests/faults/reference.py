@@ -61,7 +61,7 @@ def run_step(recipe: Recipe, store: Store, step: str, executor: Executor) -> lis
         promote(recipe, store, model)
         return []
     if step == "forget":
-        list(forget(store, file_sha256(Path(recipe.ingest.source.format(batch=BATCH)) / "kitchen-00001.mp4")))
+        forget(store, file_sha256(Path(recipe.ingest.source.format(batch=BATCH)) / "kitchen-00001.mp4"))
         return []
     codebooks = store.folders("codebooks") if step in ("tokens", "pretrain", "evaluate", "embed") else ()
     selection = Selection(codebook=codebooks[0] if codebooks else "")

@@ -17,7 +17,7 @@ from videobert.runtime.manifest import load_manifest
 from videobert.runtime.parquet import read_table
 from videobert.runtime.storage import Store
 from videobert.runtime.tar import read_members
-from videobert.stages import INGEST_STAGES
+from videobert.stages import flow_of
 from videobert.video.limits import DecoderLimits
 
 __all__ = ["BATCH", "Harvest", "harvest", "hostile_recipe", "put"]
@@ -72,7 +72,7 @@ def harvest(recipe: Recipe, root: Path, paths: Iterable[str], *, executor: Execu
     """Run the first three stages and look at all that they wrote."""
     store, folder = Store(str(root)), recipe.ingest.source.replace("{batch}", BATCH)
     results: list[StageResult] = []
-    for name in INGEST_STAGES:
+    for name in flow_of("ingest"):
         results += run_stage(
             recipe, store, name, batches=(BATCH,), selection=Selection(), executor=executor or LocalExecutor()
         )

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, inspect, text
 from infra.local.airflow import Airflow
 from infra.local.postgres import Postgres
 from infra.local.ray_head import RayHead, inherited_env
-from videobert.stages import INGEST_STAGES
+from videobert.stages import flow_of
 
 __all__ = ["DAGS", "FINAL", "SECRETS", "Stack", "objects", "reference", "started"]
 
@@ -159,7 +159,7 @@ def flags(corpus: Path) -> list[str]:
 
 def reference(root: Path, corpus: Path, batches: Sequence[str]) -> dict[str, bytes]:
     """What an undisturbed run in one process writes: every object by its path."""
-    for stage in INGEST_STAGES:
+    for stage in flow_of("ingest"):
         command = [sys.executable, "-m", "videobert", "stage", stage, "--root", str(root), "--batch", ",".join(batches)]
         subprocess.run([*command, *flags(corpus)], env=inherited_env(), cwd=REPOSITORY, check=True, capture_output=True)
     return objects(root)

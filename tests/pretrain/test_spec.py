@@ -30,7 +30,7 @@ def test_changed_weights_under_the_same_path_make_another_model(tmp_path: Path) 
 def test_from_scratch_and_from_an_id_the_config_says_all(tmp_path: Path) -> None:
     inputs = Inputs(store=Store(str(tmp_path)))
     for config in (PretrainConfig(), PretrainConfig(init_from="bert-large-uncased")):
-        assert pretrain_spec(config, inputs) == corpus_spec(get_stage("pretrain"), config, inputs)
+        assert pretrain_spec(config, inputs) == corpus_spec(get_stage("pretrain"), config, inputs.sources)
     assert pretrain_spec(dataclasses.replace(PretrainConfig(), seed=1), inputs) != pretrain_spec(
         PretrainConfig(), inputs
     )

@@ -29,7 +29,7 @@ from videobert.runtime.manifest import (
     specs_of,
 )
 from videobert.runtime.storage import Store
-from videobert.stages import STAGES, get_stage
+from videobert.stages import all_stages, get_stage
 
 TEXT = st.text(max_size=12)
 REJECTS = st.builds(Reject, video_id=TEXT, uri=TEXT, reason=TEXT, message=TEXT)
@@ -197,7 +197,7 @@ def test_a_catalog_of_another_configuration_is_not_the_one_asked_for(tmp_path: P
     assert load_manifest(store, "ingest", "", "b") == load_manifest(store, "ingest", "ingest-1", "b") is not None
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("stage", all_stages(), ids=lambda stage: stage.name)
 def test_a_batch_is_a_hive_partition_and_a_corpus_none(stage: object) -> None:
     stage = get_stage(getattr(stage, "name", ""))
     folder = folder_of(stage, "spec-1", "2026-01-01")

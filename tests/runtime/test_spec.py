@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -88,15 +89,19 @@ def test_a_spec_follows_stage_version_upstream_and_weights() -> None:
     assert base.startswith("tokens-") and len(base) == len("tokens-") + 8
     assert base == stage_spec(stage, {"a": 1}, upstream=["y", "x"], extra={"weights": "1"})
     others = [
-        stage_spec(
-            dataclasses.replace(stage, version=stage.version + 1), {"a": 1}, upstream=["x", "y"], extra={"weights": "1"}
-        ),
-        stage_spec(dataclasses.replace(stage, name="other"), {"a": 1}, upstream=["x", "y"], extra={"weights": "1"}),
+        stage_spec(_changed(stage, version=stage.version + 1), {"a": 1}, upstream=["x", "y"], extra={"weights": "1"}),
+        stage_spec(_changed(stage, name="other"), {"a": 1}, upstream=["x", "y"], extra={"weights": "1"}),
         stage_spec(stage, {"a": 1}, upstream=["x"], extra={"weights": "1"}),
         stage_spec(stage, {"a": 1}, upstream=["x", "y"], extra={"weights": "2"}),
         stage_spec(stage, {"a": 2}, upstream=["x", "y"], extra={"weights": "1"}),
     ]
     assert len({base, *others}) == 6
+
+
+def _changed(stage: Stage, **attributes: Any) -> Stage:
+    changed = copy.copy(stage)
+    vars(changed).update(attributes)
+    return changed
 
 
 def test_a_spec_does_not_depend_on_the_process() -> None:
@@ -122,10 +127,12 @@ def _manifest(stage: Stage, batch: str, rows: int) -> Manifest:
 def test_a_corpus_spec_follows_the_very_manifests_it_reads() -> None:
     stage, features = get_stage("codebook"), get_stage("features")
     first, second = _manifest(features, "a", 1), _manifest(features, "b", 2)
-    one = corpus_spec(stage, {}, _inputs(features=(first,)))
-    assert one == corpus_spec(stage, {}, _inputs(features=(dataclasses.replace(first, versions={"numpy": "9"}),)))
-    assert one != corpus_spec(stage, {}, _inputs(features=(dataclasses.replace(first, facts={"rows": 7}),)))
-    assert one != corpus_spec(stage, {}, _inputs(features=(first, second)))
+    one = corpus_spec(stage, {}, _inputs(features=(first,)).sources)
+    assert one == corpus_spec(
+        stage, {}, _inputs(features=(dataclasses.replace(first, versions={"numpy": "9"}),)).sources
+    )
+    assert one != corpus_spec(stage, {}, _inputs(features=(dataclasses.replace(first, facts={"rows": 7}),)).sources)
+    assert one != corpus_spec(stage, {}, _inputs(features=(first, second)).sources)
 
 
 def test_a_dict_stands_for_itself() -> None:

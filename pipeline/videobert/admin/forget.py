@@ -1,10 +1,11 @@
 """Forget: a video leaves the catalog, tars, features, tokens, embeddings and dead letters of every spec.
 
 A tombstone first keeps it from coming back through ingest. Then, batch by batch, new files without the video are
-written beside the old ones; new manifests replace the old, what is read last first, so that every upstream still
-stands as it was while its readers are rewritten; the old files go at the end. Each manifest is one whole write over
-files that stand, so readers never see half a change, and the same command resumes where a killed one ended. Input
-digests are brought along: afterwards every stage finds its work done.
+written next to the old ones; new manifests replace the old, what is read last first, so that every upstream is still
+as it was while its readers are rewritten; the old files go at the end. Each manifest is one whole write over files
+that are there, so readers never see half a change, and the same command resumes where a killed one ended. Input
+digests are brought along: afterwards every stage finds its work done. What a video is in a file, and how it leaves
+it, each stage says for itself.
 """
 
 from __future__ import annotations
@@ -12,18 +13,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.compute as pc
-
-from videobert.embed.run import shard_tasks as embed_tasks
 from videobert.errors import InputError
-from videobert.features.run import shard_tasks as features_tasks
 from videobert.query.index import drop_stale, indexed_specs
 from videobert.runtime.dead_letters import write_dead_letters
-from videobert.runtime.filesystem import open_filesystem
 from videobert.runtime.held_out import is_held_out
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import (
@@ -36,33 +32,31 @@ from videobert.runtime.manifest import (
     manifest_path,
     specs_of,
 )
-from videobert.runtime.parquet import read_table
-from videobert.runtime.shards import PLAN, ShardTask, load_plan, save_plan
+from videobert.runtime.shards import PLAN, load_plan, save_plan
 from videobert.runtime.storage import Store, file_sha256
 from videobert.runtime.tombstones import read_tombstone, write_tombstone
-from videobert.runtime.without import copy_without
-from videobert.shard.run import shard_tasks as tar_tasks
-from videobert.stages import STAGES, Stage, get_stage
-from videobert.tokens.read import read_shard
-from videobert.tokens.run import shard_tasks as token_tasks
+from videobert.stages import AnyBatchStage, BatchStage, batch_stages, corpus_stages, get_stage
 
 __all__ = ["forget"]
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _MOST_PASSES = 3
 
+Report = Callable[[str], object]
+"""Takes one line about something that was done, or that would be."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Commit:
-    """A standing manifest, and what it becomes."""
+    """A committed manifest, and what it becomes."""
 
     data: bytes
     old: Manifest
     new: Manifest
 
 
-def forget(store: Store, video_id: str, *, dry_run: bool = False) -> Iterator[str]:
-    """Forget a video; yields a line for everything that was rewritten, or that would be.
+def forget(store: Store, video_id: str, *, dry_run: bool = False, report: Report = lambda _: None) -> None:
+    """Forget a video; `report` gets a line for everything that was rewritten, or that would be.
 
     Raises InputError for what is no video id, and for a video that nothing below the root holds.
     """
@@ -75,45 +69,59 @@ def forget(store: Store, video_id: str, *, dry_run: bool = False) -> Iterator[st
     batches = sorted({*held, *(known or ())})
     if not dry_run and batches != known:
         write_tombstone(store, video_id, batches)
-        yield f"tombstone      {video_id}"
+        report(f"tombstone      {video_id}")
+    at_source = _source_uris(store, batches, video_id)
     for _ in range(1 if dry_run else _MOST_PASSES):  # a run that was at work meanwhile may have committed the video
-        lines = [line for batch in batches for line in _forget_in_batch(store, batch, video_id, dry_run=dry_run)]
-        yield from lines
-        if not lines:
+        changed = [_forget_in_batch(store, batch, video_id, dry_run=dry_run, report=report) for batch in batches]
+        if not any(changed):
             break
     if not dry_run:
-        stale = (path for spec in indexed_specs(store) for path in drop_stale(store, spec))
-        yield from (f"removed        {path}" for path in stale)
-    yield from _left(store, video_id, batches)
+        for spec in indexed_specs(store):
+            for path in drop_stale(store, spec):
+                report(f"removed        {path}")
+    for uri in at_source:
+        report(f"still there    {uri}: delete it at its source")
+    for line in _still_known(store, video_id, batches):
+        report(line)
 
 
-def _forget_in_batch(store: Store, batch: str, video_id: str, *, dry_run: bool) -> Iterator[str]:
-    standing = _standing(store, batch)
-    yield from _sources_left(store, [m for _, m in standing if m.stage == "ingest"], video_id)
+def _forget_in_batch(store: Store, batch: str, video_id: str, *, dry_run: bool, report: Report) -> bool:
+    """Whether there was anything to report."""
+    lines = 0
+
+    def told(line: str) -> None:
+        nonlocal lines
+        lines += 1
+        report(line)
+
+    committed = _committed(store, batch)
     if dry_run:
-        for _, manifest in standing:
-            yield from (f"would rewrite  {output.path}" for output in _holding(store, manifest, video_id))
-        return
+        for _, manifest in committed:
+            for output in _holding(store, manifest, video_id):
+                told(f"would rewrite  {output.path}")
+        return lines > 0
     with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
-        commits = _rewrite(store, standing, video_id, Path(folder))
+        commits = _rewrite(store, committed, video_id, Path(folder))
     for commit in reversed(commits):
         new = commit.new
         if new != commit.old:
-            path = manifest_path(get_stage(new.stage), new.spec, batch)
+            path = manifest_path(_stage(new), new.spec, batch)
             store.commit(path, new.to_bytes(), former=commit.data)
-            yield f"committed      {path}: {commit.old.counts.get('videos', 0)} -> {new.counts['videos']} videos"
+            told(f"committed      {path}: {commit.old.counts.get('videos', 0)} -> {new.counts['videos']} videos")
         write_dead_letters(store, new)
     for stage, spec in _begun(store, batch):
-        yield from _clean(store, stage, spec, batch, video_id)
+        for path in _clean(store, stage, spec, batch, video_id):
+            told(f"removed        {path}")
+    return lines > 0
 
 
-def _rewrite(store: Store, standing: Sequence[tuple[bytes, Manifest]], video_id: str, folder: Path) -> list[_Commit]:
+def _rewrite(store: Store, committed: Sequence[tuple[bytes, Manifest]], video_id: str, folder: Path) -> list[_Commit]:
     """New files without the video, upstream first, and the manifests over them; nothing is committed yet."""
-    old = {(manifest.stage, manifest.spec): manifest for _, manifest in standing}
+    old = {(manifest.stage, manifest.spec): manifest for _, manifest in committed}
     new: dict[tuple[str, str], Manifest] = {}
     commits = []
-    for data, manifest in standing:
-        holding = {output.shard for output in _with_rows(store, manifest, video_id)}
+    for data, manifest in committed:
+        holding = {output.shard for output in _stage(manifest).outputs_with(store, manifest, video_id)}
         outputs = [
             _without(store, manifest, output, video_id, folder if output.shard in holding else None)
             for output in manifest.outputs
@@ -132,40 +140,29 @@ def _rewrite(store: Store, standing: Sequence[tuple[bytes, Manifest]], video_id:
 
 def _without(store: Store, manifest: Manifest, output: Output, video_id: str, folder: Path | None) -> Output:
     """An output without the video's reject, and where a folder to work in is given, without its rows."""
+    stage = _stage(manifest)
     rejects = tuple(reject for reject in output.rejects if reject.video_id != video_id)
     lost: Mapping[str, int] = {}
     changed = output
     if folder:
-        stage = get_stage(manifest.stage)
         source, target = folder / "source", folder / "target"
         store.download(output.path, source)
-        lost = copy_without(stage.name, source, target, video_id)
+        lost = stage.drop_video(source, target, video_id)
         digest = file_sha256(target)
         path = f"{folder_of(stage, manifest.spec, manifest.batch)}/{output.shard:05d}-{digest[:8]}.{stage.suffix}"
         store.upload(target, path)
         changed = dataclasses.replace(output, path=path, sha256=digest, size_bytes=target.stat().st_size)
-    counts = {name: value - lost.get(name, 0) for name, value in output.counts.items()}
     gone = lost.get("videos", 0) + len(output.rejects) - len(rejects)
-    if manifest.stage == "ingest" and gone:  # its source may still be listed, so the part still answers for it
-        counts["forgotten"] = counts.get("forgotten", 0) + gone
-    return dataclasses.replace(changed, counts=counts, rejects=rejects)
+    return dataclasses.replace(changed, counts=stage.counts_without(output.counts, lost, gone), rejects=rejects)
 
 
 def _digests(store: Store, manifest: Manifest, known: Mapping[tuple[str, str], Manifest]) -> dict[int, str]:
-    """What each shard's input digest is when its stage plans now; empty for ingest, whose inputs are the source's."""
+    """What each shard's input digest is when its stage plans now; empty where manifests do not tell."""
     sources = [known.get((source.stage, source.spec)) for source in manifest.sources]
     upstream = {source.stage: (source,) for source in sources if source}
     inputs = Inputs(store=store, batch=manifest.batch, upstream=upstream)
-    tasks: list[ShardTask] = []
     try:
-        if manifest.stage == "shard":
-            tasks = tar_tasks(manifest.spec, inputs, limit=manifest.config["shard_bytes"])
-        elif manifest.stage == "features":
-            tasks = features_tasks(manifest.spec, inputs)
-        elif manifest.stage == "tokens":
-            tasks = token_tasks(manifest.spec, inputs)
-        elif manifest.stage == "embed":
-            tasks = embed_tasks(manifest.spec, inputs)
+        tasks = _stage(manifest).shard_tasks(manifest, inputs)
     except (InputError, KeyError):  # an upstream is gone or does not fit any more: its stage will see to it
         return {}
     return {task.shard: task.input_digest for task in tasks}
@@ -180,105 +177,77 @@ def _source(
     return dataclasses.replace(source, digest=new[key].digest)
 
 
-def _begun(store: Store, batch: str) -> list[tuple[Stage, str]]:
+def _stage(manifest: Manifest) -> AnyBatchStage:
+    stage = get_stage(manifest.stage)
+    assert isinstance(stage, BatchStage)
+    return stage
+
+
+def _begun(store: Store, batch: str) -> list[tuple[AnyBatchStage, str]]:
     """Stages and specs that have a folder for the batch, committed or not, upstream first."""
-    stages = [stage for stage in STAGES if stage.scope == "batch"]
-    return [(s, spec) for s in stages for spec in _specs(store, s.name) if batch in batches_of(store, s.name, spec)]
+    return [
+        (stage, spec)
+        for stage in batch_stages()
+        for spec in _specs(store, stage)
+        if batch in batches_of(store, stage.name, spec)
+    ]
 
 
-def _standing(store: Store, batch: str) -> list[tuple[bytes, Manifest]]:
+def _committed(store: Store, batch: str) -> list[tuple[bytes, Manifest]]:
     """The batch's manifests of every spec with their bytes, upstream first."""
     found = (store.read_or_none(manifest_path(stage, spec, batch)) for stage, spec in _begun(store, batch))
     return [(data, Manifest.from_bytes(data)) for data in found if data is not None]
 
 
-def _specs(store: Store, stage: str) -> list[str]:
-    return specs_of(store, stage) if "{spec}" in get_stage(stage).folder else [""]
+def _specs(store: Store, stage: AnyBatchStage) -> list[str]:
+    return specs_of(store, stage.name) if "{spec}" in stage.folder else [""]
 
 
 def _batches(store: Store) -> list[str]:
-    stages = [stage.name for stage in STAGES if stage.scope == "batch"]
-    return sorted({b for name in stages for spec in _specs(store, name) for b in batches_of(store, name, spec)})
+    return sorted({b for s in batch_stages() for spec in _specs(store, s) for b in batches_of(store, s.name, spec)})
+
+
+def _source_uris(store: Store, batches: Sequence[str], video_id: str) -> list[str]:
+    """Where the video lies outside of the root: the bucket that videos come from is not ours to change."""
+    manifests = [manifest for batch in batches for _, manifest in _committed(store, batch)]
+    return sorted({uri for m in manifests for uri in _stage(m).source_uris(store, m, video_id)})
 
 
 def _holds(store: Store, batch: str, video_id: str) -> bool:
-    return any(_holding(store, manifest, video_id) for _, manifest in _standing(store, batch))
+    return any(_holding(store, manifest, video_id) for _, manifest in _committed(store, batch))
 
 
 def _holding(store: Store, manifest: Manifest, video_id: str) -> list[Output]:
     """The outputs with the video, as rows or as a reject."""
-    found = _with_rows(store, manifest, video_id)
+    found = _stage(manifest).outputs_with(store, manifest, video_id)
     rejected = (o for o in manifest.outputs if any(reject.video_id == video_id for reject in o.rejects))
     return sorted({output.path: output for output in (*found, *rejected)}.values(), key=lambda output: output.shard)
 
 
-def _with_rows(store: Store, manifest: Manifest, video_id: str) -> list[Output]:
-    """The outputs whose files hold the video."""
-    if manifest.stage == "shard":
-        # The plan tells what a tar was asked to hold; to look into it, all its videos would have to be read.
-        plan = load_plan(store, folder_of(get_stage("shard"), manifest.spec, manifest.batch))
-        planned = {number for number, members in enumerate(plan) if video_id in members}
-        return [
-            output
-            for output in manifest.outputs
-            if output.shard in planned and all(reject.video_id != video_id for reject in output.rejects)
-        ]
-    return [output for output in manifest.outputs if _in_file(store, manifest.stage, output.path, video_id)]
-
-
-def _in_file(store: Store, stage: str, path: str, video_id: str) -> bool:
-    if stage == "tokens":
-        return any(sample["video_id"] == video_id for sample in read_shard(store, path))
-    return video_id in read_table(store, path, columns=["video_id"])["video_id"].to_pylist()
-
-
-def _clean(store: Store, stage: Stage, spec: str, batch: str, video_id: str) -> Iterator[str]:
+def _clean(store: Store, stage: AnyBatchStage, spec: str, batch: str, video_id: str) -> list[str]:
     """Remove what no manifest names, for it may hold the video: former files, the work of a killed run."""
     folder = folder_of(stage, spec, batch)
     manifest = load_manifest(store, stage.name, spec, batch)
     plan = load_plan(store, folder)
-    gone = {video_id} if stage.name == "shard" else _gone_uris(store, manifest, plan)
+    gone = stage.plan_keys(store, manifest, plan, video_id)
     if any(gone & set(shard) for shard in plan):
         save_plan(store, folder, [[key for key in shard if key not in gone] for shard in plan])
     keep = {output.path for output in (manifest.outputs if manifest else ())}
     keep |= {manifest_path(stage, spec, batch), f"{folder}/{PLAN}"}
-    for path in store.list(folder):
-        if path not in keep:
-            store.delete([path])
-            yield f"removed        {path}"
+    stale = [path for path in store.list(folder) if path not in keep]
+    store.delete(stale)
+    return stale
 
 
-def _gone_uris(store: Store, catalog: Manifest | None, plan: Sequence[Sequence[str]]) -> set[str]:
-    """Names that the plan of a catalog holds for videos that are neither in the catalog nor in the source any more."""
-    if catalog is None or not plan:
-        return set()
-    known = {reject.uri for reject in catalog.rejects}
-    for output in catalog.outputs:
-        known.update(read_table(store, output.path, columns=["uri"])["uri"].to_pylist())
-    return {uri for shard in plan for uri in shard if uri not in known and not _is_there(uri)}
-
-
-def _is_there(uri: str) -> bool:
-    filesystem, path = open_filesystem(uri)
-    return bool(filesystem.exists(path))
-
-
-def _sources_left(store: Store, catalogs: Sequence[Manifest], video_id: str) -> Iterator[str]:
-    """The bucket that videos come from is not ours to change."""
-    for catalog in catalogs:
-        uris = {reject.uri for reject in catalog.rejects if reject.video_id == video_id}
-        for output in catalog.outputs:
-            table = read_table(store, output.path, columns=["video_id", "uri"])
-            uris.update(table.filter(pc.equal(table["video_id"], video_id))["uri"].to_pylist())
-        yield from (f"still there    {uri}: delete it at its source" for uri in sorted(uris) if _is_there(uri))
-
-
-def _left(store: Store, video_id: str, batches: Sequence[str]) -> Iterator[str]:
-    """Artefacts that were fitted on the video."""
-    for stage in ("codebook", "pretrain"):
-        for spec in specs_of(store, stage):
-            manifest = load_manifest(store, stage, spec, "")
-            if manifest is None or not set(manifest.facts["batches"]) & set(batches):
+def _still_known(store: Store, video_id: str, batches: Sequence[str]) -> list[str]:
+    """Artifacts that were fitted on the video."""
+    lines = []
+    for stage in corpus_stages():
+        for spec in specs_of(store, stage.name):
+            manifest = load_manifest(store, stage.name, spec, "")
+            if manifest is None or "heldout_fraction" not in manifest.facts:
                 continue
-            if not is_held_out(video_id, manifest.facts["heldout_fraction"]):
-                yield f"still knows    {stage} {spec} was fitted on it: train again without it"
+            fitted = set(manifest.facts["batches"]) & set(batches)
+            if fitted and not is_held_out(video_id, manifest.facts["heldout_fraction"]):
+                lines.append(f"still knows    {stage.name} {spec} was fitted on it: train again without it")
+    return lines

@@ -1,71 +1,74 @@
-"""Whether the result of an earlier job still stands, told from storage alone: no decoder, no model, no cluster.
+"""Whether the result of an earlier job is up to date, told from storage alone: no decoder, no model, no cluster.
 
-A stage finds out for itself that all is committed, but for that a job has to start. Its result therefore notes what it
-looked at: its manifest (which names its sources), and what no manifest holds. Whatever changes, the job runs again.
+A stage finds out for itself that all is committed, but for that a job has to start. Its result therefore holds a
+fingerprint of what it looked at besides its manifest, which names its sources. Whatever changes, the job runs again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import metadata
 from typing import Any
 
-from videobert.errors import InputError
-from videobert.ingest.listing import list_batch, source_of
-from videobert.recipes import RECIPES, Recipe
+from videobert import __version__
+from videobert.recipes import Recipe, get_recipe
+from videobert.runtime.job_result import Fingerprint, JobResult
 from videobert.runtime.manifest import Manifest, folder_of, load_manifest
 from videobert.runtime.pointer import read_pointer
 from videobert.runtime.spec import digest
 from videobert.runtime.storage import Store
-from videobert.stages import get_stage
+from videobert.stages import BatchStage, get_stage
 
-__all__ = ["fingerprint", "stands"]
-
-
-def fingerprint(recipe: Recipe, store: Store, stage: str, *, batch: str, model: str) -> dict[str, Any]:
-    """What a stage is about to look at, besides manifests. Taken before it does: a change meanwhile is not missed."""
-    source = source_of(recipe.ingest, store, batch) if stage == "ingest" else ""
-    return {
-        "root": store.root, "batch": batch, "code": _code(stage),
-        "source": source, "listing": _listing(source, batch),
-        "pointer": _pointer(store) if model == "current" else "",
-    }  # fmt: skip
+__all__ = ["input_fingerprint", "is_up_to_date"]
 
 
-def stands(result: Mapping[str, Any]) -> bool:
+def input_fingerprint(config: Recipe, store: Store, stage: str, *, recipe: str, batch: str, model: str) -> Fingerprint:
+    """What a stage is about to look at. Taken before it does: a change meanwhile is not missed.
+
+    `config` is the recipe of that name with the flags of the command.
+    """
+    known = get_stage(stage)
+    outside = known.outside(config.config_of(known), store, batch) if isinstance(known, BatchStage) else ""
+    return Fingerprint(
+        root=store.root, batch=batch, recipe=recipe, code=_code(stage, recipe), outside=outside,
+        outside_digest=_outside_digest(stage, outside, batch), pointer=_pointer(store) if model == "current" else "",
+    )  # fmt: skip
+
+
+def is_up_to_date(result: Mapping[str, Any]) -> bool:
     """Whether the job of this result would find the same again, and all that it made is there.
 
     Costs a few small reads and one or two listings. The storage's errors pass through.
     """
-    seen, stage = result.get("fingerprint"), result["stage"]
-    if seen is None or seen["code"] != _code(stage):
+    try:
+        job = JobResult.from_mapping(result)
+    except ValueError:
         return False
-    store = Store(seen["root"])
-    manifest = load_manifest(store, stage, result["spec"], seen["batch"])
-    found = result["results"][0]
+    seen, stage = job.fingerprint, job.stage
+    if seen is None or seen.code != _code(stage, seen.recipe):
+        return False
+    store = Store(seen.root)
+    manifest = load_manifest(store, stage, job.spec, seen.batch)
+    found = job.results[0]
     return (
         manifest is not None
-        and (found["digest"] == manifest.digest or not found["manifest"])  # a share is done when the batch is
-        and (not seen["pointer"] or seen["pointer"] == _pointer(store))
-        and _sources_stand(store, manifest)
+        and (found.digest == manifest.digest or not found.manifest)  # a share is done when the batch is
+        and (not seen.pointer or seen.pointer == _pointer(store))
+        and _sources_are_current(store, manifest)
         and manifest.is_whole(store.list(folder_of(get_stage(stage), manifest.spec, manifest.batch)))
-        and seen["listing"] == _listing(seen["source"], seen["batch"])
+        and seen.outside_digest == _outside_digest(stage, seen.outside, seen.batch)
     )
 
 
-def _code(stage: str) -> str:
-    """Version of package and stage, and what the recipes say: a job's command only names its recipe."""
-    recipes = digest({name: asdict(make()) for name, make in RECIPES.items()})
-    return f"{metadata.version('videobert-pipeline')}, {stage} {get_stage(stage).version}, recipes {recipes[:8]}"
+def _code(stage: str, recipe: str) -> str:
+    """Versions of package and stage, and what the recipe says: a job's command only names it."""
+    told = digest(asdict(get_recipe(recipe)))
+    return f"{__version__}, {stage} {get_stage(stage).version}, recipe {told[:8]}"
 
 
-def _listing(source: str, batch: str) -> str:
-    """Digest of the names, sizes and times; a batch that is not there has none."""
-    try:
-        return digest(sorted(list_batch(source, batch).items())) if source else ""
-    except InputError:
-        return ""
+def _outside_digest(stage: str, outside: str, batch: str) -> str:
+    known = get_stage(stage)
+    return known.outside_digest(outside, batch) if outside and isinstance(known, BatchStage) else ""
 
 
 def _pointer(store: Store) -> str:
@@ -73,6 +76,6 @@ def _pointer(store: Store) -> str:
     return pointer.model_spec if pointer else ""
 
 
-def _sources_stand(store: Store, manifest: Manifest) -> bool:
+def _sources_are_current(store: Store, manifest: Manifest) -> bool:
     found = ((s, load_manifest(store, s.stage, s.spec, s.batch)) for s in manifest.sources)
     return all(now is not None and now.digest == source.digest for source, now in found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from videobert.embed.spec import embed_spec
+from videobert.embed.stage import EMBED
 from videobert.errors import InputError
 from videobert.recipes import Recipe
 from videobert.runtime.manifest import Manifest, committed_batches, load_manifest, specs_of
@@ -32,7 +32,7 @@ def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = Fals
     if not force:
         check_gates(store, model_spec)
     report = f"reports/{reports[0].spec}" if reports else ""
-    return _turn_to(store, model, embed_spec(recipe.embed, model), report)
+    return _turn_to(store, model, EMBED.spec(recipe.embed, {"pretrain": model.spec}), report)
 
 
 def check_gates(store: Store, model_spec: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from videobert.errors import InputError
@@ -15,7 +15,7 @@ from videobert.runtime.executor import Executor
 from videobert.runtime.manifest import load_manifest
 from videobert.runtime.pointer import read_pointer
 from videobert.runtime.storage import Store
-from videobert.stages import EMBED_STAGES, INGEST_STAGES
+from videobert.stages import flow_of
 
 __all__ = ["Letters", "find_letters", "replay"]
 
@@ -59,34 +59,43 @@ def find_letters(store: Store, where: str, batches: Sequence[str] = ()) -> list[
     return found
 
 
-def replay(recipe: Recipe, store: Store, letters: Sequence[Letters], executor: Executor) -> Iterator[StageResult]:
-    """Try the letters' shards again, and carry on what comes out to features, and to embeddings of the promoted model.
+def replay(
+    recipe: Recipe, store: Store, letters: Sequence[Letters], executor: Executor, done: Callable[[StageResult], object]
+) -> None:
+    """Try the letters' shards again, and carry what comes out on to features, and to embeddings of the promoted model.
 
-    Where a try changes nothing, only its `attempts` grow. Raises InputError for letters of another recipe.
+    `done` gets the result of each stage. Where a try changes nothing, only its `attempts` grow. Raises InputError for
+    letters of another recipe.
     """
-    specs = Resolver(recipe, store, Selection()).specs
+    resolver = Resolver(recipe, store, Selection())
+    flow = flow_of("ingest")
+    specs = {name: resolver.spec(name) for name in flow}
     if foreign := sorted({letter.spec for letter in letters if letter.spec != specs.get(letter.stage)}):
         raise InputError(
             f"the dead letters are of {', '.join(foreign)}, this recipe makes {', '.join(specs.values())}; "
             "give the recipe and flags that made them, or narrow --where with: spec = '...'"
         )
     for batch in sorted({letter.batch for letter in letters}):
-        mine = {letter.stage: letter.shards for letter in letters if letter.batch == batch}
-        first = min(INGEST_STAGES.index(stage) for stage in mine)
-        for name in INGEST_STAGES[first:]:
-            again = mine.get(name, frozenset())
-            yield from run_stage(
+        shards = {letter.stage: letter.shards for letter in letters if letter.batch == batch}
+        first = min(flow.index(stage) for stage in shards)
+        for name in flow[first:]:
+            again = shards.get(name, frozenset())
+            for result in run_stage(
                 recipe, store, name, batches=[batch], selection=Selection(), executor=executor, retry=again
-            )
-        yield from _embed(recipe, store, batch, specs["features"], executor)
+            ):
+                done(result)
+        _embed(recipe, store, batch, set(specs.values()), executor, done)
 
 
-def _embed(recipe: Recipe, store: Store, batch: str, features: str, executor: Executor) -> Iterator[StageResult]:
+def _embed(
+    recipe: Recipe, store: Store, batch: str, specs: set[str], executor: Executor, done: Callable[[StageResult], object]
+) -> None:
     """What readers see: tokens and embeddings of the promoted model, where it reads these features."""
     pointer = read_pointer(store)
     model = load_manifest(store, "pretrain", pointer.model_spec, "") if pointer else None
-    if model is None or model.facts["feature_spec"] != features:
+    if model is None or model.facts["feature_spec"] not in specs:
         return
-    for name in EMBED_STAGES:
+    for name in flow_of("embed"):
         selection = Selection(model=model.spec)
-        yield from run_stage(recipe, store, name, batches=[batch], selection=selection, executor=executor)
+        for result in run_stage(recipe, store, name, batches=[batch], selection=selection, executor=executor):
+            done(result)

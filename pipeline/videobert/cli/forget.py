@@ -16,7 +16,7 @@ __all__ = ["ForgetCommand"]
 class ForgetCommand:
     """Remove a video from catalog, shards, features, tokens, embeddings and dead letters; keep it from coming back.
 
-    Killed in the middle, the same command resumes. Jobs that are at work meanwhile may fail and have to run again.
+    A killed run is resumed by the same command. Jobs that are at work meanwhile may fail and have to run again.
     """
 
     video_id: tyro.conf.Positional[str]
@@ -30,5 +30,4 @@ class ForgetCommand:
         store = Store(self.root)
         if not self.dry_run:
             store.check_root()
-        for line in forget(store, self.video_id, dry_run=self.dry_run):
-            print(line, flush=True)
+        forget(store, self.video_id, dry_run=self.dry_run, report=lambda line: print(line, flush=True))

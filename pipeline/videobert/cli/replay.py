@@ -24,5 +24,7 @@ class ReplayCommand(Compute):
             shards = ", ".join(map(str, sorted(letter.shards)))
             print(f"{letter.stage:<9} {letter.batch:<12} {letter.spec:<24} {letter.videos:,} videos, shards {shards}")
         if not self.dry_run:
-            for result in replay(self.config, store, letters, self.executor.build()):
-                print(result_line(result), flush=True)
+            replay(
+                self.config, store, letters, self.executor.build(),
+                done=lambda result: print(result_line(result), flush=True),
+            )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Annotated, Literal, Self
 
@@ -19,11 +19,9 @@ from videobert.resolve import Selection
 from videobert.runtime.executor import Executor, LocalExecutor
 from videobert.runtime.inputs import Share
 from videobert.runtime.storage import Store
-from videobert.stages import EMBED_STAGES, INGEST_STAGES, STAGES, TRAIN_STAGES
+from videobert.stages import CorpusStage, get_stage, run_order
 
 __all__ = ["Compute", "ExecutorOptions", "RunCommand", "StageCommand", "result_line"]
-
-StageName = Literal["ingest", "shard", "features", "codebook", "tokens", "pretrain", "embed", "evaluate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +101,8 @@ class Compute:
 class StageCommand(Compute):
     """Run one stage over one batch, several, or the corpus."""
 
-    name: tyro.conf.Positional[StageName]
-    """The stage."""
+    name: tyro.conf.Positional[str]
+    """The stage: ingest, shard, features, codebook, tokens, pretrain, embed or evaluate."""
     codebook: str = ""
     """Spec of the codebook to use; empty: the model's, else the one this recipe makes."""
     model: str = ""
@@ -113,14 +111,21 @@ class StageCommand(Compute):
     """Do one share of the shards, such as 2/8: several jobs split a huge batch, the last to end commits it."""
 
     def execute(self) -> None:
+        stage = get_stage(self.name)
+        if self.batches and isinstance(stage, CorpusStage) and not stage.takes_batches:
+            raise InputError(
+                f"--batch {self.batch} says nothing to {self.name}: it reads the batches of its codebook; leave it "
+                "out, or fit a codebook on these batches first"
+            )
         store = self.store()
+        selection = Selection(codebook=self.codebook, model=self.model)
         if self.dry_run:
-            print_plan(self.config, store, [self.name], self.batches)
+            print_plan(self.config, store, [self.name], self.batches, selection)
             return
-        job = RayJob.ours(self.config, store, self.name, batches=self.batches, model=self.model)
+        job = RayJob.ours(self.config, store, self.name, recipe=self.recipe, batches=self.batches, model=self.model)
         results = run_stage(
-            self.config, store, self.name, batches=self.batches, executor=self.executor.build(),
-            selection=Selection(codebook=self.codebook, model=self.model), share=_share(self.share),
+            self.config, store, self.name, batches=self.batches, executor=self.executor.build(), selection=selection,
+            share=_share(self.share),
         )  # fmt: skip
         for result in results:
             print(result_line(result))
@@ -137,23 +142,20 @@ class RunCommand(Compute):
             raise InputError("--batch is empty; name the batches to run, such as --batch 2026-01-01,2026-01-02")
         store = self.store()
         if self.dry_run:
-            print_plan(self.config, store, [stage.name for stage in STAGES], self.batches)
+            print_plan(self.config, store, run_order(), self.batches, Selection())
             return
-        specs = {result.stage: result.spec for result in self._stages(store)}
-        print(promote(self.config, store, specs["pretrain"]))
-
-    def _stages(self, store: Store) -> Iterator[StageResult]:
         executor = self.executor.build()
-        order = [*INGEST_STAGES, *TRAIN_STAGES, *(name for name in EMBED_STAGES if name not in TRAIN_STAGES)]
-        selection = Selection()
-        for name in order:
-            for result in run_stage(
-                self.config, store, name, batches=self.batches, selection=selection, executor=executor
-            ):
+        chosen: dict[str, str] = {}
+        for name in run_order():
+            results = run_stage(
+                self.config, store, name, batches=self.batches, selection=Selection(**chosen), executor=executor
+            )
+            for result in results:
                 print(result_line(result), flush=True)
-                if name == "codebook":
-                    selection = Selection(codebook=result.spec)
-                yield result
+            stage = get_stage(name)
+            if isinstance(stage, CorpusStage) and stage.artifact:
+                chosen[stage.artifact] = results[0].spec
+        print(promote(self.config, store, chosen["model"]))
 
 
 def _recipe_name(arguments: Sequence[str]) -> str:
@@ -168,9 +170,9 @@ def _recipe_name(arguments: Sequence[str]) -> str:
 
 def result_line(result: StageResult) -> str:
     counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if value)
-    done = f"{result.seconds:.1f} s" if result.computed else "already committed"
+    done = f"{result.seconds:.1f} s" if result.computed or not result.manifest else "already committed"
     if not result.manifest:
-        done += ", not committed: other shares are missing"
+        done += ", our share is done; the batch is committed when the other shares are"
     return f"{result.stage:<9} {result.batch or 'corpus':<12} {result.spec:<24} {done}{'; ' + counts if counts else ''}"
 
 

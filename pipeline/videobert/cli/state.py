@@ -9,7 +9,7 @@ from videobert.runtime.manifest import batches_of, load_manifests, specs_of
 from videobert.runtime.parquet import read_table
 from videobert.runtime.pointer import read_pointer
 from videobert.runtime.storage import Store
-from videobert.stages import STAGES
+from videobert.stages import all_stages
 
 __all__ = ["DeadLettersCommand", "StatusCommand"]
 
@@ -23,7 +23,7 @@ class StatusCommand:
 
     def execute(self) -> None:
         store = Store(self.root)
-        for stage in STAGES:
+        for stage in all_stages():
             # The catalog's path holds no spec: its folder is the stage itself.
             specs = specs_of(store, stage.name) if "{spec}" in stage.folder else [""]
             for spec in specs:

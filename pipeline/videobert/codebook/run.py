@@ -15,6 +15,7 @@ from videobert.codebook.health import codebook_health
 from videobert.codebook.hierarchy import GROUP_ELEMENTS, WorkerGroup, fit_with_group, local_group
 from videobert.codebook.load import CODEBOOK_FILE
 from videobert.codebook.sampling import ClipSample
+from videobert.codebook.stage import CODEBOOK
 from videobert.codebook.wordpiece import find_tokenizer, train_tokenizer
 from videobert.codebook.worker import FileRows, FitShare, divide
 from videobert.errors import InputError
@@ -25,12 +26,10 @@ from videobert.runtime.held_out import is_held_out
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.parquet import read_table
-from videobert.runtime.spec import corpus_spec, output_config
-from videobert.stages import get_stage
+from videobert.runtime.spec import output_config
 
 __all__ = ["run"]
 
-_STAGE = get_stage("codebook")
 _WORKER = "videobert.codebook.worker:FitShare"
 _DISAGREEMENT_CLIPS = 10_000
 _LOG = logging.getLogger("videobert")
@@ -44,8 +43,8 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
         raise InputError(
             f"a codebook is fitted on one kind of features, these batches hold {', '.join(specs) or 'none'}"
         )
-    spec = corpus_spec(_STAGE, config, inputs)
-    if done := committed(inputs.store, _STAGE, spec):
+    spec = CODEBOOK.spec(config, inputs)
+    if done := committed(inputs.store, CODEBOOK, spec):
         return done
     files = _sample(inputs, config)
     clips = sum(len(file.rows) for file in files)
@@ -70,7 +69,7 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
         "batches": [manifest.batch for manifest in features], "heldout_fraction": config.heldout_fraction,
         "clips": clips, "health": figures,
     }  # fmt: skip
-    return commit_files(inputs, _STAGE, spec, artifacts, config=output_config(config), facts=facts)
+    return commit_files(inputs, CODEBOOK, spec, artifacts, config=output_config(config), facts=facts)
 
 
 def _sample(inputs: Inputs, config: CodebookConfig) -> list[FileRows]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from videobert.embed.config import EmbedConfig
-from videobert.embed.spec import embed_spec
+from videobert.embed.stage import EMBED
 from videobert.errors import InputError
 from videobert.runtime.executor import Executor
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.shards import ShardCommit, ShardTask, run_shards
 from videobert.runtime.spec import digest, output_config
-from videobert.stages import get_stage
 
 __all__ = ["run", "shard_tasks"]
 
-_STAGE = get_stage("embed")
 _WORKER = "videobert.embed.worker:EmbedWorker"
 
 
@@ -26,9 +24,9 @@ def run(config: EmbedConfig, inputs: Inputs, executor: Executor) -> Manifest:
             f"model {model.spec} reads tokens of {model.facts['codebook_spec']}, these are of "
             f"{tokens.facts['codebook_spec']}; tokenise the batch with --model {model.spec}"
         )
-    spec = embed_spec(config, model)
+    spec = EMBED.spec(config, inputs.upstream_specs)
     commit = ShardCommit(
-        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
+        store=inputs.store, stage=EMBED.name, spec=spec, batch=inputs.batch, config=output_config(config),
         sources=inputs.sources, expected_videos=tokens.counts.get("videos", 0), share=inputs.share,
         facts={"model_spec": model.spec, "codebook_spec": model.facts["codebook_spec"]},
     )  # fmt: skip

@@ -23,26 +23,24 @@ from videobert.evaluate.core import (
     span_clips,
     word_figures,
 )
+from videobert.evaluate.labels import read_labels
 from videobert.evaluate.metrics import retrieval_ranks, top_k
 from videobert.evaluate.report import render_report
+from videobert.evaluate.stage import EVALUATE
 from videobert.model.load import load_committed_model
 from videobert.model.network import VideoBert
 from videobert.model.scoring import alignment_logits, encode_text, encode_video, zero_shot
 from videobert.runtime.corpus_commit import commit_files, committed
 from videobert.runtime.executor import Executor
-from videobert.runtime.filesystem import open_filesystem
 from videobert.runtime.held_out import is_held_out
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest
-from videobert.runtime.spec import corpus_spec, output_config
-from videobert.runtime.storage import sha256
-from videobert.stages import get_stage
+from videobert.runtime.spec import output_config
 from videobert.tokens.core import from_json
 from videobert.tokens.read import read_samples
 
 __all__ = ["run"]
 
-_STAGE = get_stage("evaluate")
 RERANKED = 10
 """Nearest segments that the alignment head puts in order."""
 
@@ -50,9 +48,9 @@ RERANKED = 10
 def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """Measure the model and say whether the gates hold. Raises InputError when nothing is held out."""
     codebook, pretrain = inputs.one("codebook"), inputs.one("pretrain")
-    labels_data, labels_url = _read_labels(config, inputs.store.root)
-    spec = corpus_spec(_STAGE, config, inputs, extra={"labels": sha256(labels_data)})
-    if done := committed(inputs.store, _STAGE, spec):
+    labels_data, labels_url = read_labels(config, inputs.store.root)
+    spec = EVALUATE.spec(config, inputs)
+    if done := committed(inputs.store, EVALUATE, spec):
         return done
     torch.set_num_threads(1)
     model = load_committed_model(inputs.store, pretrain)
@@ -79,20 +77,7 @@ def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
         "report.html": render_report(metrics, curve, pretrain.facts),
     }
     facts = {"model_spec": pretrain.spec, "passed": metrics["passed"], "gates": metrics["gates"]}
-    return commit_files(inputs, _STAGE, spec, files, config=output_config(config), facts=facts)
-
-
-def _read_labels(config: EvaluateConfig, root: str) -> tuple[bytes, str]:
-    if not config.labels:
-        return b"", ""
-    url = config.labels.replace("{root}", root)
-    filesystem, path = open_filesystem(url)
-    try:
-        return bytes(filesystem.cat_file(path)), url
-    except FileNotFoundError as error:
-        raise InputError(
-            f"evaluate.labels {url} is not there; correct the URL, or leave it empty for no labels"
-        ) from error
+    return commit_files(inputs, EVALUATE, spec, files, config=output_config(config), facts=facts)
 
 
 def _zero_shot(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from videobert.features.config import FeaturesConfig
 from videobert.features.encoders import output_identity
+from videobert.features.stage import FEATURES
 from videobert.runtime.executor import Executor
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.shards import ShardCommit, ShardTask, run_shards
-from videobert.runtime.spec import digest, stage_spec
-from videobert.stages import get_stage
+from videobert.runtime.spec import digest
 
 __all__ = ["run", "shard_tasks"]
 
-_STAGE = get_stage("features")
 _WORKER = "videobert.features.worker:FeaturesWorker"
 _SERVER = "videobert.features.encoders.served:EncoderServer"
 
@@ -22,9 +21,9 @@ def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """Encode the batch. The spec holds the digest of the weights, not their path."""
     shards = inputs.one("shard")
     identity = output_identity(config)
-    spec = stage_spec(_STAGE, identity, upstream=[shards.spec])
+    spec = FEATURES.spec(config, inputs.upstream_specs)
     commit = ShardCommit(
-        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=identity, sources=inputs.sources,
+        store=inputs.store, stage=FEATURES.name, spec=spec, batch=inputs.batch, config=identity, sources=inputs.sources,
         expected_videos=shards.counts.get("videos", 0), share=inputs.share, retry=inputs.retry,
     )  # fmt: skip
     tasks = shard_tasks(spec, inputs)

@@ -12,9 +12,10 @@ from fsspec.implementations.local import LocalFileSystem
 from videobert.errors import InputError
 from videobert.ingest.config import IngestConfig
 from videobert.runtime.filesystem import open_filesystem
+from videobert.runtime.spec import digest
 from videobert.runtime.storage import Store
 
-__all__ = ["Listed", "list_batch", "source_of", "uri_of"]
+__all__ = ["Listed", "list_batch", "listing_digest", "source_of", "uri_of"]
 
 
 class Listed(NamedTuple):
@@ -124,6 +125,14 @@ def _file(path: str, *, through_link: bool = False) -> Listed:
     if not stat.S_ISREG(status.st_mode):
         return Listed(0, "")
     return Listed(status.st_size, f"{status.st_mtime_ns}{f'-{status.st_ino}' if through_link else ''}")
+
+
+def listing_digest(source: str, batch: str) -> str:
+    """Digest of the names, sizes and times below the prefix; empty where nothing lies."""
+    try:
+        return digest(sorted(list_batch(source, batch).items()))
+    except InputError:
+        return ""
 
 
 def _folders(url: str) -> list[str]:

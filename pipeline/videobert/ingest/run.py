@@ -13,19 +13,18 @@ from videobert.ingest.contents import Contents, sort_files
 from videobert.ingest.core import PartPayload, SourceFile
 from videobert.ingest.language import language_tag
 from videobert.ingest.listing import list_batch, source_of, uri_of
+from videobert.ingest.stage import INGEST
 from videobert.runtime.executor import Executor
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest, folder_of, load_manifest
 from videobert.runtime.parquet import read_table
 from videobert.runtime.plan import Item, extend_plan
 from videobert.runtime.shards import ShardCommit, ShardTask, load_plan, run_shards, save_plan
-from videobert.runtime.spec import digest, output_config, stage_spec
+from videobert.runtime.spec import digest, output_config
 from videobert.runtime.storage import Store
-from videobert.stages import get_stage
 
 __all__ = ["part_tasks", "run"]
 
-_STAGE = get_stage("ingest")
 _WORKER = "videobert.ingest.worker:IngestWorker"
 _LOG = logging.getLogger(__name__)
 
@@ -42,18 +41,18 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
             f"batch {inputs.batch!r} has no videos below {source}; looked for {', '.join(config.extensions)}; "
             f"found {_examples(contents)}"
         )
-    spec = stage_spec(_STAGE, config, upstream=())
-    former = load_manifest(inputs.store, _STAGE.name, spec, inputs.batch)
+    spec = INGEST.spec(config, {})
+    former = load_manifest(inputs.store, INGEST.name, spec, inputs.batch)
     if former and former.facts["source"] != source:
         raise InputError(
             f"batch {inputs.batch!r} was ingested from {former.facts['source']}, now the source is {source}; "
             "use another batch key, or another root"
         )
-    folder = folder_of(_STAGE, spec, inputs.batch)
+    folder = folder_of(INGEST, spec, inputs.batch)
     standing_plan = load_plan(inputs.store, folder)
     gone = _gone(inputs.store, former, standing_plan, files)
     commit = ShardCommit(
-        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config), sources=(),
+        store=inputs.store, stage=INGEST.name, spec=spec, batch=inputs.batch, config=output_config(config), sources=(),
         expected_videos=len(files) + len(gone), facts={"source": source}, retry=inputs.retry,
     )  # fmt: skip
     items = [Item(key=uri, weight=1) for uri in (*files, *gone)]

@@ -9,17 +9,15 @@ from videobert.errors import InputError
 from videobert.pretrain.card import model_card
 from videobert.pretrain.checkpoints import find_checkpoint
 from videobert.pretrain.config import PretrainConfig
-from videobert.pretrain.spec import pretrain_spec
+from videobert.pretrain.stage import PRETRAIN
 from videobert.runtime.corpus_commit import commit_files, committed
 from videobert.runtime.executor import Executor
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest, folder_of
 from videobert.runtime.spec import output_config
-from videobert.stages import get_stage
 
 __all__ = ["run"]
 
-_STAGE = get_stage("pretrain")
 _WORKER = "videobert.pretrain.job:TrainJob"
 
 
@@ -32,10 +30,10 @@ def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
             f"the tokens are of codebook {', '.join(foreign) or '(none)'}, the model's is {codebook.spec}; "
             "tokenise every batch with one codebook"
         )
-    spec = pretrain_spec(config, inputs)
-    if done := committed(inputs.store, _STAGE, spec):
+    spec = PRETRAIN.spec(config, inputs)
+    if done := committed(inputs.store, PRETRAIN, spec):
         return done
-    folder = folder_of(_STAGE, spec, "")
+    folder = folder_of(PRETRAIN, spec, "")
     arguments = {"config": config, "store": inputs.store, "folder": folder, "codebook": codebook, "tokens": tokens}
     executor.train(_WORKER, arguments)
     last = find_checkpoint(inputs.store, folder)
@@ -48,5 +46,5 @@ def run(config: PretrainConfig, inputs: Inputs, executor: Executor) -> Manifest:
     curve = json.loads(inputs.store.read(f"{last.folder}/train_state.json"))["curve"]
     card = model_card(spec, facts, [manifest.counts for manifest in tokens], curve)
     return commit_files(
-        inputs, _STAGE, spec, {"README.md": card}, config=output_config(config), facts=facts, written=last.files
+        inputs, PRETRAIN, spec, {"README.md": card}, config=output_config(config), facts=facts, written=last.files
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from videobert.pretrain.config import PretrainConfig
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.spec import corpus_spec, digest
-from videobert.stages import get_stage
+from videobert.runtime.stage import stage_record
 
 __all__ = ["pretrain_spec"]
 
@@ -24,7 +24,7 @@ def pretrain_spec(config: PretrainConfig, inputs: Inputs) -> str:
         > config.window_segments
     ):
         extra["window_segments"] = str(config.window_segments)
-    return corpus_spec(get_stage("pretrain"), config, inputs, extra=extra)
+    return corpus_spec(stage_record("pretrain"), config, inputs.sources, extra=extra)
 
 
 def _checkpoint_digest(init_from: str) -> str:

@@ -11,7 +11,7 @@ all other files are searched one by one. Scores are those of the exact search; r
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -150,16 +150,17 @@ def _read_lists(
     return place_K3[:, :2], place_K3[:, 2], score_N[kept]
 
 
-def drop_stale(store: Store, spec: str) -> Iterator[str]:
-    """Remove every part that holds vectors of files which no longer stand, and what no manifest names; their paths."""
+def drop_stale(store: Store, spec: str) -> list[str]:
+    """Remove parts with vectors of files that are no longer committed, and what no manifest names; their paths."""
     index = load_index(store, spec)
     current = [output for manifest in embedding_manifests(store, spec) for output in manifest.outputs]
     kept = [*index.outputs[:1], *(part for part, _ in standing_parts(index, current))] if index else []
     if index and len(kept) < len(index.outputs):
         store.write(index_path(spec), replace(index, outputs=tuple(kept)).to_bytes())
     keep = {output.path for output in kept} | ({index_path(spec)} if index else set())
-    yield from (path for path in store.list(index_folder(spec)) if path not in keep)
+    stale = [path for path in store.list(index_folder(spec)) if path not in keep]
     store.sweep(index_folder(spec), keep)
+    return stale
 
 
 def indexed_specs(store: Store) -> Sequence[str]:

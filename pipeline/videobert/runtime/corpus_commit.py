@@ -15,8 +15,8 @@ from videobert.runtime.manifest import (
     manifest_path,
     save_manifest,
 )
+from videobert.runtime.stage import Stage
 from videobert.runtime.storage import Store, sha256
-from videobert.stages import Stage
 
 __all__ = ["commit_files", "committed"]
 

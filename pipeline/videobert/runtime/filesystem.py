@@ -18,7 +18,7 @@ from fsspec.core import split_protocol
 
 from videobert.errors import InputError, VideoError
 
-__all__ = ["check_reachable", "fetch", "open_filesystem"]
+__all__ = ["check_reachable", "exists", "fetch", "open_filesystem"]
 
 _COPY_BYTES = 1 << 20
 _CONNECT_SECONDS = 5
@@ -65,6 +65,12 @@ def _s3_class() -> type[fsspec.AbstractFileSystem]:
             return bucket, key.replace("\0", "?"), None
 
     return LiteralS3FileSystem
+
+
+def exists(url: str) -> bool:
+    """Whether something lies there."""
+    filesystem, path = open_filesystem(url)
+    return bool(filesystem.exists(path))
 
 
 def fetch(url: str, target: Path) -> str:

@@ -1,4 +1,4 @@
-"""What every stage gets beside its config."""
+"""What every stage gets besides its config."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ class Inputs:
         """The only manifest of an upstream stage."""
         (manifest,) = self.upstream[stage]
         return manifest
+
+    @property
+    def upstream_specs(self) -> dict[str, str]:
+        """Stage name -> spec of what is read; for batch stages, which read one manifest of each."""
+        return {name: manifest.spec for name, (manifest,) in self.upstream.items()}
 
     @property
     def sources(self) -> tuple[Source, ...]:

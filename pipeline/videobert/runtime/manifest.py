@@ -12,8 +12,8 @@ from typing import Any
 
 from videobert.errors import BalanceError, InputError, VideoError
 from videobert.runtime.spec import canonical_json
+from videobert.runtime.stage import Stage, stage_record
 from videobert.runtime.storage import Store, sha256
-from videobert.stages import Stage, get_stage
 
 __all__ = [
     "Manifest", "Output", "Reject", "Source", "batches_of", "check_balance", "committed_batches", "folder_of",
@@ -118,6 +118,13 @@ class Manifest:
     def rejects(self) -> tuple[Reject, ...]:
         return tuple(reject for output in self.outputs for reject in output.rejects)
 
+    def source_spec(self, stage: str) -> str:
+        """The spec of the stage that it was made from. Raises InputError when it was not."""
+        for source in self.sources:
+            if source.stage == stage:
+                return source.spec
+        raise InputError(f"{self.stage} {self.spec} was not made from {stage}; make it again with this version")
+
     def is_whole(self, present: Mapping[str, int]) -> bool:
         """Whether a listing (path -> bytes) shows every output in its size."""
         return all(present.get(output.path) == output.size_bytes for output in self.outputs)
@@ -186,14 +193,14 @@ def manifest_path(stage: Stage, spec: str, batch: str) -> str:
 
 def load_manifest(store: Store, stage_name: str, spec: str, batch: str) -> Manifest | None:
     """The committed manifest, or None when the stage has not finished there; an empty spec takes the catalog's any."""
-    return _as_asked(store.read_or_none(manifest_path(get_stage(stage_name), spec, batch)), spec)
+    return _as_asked(store.read_or_none(manifest_path(stage_record(stage_name), spec, batch)), spec)
 
 
 def load_manifests(
     store: Store, stage_name: str, spec: str, batches: Sequence[str]
 ) -> Iterator[tuple[str, Manifest | None]]:
     """(batch, what `load_manifest` finds) in their order, some requests at once."""
-    paths = [manifest_path(get_stage(stage_name), spec, batch) for batch in batches]
+    paths = [manifest_path(stage_record(stage_name), spec, batch) for batch in batches]
     for batch, (_, data) in zip(batches, store.read_many(paths), strict=True):
         yield batch, _as_asked(data, spec)
 
@@ -216,27 +223,27 @@ def check_balance(manifest: Manifest, expected_videos: int) -> None:
 
 def save_manifest(store: Store, manifest: Manifest) -> None:
     """Commit."""
-    path = manifest_path(get_stage(manifest.stage), manifest.spec, manifest.batch)
+    path = manifest_path(stage_record(manifest.stage), manifest.spec, manifest.batch)
     store.write(path, manifest.to_bytes())
 
 
 def specs_of(store: Store, stage_name: str) -> list[str]:
     """Specs that have a folder for this stage, sorted by name."""
-    parent, _, pattern = get_stage(stage_name).folder.partition("/")
+    parent, _, pattern = stage_record(stage_name).folder.partition("/")
     prefix = pattern.replace("{spec}", "")
     return [name.removeprefix(prefix) for name in store.folders(parent) if name.startswith(prefix)]
 
 
 def batches_of(store: Store, stage_name: str, spec: str) -> list[str]:
     """Batches of a stage and spec that have a folder, sorted; committed or not."""
-    stage = get_stage(stage_name)
+    stage = stage_record(stage_name)
     names = store.folders(stage.folder.format(spec=spec))
     return [name.removeprefix("batch=") for name in names if name.startswith("batch=")]
 
 
 def committed_batches(store: Store, stage_name: str, spec: str) -> set[str]:
     """Batches of a stage and spec that are committed: one listing, whatever their number."""
-    stage = get_stage(stage_name)
+    stage = stage_record(stage_name)
     found = store.list(stage.folder.format(spec=spec))
     keys = {part.removeprefix("batch=") for path in found for part in path.split("/") if part.startswith("batch=")}
     return {batch for batch in keys if manifest_path(stage, spec, batch) in found}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from videobert.errors import InputError
 from videobert.runtime.storage import Store
 
-__all__ = ["SEARCHED", "group_rows", "read_table", "table_bytes", "vectors_of", "write_groups"]
+__all__ = ["SEARCHED", "copy_without", "group_rows", "read_table", "table_bytes", "vectors_of", "write_groups"]
 
 ROW_GROUP_ROWS = 16_384
 ROW_GROUP_BYTES = 16 << 20
@@ -99,3 +100,32 @@ def vectors_of(table: pa.Table, column: str = "feature") -> NDArray[np.float32]:
     values: Any = table[column].combine_chunks()
     dimension = values.type.list_size
     return np.asarray(values.flatten().to_numpy(zero_copy_only=False), dtype=np.float32).reshape(-1, dimension)
+
+
+def copy_without(
+    source: Path,
+    target: Path,
+    video_id: str,
+    *,
+    change_metadata: Callable[[dict[bytes, bytes]], dict[bytes, bytes]] | None = None,
+) -> int:
+    """Copy a local file without the rows of a video, as it would have been written without it; returns their number."""
+    table = _as_made(pq.read_table(source, use_threads=False))
+    gone = pc.equal(table["video_id"], pa.scalar(video_id))
+    kept = table.filter(pc.invert(gone)).combine_chunks()
+    if change_metadata:
+        kept = kept.replace_schema_metadata(change_metadata(dict(kept.schema.metadata or {})) or None)
+    target.write_bytes(table_bytes(kept))
+    return int(pc.sum(gone).as_py() or 0)
+
+
+def _as_made(table: pa.Table) -> pa.Table:
+    """Parquet calls the items of a list `element`, pyarrow `item`, and the name enters the bytes."""
+    fields = []
+    for field in table.schema:
+        if pa.types.is_fixed_size_list(field.type):
+            field = field.with_type(pa.list_(field.type.value_type, field.type.list_size))
+        elif pa.types.is_list(field.type):
+            field = field.with_type(pa.list_(field.type.value_type))
+        fields.append(field)
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))

@@ -33,9 +33,9 @@ from videobert.runtime.manifest import (
 from videobert.runtime.progress import Progress
 from videobert.runtime.spec import canonical_json
 from videobert.runtime.split_shards import map_shards
+from videobert.runtime.stage import stage_record
 from videobert.runtime.storage import Store, file_sha256, sha256
 from videobert.runtime.tombstones import tombstones
-from videobert.stages import get_stage
 
 __all__ = ["PLAN", "ShardCommit", "ShardTask", "find_unchanged", "load_plan", "run_shards", "save_plan"]
 
@@ -76,11 +76,11 @@ class ShardCommit:
 
     @property
     def folder(self) -> str:
-        return folder_of(get_stage(self.stage), self.spec, self.batch)
+        return folder_of(stage_record(self.stage), self.spec, self.batch)
 
     @property
     def manifest_path(self) -> str:
-        return manifest_path(get_stage(self.stage), self.spec, self.batch)
+        return manifest_path(stage_record(self.stage), self.spec, self.batch)
 
 
 def finish(
@@ -171,7 +171,7 @@ def find_unchanged(inputs: Inputs, stage: str, spec: str) -> Manifest | None:
     manifest = load_manifest(inputs.store, stage, spec, inputs.batch)
     if manifest is None or inputs.retry or manifest.sources != inputs.sources:
         return None
-    present = inputs.store.list(folder_of(get_stage(stage), spec, inputs.batch))
+    present = inputs.store.list(folder_of(stage_record(stage), spec, inputs.batch))
     if not manifest.is_whole(present):
         return None
     _tidy(inputs.store, manifest, present)
@@ -223,7 +223,7 @@ def _by_shard(manifest: Manifest | None) -> dict[int, Output]:
 
 def _with_paths(commit: ShardCommit, tasks: Iterable[ShardTask], standing: Manifest | None) -> list[ShardTask]:
     """Where shards go: never onto a committed file of other content, which stays until the new manifest stands."""
-    suffix = get_stage(commit.stage).suffix
+    suffix = stage_record(commit.stage).suffix
     by_shard = _by_shard(standing)
     by_path = {output.path: output for output in by_shard.values()}
     placed = []
@@ -269,7 +269,7 @@ def _tidy(store: Store, manifest: Manifest, present: Iterable[str]) -> None:
 
 def _sweep(store: Store, manifest: Manifest, present: Iterable[str]) -> None:
     """Remove receipts, files of a former commit and temporaries of killed writers."""
-    stage = get_stage(manifest.stage)
+    stage = stage_record(manifest.stage)
     keep = {output.path for output in manifest.outputs}
     keep |= {
         f"{folder_of(stage, manifest.spec, manifest.batch)}/{PLAN}", manifest_path(stage, manifest.spec, manifest.batch)

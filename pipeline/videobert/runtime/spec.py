@@ -8,13 +8,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from videobert.runtime.stage import Stage
 from videobert.runtime.storage import sha256
-from videobert.stages import Stage
-
-if TYPE_CHECKING:
-    from videobert.runtime.inputs import Inputs
 
 __all__ = ["canonical_json", "corpus_spec", "digest", "output_config", "stage_spec"]
 
@@ -66,7 +63,20 @@ def stage_spec(stage: Stage, config: Any, *, upstream: Iterable[str], extra: Map
     return f"{stage.name}-{digest(parts)[:8]}"
 
 
-def corpus_spec(stage: Stage, config: Any, inputs: Inputs, *, extra: Mapping[str, str] | None = None) -> str:
+class _Source(Protocol):
+    """A manifest that is read: `manifest.Source`."""
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def batch(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+
+
+def corpus_spec(
+    stage: Stage, config: Any, sources: Iterable[_Source], *, extra: Mapping[str, str] | None = None
+) -> str:
     """The spec of a corpus stage: it depends on the very manifests that it reads."""
-    upstream = [f"{source.stage}:{source.batch}:{source.digest}" for source in inputs.sources]
+    upstream = [f"{source.stage}:{source.batch}:{source.digest}" for source in sources]
     return stage_spec(stage, config, upstream=upstream, extra=extra)

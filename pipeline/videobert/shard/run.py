@@ -8,27 +8,26 @@ from videobert.runtime.manifest import Manifest, folder_of
 from videobert.runtime.parquet import read_table
 from videobert.runtime.plan import Item, extend_plan
 from videobert.runtime.shards import ShardCommit, ShardTask, find_unchanged, load_plan, run_shards, save_plan
-from videobert.runtime.spec import digest, output_config, stage_spec
+from videobert.runtime.spec import digest, output_config
 from videobert.shard.config import ShardConfig
 from videobert.shard.core import metadata_bytes, precedence, unique_videos
-from videobert.stages import get_stage
+from videobert.shard.stage import SHARD
 
 __all__ = ["run", "shard_tasks"]
 
-_STAGE = get_stage("shard")
 _WORKER = "videobert.shard.worker:ShardWorker"
 
 
 def run(config: ShardConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """Pack the batch. Duplicate bytes are packed once."""
     catalog = inputs.one("ingest")
-    spec = stage_spec(_STAGE, config, upstream=[catalog.spec])
-    if unchanged := find_unchanged(inputs, _STAGE.name, spec):
+    spec = SHARD.spec(config, inputs.upstream_specs)
+    if unchanged := find_unchanged(inputs, SHARD.name, spec):
         return unchanged
     tasks = shard_tasks(spec, inputs, limit=config.shard_bytes)
     videos = sum(len(task.payload) for task in tasks)
     commit = ShardCommit(
-        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
+        store=inputs.store, stage=SHARD.name, spec=spec, batch=inputs.batch, config=output_config(config),
         sources=inputs.sources, expected_videos=videos, facts={"duplicates": catalog.counts["videos"] - videos},
         retry=inputs.retry,
     )  # fmt: skip
@@ -47,7 +46,7 @@ def shard_tasks(spec: str, inputs: Inputs, *, limit: int) -> list[ShardTask]:
             if video_id not in videos or precedence(row) < videos[video_id][0]:
                 videos[video_id] = (precedence(row), row["size_bytes"], metadata_bytes(row))
     items = [Item(key=video_id, weight=size) for video_id, (_, size, _) in videos.items()]
-    plan = extend_plan(load_plan(inputs.store, folder_of(_STAGE, spec, inputs.batch)), items, limit=limit)
+    plan = extend_plan(load_plan(inputs.store, folder_of(SHARD, spec, inputs.batch)), items, limit=limit)
     return [
         ShardTask(
             shard=number,

@@ -8,14 +8,13 @@ from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.parquet import read_table
 from videobert.runtime.shards import ShardCommit, ShardTask, find_unchanged, run_shards
-from videobert.runtime.spec import digest, output_config, stage_spec
+from videobert.runtime.spec import digest, output_config
 from videobert.shard.core import unique_videos
-from videobert.stages import get_stage
 from videobert.tokens.config import TokensConfig
+from videobert.tokens.stage import TOKENS
 
 __all__ = ["run", "shard_tasks"]
 
-_STAGE = get_stage("tokens")
 _WORKER = "videobert.tokens.worker:TokensWorker"
 _COLUMNS = ["video_id", "uri", "title", "cues"]
 
@@ -28,11 +27,11 @@ def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
             f"codebook {codebook.spec} was fitted on {codebook.facts['feature_spec']}, but the features are "
             f"{features.spec}; fit a codebook on these features, or choose the recipe that made the codebook"
         )
-    spec = stage_spec(_STAGE, config, upstream=[features.spec, codebook.spec])
-    if unchanged := find_unchanged(inputs, _STAGE.name, spec):
+    spec = TOKENS.spec(config, inputs.upstream_specs)
+    if unchanged := find_unchanged(inputs, TOKENS.name, spec):
         return unchanged
     commit = ShardCommit(
-        store=inputs.store, stage=_STAGE.name, spec=spec, batch=inputs.batch, config=output_config(config),
+        store=inputs.store, stage=TOKENS.name, spec=spec, batch=inputs.batch, config=output_config(config),
         sources=inputs.sources, expected_videos=features.counts.get("videos", 0), share=inputs.share,
         facts={"feature_spec": features.spec, "codebook_spec": codebook.spec},
     )  # fmt: skip

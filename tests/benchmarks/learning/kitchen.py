@@ -35,7 +35,7 @@ from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.held_out import is_held_out
 from videobert.runtime.manifest import load_manifest
 from videobert.runtime.storage import Store
-from videobert.stages import INGEST_STAGES
+from videobert.stages import flow_of
 from videobert.tokens.read import read_samples
 
 BATCHES = ("2026-01-01", "2026-01-02")
@@ -73,7 +73,7 @@ def of_seed(root: Path, seed: int, videos: int) -> dict[str, float]:
         processes=PROCESSES,
     )
     selection = Selection()
-    for name in (*INGEST_STAGES, "codebook", "tokens", "pretrain", "evaluate"):
+    for name in (*flow_of("ingest"), "codebook", "tokens", "pretrain", "evaluate"):
         done = run_stage(
             recipe, store, name, batches=BATCHES, selection=selection, executor=LocalExecutor(PROCESSES)
         )  # fmt: skip
