@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from videobert.stages import EMBED_STAGES, INGEST_STAGES, TRAIN_STAGES, get_stage
+from videobert.stages import flow_of, get_stage
 
 __all__ = ["render_flow"]
 
 _BOX_WIDTH, _BOX_HEIGHT, _GAP = 112, 46, 24
 _LANE_HEIGHT, _MARGIN, _TOP = 104, 16, 30
 
-_LANES: Sequence[tuple[str, tuple[str, ...]]] = (
-    ("videobert_ingest: one run per batch of videos", INGEST_STAGES),
-    ("videobert_train: weekly or by hand, over many batches", (*TRAIN_STAGES, "gates", "embed", "promote")),
-    ("videobert_embed: one run per batch, with the promoted model", EMBED_STAGES),
+_LANES: Sequence[tuple[str, Sequence[str]]] = (
+    ("videobert_ingest: one run per batch of videos", flow_of("ingest")),
+    ("videobert_train: weekly or by hand, over many batches", (*flow_of("train"), "gates", "embed", "promote")),
+    ("videobert_embed: one run per batch, with the promoted model", flow_of("embed")),
 )
 """Title and steps of each DAG. `gates` and `promote` are tasks that write no data; `embed` there does every batch."""
 
