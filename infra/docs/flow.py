@@ -81,11 +81,11 @@ def _box(step: str, x: int, y: int) -> list[str]:
 
 def _assets() -> list[str]:
     """What one DAG hands to another: features start `embed`, a promotion says with which model."""
-    x, y = _corner(0, len(INGEST_STAGES) - 1)
+    x, y = _corner(0, len(flow_of("ingest")) - 1)
     right = x + _BOX_WIDTH
     train_top = _MARGIN + _LANE_HEIGHT
     promote_x, promote_y = _corner(1, len(_LANES[1][1]) - 1)
-    embed_x, embed_y = _corner(2, len(EMBED_STAGES) - 1)
+    embed_x, embed_y = _corner(2, len(flow_of("embed")) - 1)
     below = y + _BOX_HEIGHT
     promote_middle, embed_middle = promote_x + _BOX_WIDTH // 2, embed_y + _BOX_HEIGHT // 2
     down, left = promote_y + _BOX_HEIGHT + 2, embed_x + _BOX_WIDTH + 3
