@@ -18,7 +18,9 @@ import pyarrow as pa
 from videobert.cli.state import StatusCommand
 from videobert.embed.core import embedding_table
 from videobert.ingest.config import IngestConfig
-from videobert.ingest.core import CATALOG_SCHEMA, find_videos
+from videobert.ingest.contents import sort_files
+from videobert.ingest.core import CATALOG_SCHEMA
+from videobert.ingest.listing import Listed
 from videobert.ingest.run import part_tasks
 from videobert.query.embeddings import open_embeddings
 from videobert.query.search import nearest
@@ -56,17 +58,17 @@ class Packer:
 # --- ingest: from a listing to parts
 
 
-def listing(videos: int) -> dict[str, tuple[int, str]]:
+def listing(videos: int) -> dict[str, Listed]:
     """Videos with a caption each, in one folder."""
     files = [f"s3://in/videos/talk-{number:07d}" for number in range(videos)]
-    return {f"{file}{ending}": (1 << 20, "etag") for file in files for ending in (".mp4", ".en.vtt")}
+    return {f"{file}{ending}": Listed(1 << 20, "etag") for file in files for ending in (".mp4", ".en.vtt")}
 
 
 def plan_ingest(folder: Path, size: int) -> Iterator[None]:
     found = listing(size)
     yield
     store, config = Store(str(folder)), IngestConfig()
-    files = {file.uri: file for file in find_videos(found, config.extensions)}
+    files = {file.uri: file for file in sort_files(found, config.extensions).videos}
     former = load_plan(store, "catalog")
     plan = extend_plan(former, [Item(key=uri, weight=1) for uri in files], limit=config.files_per_part)
     save_plan(store, "catalog", plan)
