@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.conftest import BATCHES, Run, objects, run_all, small_recipe
+from tests.faults.crash import Moment, boundaries
 from videobert.flow import run_stage
 from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
@@ -88,21 +88,23 @@ def _shards(root: Path) -> dict[str, bytes]:
     return {p: data for p, data in objects(root).items() if p.startswith(kinds) and p.endswith((".tar", ".parquet"))}
 
 
-@pytest.mark.parametrize("seconds", [4.0, 8.0, 14.0])
-def test_killed_at_some_moment_it_resumes_to_the_same_bytes(
-    run: Run, corpus: Path, tmp_path: Path, seconds: float
+@pytest.mark.parametrize(("part", "moment"), [(0.25, "before"), (0.6, "torn"), (0.9, "before")])
+def test_killed_at_a_write_it_resumes_to_the_same_bytes(
+    run: Run, corpus: Path, tmp_path: Path, part: float, moment: Moment
 ) -> None:
+    """The whole job, killed at a quarter of its writes, in the middle of a later one, and near its end."""
+    root, ledger = tmp_path / "root", tmp_path / "ledger"
+    victim = int(part * len(objects(run.root)))
     script = (
-        "import sys; from pathlib import Path; from tests.e2e.conftest import run_all, small_recipe;"
-        "from videobert.runtime.executor import LocalExecutor; from videobert.runtime.storage import Store;"
-        f"run_all(small_recipe(Path({str(corpus)!r})), Store({str(tmp_path)!r}), LocalExecutor())"
+        "from pathlib import Path; from tests.e2e.conftest import run_all, small_recipe;"
+        "from tests.faults.crash import CrashStore; from videobert.runtime.executor import LocalExecutor;"
+        f"store = CrashStore({str(root)!r}, Path({str(ledger)!r}), {victim}, {moment!r});"
+        f"run_all(small_recipe(Path({str(corpus)!r})), store, LocalExecutor())"
     )
-    process = subprocess.Popen([sys.executable, "-c", script])
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    run_all(run.recipe, Store(str(tmp_path)), LocalExecutor())
-    assert objects(tmp_path) == objects(run.root)
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    assert killed.returncode == -signal.SIGKILL and len(boundaries(ledger)) == victim + 1
+    run_all(run.recipe, Store(str(root)), LocalExecutor())
+    assert objects(root) == objects(run.root)
 
 
 def test_the_report_stands_alone(run: Run) -> None:
