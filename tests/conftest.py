@@ -10,6 +10,8 @@ from hypothesis import settings
 settings.register_profile("here", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("here")
 
+pytest_plugins = ["tests.markers"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`make test-e2e` asks for more than the default."""

@@ -40,6 +40,7 @@ def rows_of(store: Store, folder: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["video_id"], row.get("clip", 0)))
 
 
+@pytest.mark.slow
 def test_a_mended_video_becomes_rows_and_costs_only_its_shard(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,10 +6,13 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 EVERY = 23
 STEPS = "ingest,shard,codebook,tokens,pretrain,evaluate,embed,promote,forget"  # features takes seconds a case
 
 
+@pytest.mark.slow
 def test_killed_at_some_boundary_every_stage_resumes_to_the_same_objects() -> None:
     """In a process of its own: it forks, which one that has computed before must not."""
     command = [sys.executable, "-m", "tests.faults.matrix", "--steps", STEPS, "--every", str(EVERY)]

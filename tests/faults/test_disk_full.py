@@ -31,6 +31,7 @@ def run_shard(corpus: Path, root: Path, *prefix: str, kept: Path | None = None) 
     return subprocess.run([*prefix, *command], env=env, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_error_and_no_loss(tmp_path: Path) -> None:
     corpus, small, kept, straight = (tmp_path / name for name in ("corpus", "small", "kept", "straight"))
     for folder in (small, kept):
