@@ -37,9 +37,12 @@ FOLDER = Path(__file__).parent / "fixtures" / "old_root"
 BATCH, SOURCE = "2026-01-01", "memory://old-root-source"
 ORDER = ("ingest", "shard", "features", "codebook", "tokens", "pretrain", "evaluate", "embed")
 
-RAISED: dict[str, int] = {}
-"""Stage -> version, for those raised on purpose since the fixture was made. Their results, and those of all stages
-after them, are computed once more in every root; say so in the changelog."""
+RAISED = {"ingest": 2}
+"""Stage -> its version, where that was raised on purpose since: its results, and all that come after, are computed once
+more in every root, as the changelog says. Such a stage is not run here, and its spec is held at what it was, so that
+no other stage changes unnoticed behind it.
+- ingest 2: captions by the specifications of their formats, links in sources, a new column
+"""
 
 
 @pytest.fixture
@@ -60,9 +63,17 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def old_versions() -> Iterator[None]:
-    """The versions that the stages had, so that raising one on purpose does not hide what else changed."""
-    recorded, today = _recorded()["versions"], {stage.name: stage.version for stage in STAGES}
+def raised_as_before(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stages that were raised have the spec that they had."""
+    today, recorded = {stage.name: stage.version for stage in STAGES}, _recorded()["versions"]
+    configs = {
+        type(getattr(_recipe(), manifest["stage"])): manifest["config"]
+        for manifest in _manifests(root)
+        if manifest["stage"] in RAISED
+    }
+    monkeypatch.setattr(
+        "videobert.runtime.spec.output_config", lambda config: configs.get(type(config)) or output_config(config)
+    )
     _set_versions(today | {name: recorded[name] for name in RAISED})
     yield
     _set_versions(today)
@@ -75,11 +86,11 @@ def test_versions_are_those_recorded_but_for_what_was_raised_on_purpose() -> Non
 @pytest.mark.parametrize("recipe", ["demo", "paper"])
 def test_the_config_of_a_recipe_gives_the_digest_that_it_gave(recipe: str) -> None:
     config = RECIPES[recipe]()
-    now = {stage: digest(output_config(getattr(config, stage))) for stage in _recorded()[recipe]}
-    assert now == _recorded()[recipe]
+    then = {stage: found for stage, found in _recorded()[recipe].items() if stage not in RAISED}
+    assert {stage: digest(output_config(getattr(config, stage))) for stage in then} == then
 
 
-def test_every_stage_finds_itself_complete(root: Path, old_versions: None) -> None:
+def test_every_stage_finds_itself_complete(root: Path, raised_as_before: None) -> None:
     before, store = _objects(root), Store(str(root))
     done = _run_all(_recipe(), store)
     assert [(result.stage, result.spec) for result in done] == _committed(root)
@@ -87,7 +98,7 @@ def test_every_stage_finds_itself_complete(root: Path, old_versions: None) -> No
     assert _objects(root) == before
 
 
-def test_a_stage_of_another_config_finds_nothing(root: Path, old_versions: None) -> None:
+def test_a_stage_of_another_config_finds_nothing(root: Path, raised_as_before: None) -> None:
     """One byte more a shard is another spec; it would be computed, from videos that are none."""
     recipe = _recipe()
     changed = dataclasses.replace(recipe, shard=dataclasses.replace(recipe.shard, shard_bytes=150_001))
@@ -123,7 +134,7 @@ def _recipe() -> Recipe:
 def _run_all(recipe: Recipe, store: Store) -> list[StageResult]:
     """All stages in order; what comes after the codebook takes the one there is."""
     done: list[StageResult] = []
-    for name in ORDER:
+    for name in (name for name in ORDER if name not in RAISED):
         codebook = next((result.spec for result in done if result.stage == "codebook"), "")
         selection = Selection(codebook=codebook)
         done += run_stage(recipe, store, name, batches=(BATCH,), selection=selection, executor=LocalExecutor())
@@ -142,9 +153,9 @@ def _recorded() -> dict[str, dict[str, Any]]:
 
 
 def _committed(root: Path) -> list[tuple[str, str]]:
-    """(stage, spec) of every manifest below the root, in the order of the stages."""
+    """(stage, spec) of the manifests below the root, in the order of the stages, without those that were raised."""
     specs = {manifest["stage"]: manifest["spec"] for manifest in _manifests(root)}
-    return [(stage, specs[stage]) for stage in ORDER]
+    return [(stage, specs[stage]) for stage in ORDER if stage not in RAISED]
 
 
 def _manifests(root: Path) -> list[dict[str, Any]]:
