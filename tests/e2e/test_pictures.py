@@ -17,12 +17,12 @@ from videobert.cli.query import SearchCommand
 from videobert.cli.visualize import ForecastCommand, TextToVideoCommand
 from videobert.codebook.load import load_codebook
 from videobert.errors import InputError
-from videobert.features.config import FeaturesConfig
 from videobert.model.scoring import alignment_logits
 from videobert.query.model import open_model
 from videobert.runtime.held_out import is_held_out
 from videobert.runtime.manifest import load_manifest
 from videobert.runtime.parquet import vectors_of
+from videobert.video.options import DecodeOptions
 from videobert.visualization.nearest import nearest_clips
 from videobert.visualization.pictures import SIDE, clip_pictures
 from videobert.visualization.show import find_segment
@@ -51,9 +51,9 @@ def test_a_picture_shows_its_own_clip(run: Run) -> None:
     codebook = load_manifest(run.store, "codebook", run.spec("codebook"), "")
     assert codebook is not None
     clips = list(nearest_clips(run.store, codebook, range(16)).values())
-    pictures = clip_pictures(run.store, clips, FeaturesConfig())
+    pictures = clip_pictures(run.store, clips, DecodeOptions())
     assert set(pictures) == set(clips)
-    alone = clip_pictures(run.store, clips[-1:], FeaturesConfig())
+    alone = clip_pictures(run.store, clips[-1:], DecodeOptions())
     assert alone == {clips[-1]: pictures[clips[-1]]}
     assert len(set(pictures.values())) > len(set(clips)) / 2
     assert Image.open(io.BytesIO(pictures[clips[0]])).size == (SIDE, SIDE)

@@ -15,9 +15,9 @@ from videobert.errors import VideoError
 from videobert.features.config import FeaturesConfig
 from videobert.features.core import ClipVectors, VideoEnd, encode_videos
 from videobert.features.encoders.base import EncoderIdentity
-from videobert.video.frames import ClipFrames, ClipRequest
 from videobert.video.isolated import IsolatedDecoder
 from videobert.video.limits import DecoderLimits
+from videobert.video.request import ClipFrames, ClipRequest
 
 
 class MeanEncoder:
@@ -135,7 +135,9 @@ def test_a_video_that_fails_ends_alone(video: Path, tmp_path: Path, decoder: Iso
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video")
     paths = {"good": video, "bad": bad, "again": video}
-    sources = [(name, decoder.clips(path, MeanEncoder.request, FeaturesConfig())) for name, path in paths.items()]
+    sources = [
+        (name, decoder.clips(path, MeanEncoder.request, FeaturesConfig().decoding)) for name, path in paths.items()
+    ]
     found = list(encode_videos(sources, MeanEncoder(6), ahead=2))
     ends = {event.name: event.error and event.error.reason for event in found if isinstance(event, VideoEnd)}
     assert ends == {"good": None, "bad": "undecodable", "again": None}

@@ -16,10 +16,10 @@ from tests.hostile.corpus.clip import Clip, encode_clip
 from tests.hostile.corpus.damaged import flipped
 from tests.hostile.corpus.unusual import still, tiny_packets
 from tests.hostile.endings import BATCH, harvest, hostile_recipe
-from videobert.features.config import FeaturesConfig
-from videobert.video.frames import ClipRequest
 from videobert.video.isolated import IsolatedDecoder
 from videobert.video.limits import DecoderLimits
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipRequest
 
 KINDS = {
     "codec or size", "damaged middle", "duplicate", "empty", "flipped bits", "huge picture", "lying duration", "name",
@@ -134,7 +134,7 @@ def test_memory_stays_flat_over_ten_hours_of_one_still(tmp_path: Path) -> None:
     decoder, request = IsolatedDecoder(DecoderLimits()), ClipRequest(frame_ticks=(0,), size=32, gray_size=16)
     before = set(psutil.Process().children())
     sizes = []
-    for number, _ in enumerate(decoder.clips(path, request, FeaturesConfig())):
+    for number, _ in enumerate(decoder.clips(path, request, DecodeOptions())):
         if number in (10, 600):
             (child,) = set(psutil.Process().children()) - before
             sizes.append(child.memory_info().rss)

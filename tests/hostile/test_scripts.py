@@ -17,10 +17,10 @@ import pytest
 from tests.hostile.corpus.clip import Clip, encode_clip
 from tests.hostile.corpus.disguised import scripts
 from videobert.errors import VideoError
-from videobert.features.config import FeaturesConfig
-from videobert.video.frames import ClipRequest
 from videobert.video.isolated import IsolatedDecoder
 from videobert.video.limits import DecoderLimits
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipRequest
 
 SUFFIXES = (".mp4", ".m3u8", ".mpd", ".ffconcat", ".sdp", ".txt", ".smil")
 REQUEST = ClipRequest(frame_ticks=(0,), size=8)
@@ -82,7 +82,7 @@ def test_no_script_is_followed(tmp_path: Path, decoder: IsolatedDecoder, server:
                     ask(path)
                 assert caught.value.reason == "undecodable"
             with pytest.raises(VideoError):
-                list(decoder.clips(path, REQUEST, FeaturesConfig()))
+                list(decoder.clips(path, REQUEST, DecodeOptions()))
     assert not server.visits and not readers(trap)
 
 

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.hostile.corpus.clip import Clip, encode_clip
-from videobert.features.config import FeaturesConfig
-from videobert.video.frames import ClipDecoder, ClipRequest
+from videobert.video.frames import ClipDecoder
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipRequest
 
 _PACKET, _VIDEO_PID, _SECONDS = 188, 256, 8.0
 _REALTIME = {"deadline": "realtime", "cpu-used": "8"}
@@ -20,7 +21,7 @@ _REALTIME = {"deadline": "realtime", "cpu-used": "8"}
 def decode(path: Path, data: bytes) -> tuple[dict[int, NDArray[np.uint8]], list[tuple[float, float]]]:
     """Pictures by clip, and the damaged ranges."""
     path.write_bytes(data)
-    decoder = ClipDecoder(path, ClipRequest(frame_ticks=(0, 10, 20), size=32), FeaturesConfig())
+    decoder = ClipDecoder(path, ClipRequest(frame_ticks=(0, 10, 20), size=32), DecodeOptions())
     clips = {clip.index: clip.rgb.copy() for clip in decoder}
     return clips, [(float(start), float(end)) for start, end in decoder.damaged]
 

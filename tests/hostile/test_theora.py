@@ -17,10 +17,11 @@ from tests.hostile.corpus.case import ANY, ROWS, Case
 from tests.hostile.corpus.damaged import flipped
 from tests.hostile.endings import harvest, hostile_recipe, put
 from videobert.errors import VideoError
-from videobert.features.config import FeaturesConfig
-from videobert.video.frames import ClipDecoder, ClipRequest
+from videobert.video.frames import ClipDecoder
 from videobert.video.isolated import IsolatedDecoder
 from videobert.video.limits import DecoderLimits
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipRequest
 
 _FIRST_PICTURE_ENDS = 4_024
 DATA = Path(__file__).with_name("theora.ogv").read_bytes()
@@ -41,7 +42,7 @@ def test_theora_gives_rows_and_its_damaged_copies_end_once(tmp_path: Path) -> No
 def test_a_picture_of_no_bytes_is_the_one_before_and_no_damage() -> None:
     """25 of the 60 pictures are equal to the one before."""
     path = Path(__file__).with_name("theora.ogv")
-    decoder = ClipDecoder(path, ClipRequest(frame_ticks=tuple(range(30)), size=48), FeaturesConfig())
+    decoder = ClipDecoder(path, ClipRequest(frame_ticks=tuple(range(30)), size=48), DecodeOptions())
     clips = list(decoder)
     assert decoder.frames_decoded == 35 and decoder.damaged == [] and len(clips) == 2
     equal = [np.array_equal(before, after) for clip in clips for before, after in pairwise(clip.rgb)]
@@ -58,7 +59,7 @@ def test_a_million_packets_in_a_megabyte_cost_what_the_limit_allows(tmp_path: Pa
     (child,) = set(psutil.Process().children()) - before
     size = child.memory_info().rss
     with pytest.raises(VideoError, match="max_packets=30000") as caught:
-        list(decoder.clips(path, ClipRequest(frame_ticks=(0,), size=8), FeaturesConfig(limits=limits)))
+        list(decoder.clips(path, ClipRequest(frame_ticks=(0,), size=8), DecodeOptions()))
     assert 1_499 < caught.value.salvageable_seconds < 1_500
     assert child.memory_info().rss < size + (4 << 20) and child.cpu_times().user < 30
 

@@ -43,13 +43,13 @@ def test_what_cannot_be_cut_is_read_in_one_go() -> None:
 
 def test_chunks_fit_when_both_sides_of_every_seam_saw_the_same() -> None:
     chunks = [
-        ChunkFacts(first_sight=first, next_sight=after, damaged=(), packets=10)
+        ChunkFacts(first_pixels=first, next_pixels=after, damaged=(), packets=10)
         for first, after in (("", "x"), ("x", "y"), ("y", ""))
     ]
     assert fit_together(chunks, max_packets=30) and not fit_together(chunks, max_packets=29)
     for place, wrong in ((0, "y"), (0, ""), (1, "x")):
         bad = list(chunks)
-        bad[place] = dataclasses.replace(chunks[place], next_sight=wrong)
+        bad[place] = dataclasses.replace(chunks[place], next_pixels=wrong)
         assert not fit_together(bad, max_packets=30)
-    blind = [dataclasses.replace(chunk, first_sight="", next_sight="") for chunk in chunks]
+    blind = [dataclasses.replace(chunk, first_pixels="", next_pixels="") for chunk in chunks]
     assert not fit_together(blind, max_packets=30)

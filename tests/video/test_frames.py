@@ -13,21 +13,24 @@ from numpy.typing import NDArray
 from tests.hostile.corpus.damaged import flipped, seeds
 from tests.video.videos import frame_of_each_tick, level_of, moving_square, numbered_frame, write_video
 from videobert.errors import VideoError
-from videobert.features.config import FeaturesConfig
 from videobert.video import frames as module
 from videobert.video.clips import spread_ticks
 from videobert.video.decode import open_video, video_stream
 from videobert.video.displayed import DisplayedFrame
-from videobert.video.frames import ClipDecoder, ClipFrames, ClipRequest
+from videobert.video.frames import ClipDecoder
 from videobert.video.limits import DecoderLimits
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipFrames, ClipRequest
 
-CONFIG = FeaturesConfig()
+OPTIONS, LIMITS = DecodeOptions(), DecoderLimits()
 REQUEST = ClipRequest(frame_ticks=spread_ticks(4, 30), size=32, gray_size=16)
 NUMBERED = [numbered_frame(i) for i in range(60)]
 
 
-def decode(path: Path, request: ClipRequest = REQUEST, config: FeaturesConfig = CONFIG) -> list[ClipFrames]:
-    return list(ClipDecoder(path, request, config))
+def decode(
+    path: Path, request: ClipRequest = REQUEST, options: DecodeOptions = OPTIONS, *, limits: DecoderLimits = LIMITS
+) -> list[ClipFrames]:
+    return list(ClipDecoder(path, request, options, limits=limits))
 
 
 def shown(clips: list[ClipFrames]) -> list[list[int]]:
@@ -50,7 +53,7 @@ def shown(clips: list[ClipFrames]) -> list[list[int]]:
 def test_ticks_show_the_frames_that_a_player_would(tmp_path: Path, name: str, codec: str, fps: Fraction) -> None:
     path = write_video(tmp_path / name, NUMBERED, fps=fps, codec=codec)
     times = [i / fps for i in range(60)]
-    expected = frame_of_each_tick(times, 60 / fps, rate=CONFIG.rate, clip_length=CONFIG.clip_length)
+    expected = frame_of_each_tick(times, 60 / fps, rate=OPTIONS.rate, clip_length=OPTIONS.clip_length)
     clips = decode(path)
     # Matroska rounds times to milliseconds: a frame may come one tick late.
     assert np.abs(np.array(shown(clips)) - expected).max() <= (1 if path.suffix in (".mkv", ".webm") else 0)
@@ -62,7 +65,7 @@ def test_ticks_show_the_frames_that_a_player_would(tmp_path: Path, name: str, co
 def test_variable_rate_holds_a_picture_as_long_as_it_stands(tmp_path: Path) -> None:
     times = [Fraction(t, 100) for t in (0, 7, 30, 31, 33, 120, 200, 290)]
     path = write_video(tmp_path / "a.mp4", NUMBERED[:8], times=times)
-    expected = frame_of_each_tick(times, Fraction(2), rate=CONFIG.rate, clip_length=CONFIG.clip_length)
+    expected = frame_of_each_tick(times, Fraction(2), rate=OPTIONS.rate, clip_length=OPTIONS.clip_length)
     assert shown(decode(path))[:1] == expected[:1].tolist()
 
 
@@ -104,8 +107,8 @@ def test_rotation_is_applied(tmp_path: Path, turns: int) -> None:
 
 def test_the_layout_in_which_a_gpu_decodes_shows_the_same(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [moving_square(i) for i in range(20)], rotation=90)
-    with open_video(path, limits=CONFIG.limits) as container:
-        for frame in container.decode(video_stream(container, limits=CONFIG.limits)):
+    with open_video(path, limits=LIMITS) as container:
+        for frame in container.decode(video_stream(container, limits=LIMITS)):
             assert frame.format.name == "yuv420p"
             one, two = (
                 DisplayedFrame(f, (VideoReformatter(), VideoReformatter()), Fraction(1))
@@ -119,7 +122,7 @@ def test_the_layout_in_which_a_gpu_decodes_shows_the_same(tmp_path: Path) -> Non
 def test_the_video_engine_of_a_gpu_shows_the_same(tmp_path: Path, rotation: int) -> None:
     frames = [moving_square(i, width=256, height=192) for i in range(100)]
     path = write_video(tmp_path / "a.mp4", frames, rotation=rotation)
-    here, there = decode(path), decode(path, config=FeaturesConfig(decoder="nvdec"))
+    here, there = decode(path), decode(path, options=DecodeOptions(decoding_gpu=0))
     assert [c.rgb.tobytes() for c in here] == [c.rgb.tobytes() for c in there]
 
 
@@ -143,17 +146,17 @@ def test_gray_is_left_out_when_nobody_wants_it(tmp_path: Path) -> None:
     assert decode(write_video(tmp_path / "a.mp4", NUMBERED), request)[0].gray is None
 
 
-def reason(path: Path, config: FeaturesConfig = CONFIG) -> str:
+def reason(path: Path, limits: DecoderLimits = LIMITS) -> str:
     with pytest.raises(VideoError) as caught:
-        decode(path, config=config)
+        decode(path, limits=limits)
     return caught.value.reason
 
 
 def test_reasons(tmp_path: Path) -> None:
     assert reason(write_video(tmp_path / "short.mp4", NUMBERED[:29])) == "too-short"
     path = write_video(tmp_path / "long.mp4", NUMBERED)
-    assert reason(path, FeaturesConfig(limits=DecoderLimits(max_seconds=2.0))) == "too-long"
-    assert reason(path, FeaturesConfig(limits=DecoderLimits(max_pixels=100))) == "too-large"
+    assert reason(path, DecoderLimits(max_seconds=2.0)) == "too-long"
+    assert reason(path, DecoderLimits(max_pixels=100)) == "too-large"
 
 
 def pictures(path: Path) -> dict[int, NDArray[np.uint8]]:
@@ -170,7 +173,7 @@ def test_damage_in_the_middle_costs_only_the_clips_that_meet_it(tmp_path: Path, 
     # Ten pictures of the transport stream: fewer are a hole that its demuxer steps over and nobody notices.
     content[middle : middle + 2000] = np.random.default_rng(1).bytes(2000)
     path.write_bytes(content)
-    decoder = ClipDecoder(path, REQUEST, CONFIG)
+    decoder = ClipDecoder(path, REQUEST, OPTIONS)
     kept = {clip.index: clip.rgb for clip in decoder}
     assert 0 in kept and max(whole) in kept and len(kept) < len(whole)
     assert all(np.abs(kept[i].astype(int) - whole[i]).max() <= 2 for i in kept)
@@ -199,7 +202,7 @@ def test_a_file_that_breaks_off_keeps_its_beginning_and_tells_the_rest(tmp_path:
     path = write_video(tmp_path / "a.mkv", [moving_square(i) for i in range(200)])
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 6 // 10])
-    decoder = ClipDecoder(path, REQUEST, CONFIG)
+    decoder = ClipDecoder(path, REQUEST, OPTIONS)
     assert [clip.index for clip in decoder] == [0, 1, 2]
     assert [float(end) for _, end in decoder.damaged] == [10.0] and 4.5 < decoder.damaged[0][0] < 6.5
 
@@ -207,7 +210,7 @@ def test_a_file_that_breaks_off_keeps_its_beginning_and_tells_the_rest(tmp_path:
 def test_memory_does_not_grow_with_a_picture_that_stands_for_an_hour(tmp_path: Path) -> None:
     times = [Fraction(0), Fraction(3600)]
     path = write_video(tmp_path / "a.mp4", NUMBERED[:2], times=times)
-    decoder = ClipDecoder(path, REQUEST, CONFIG)
+    decoder = ClipDecoder(path, REQUEST, OPTIONS)
     first = next(iter(decoder))
     assert first.index == 0 and decoder.clips == 1  # a clip comes out before the next is filled
 

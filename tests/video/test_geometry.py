@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_size_for_max_num_patches
 
 from tests.video.videos import write_video
-from videobert.features.config import FeaturesConfig
-from videobert.video.frames import ClipDecoder, ClipFrames, ClipRequest
+from videobert.video.frames import ClipDecoder
 from videobert.video.geometry import by_shorter_side, in_patches, middle_square
 from videobert.video.isolated import IsolatedDecoder
+from videobert.video.limits import DecoderLimits
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipFrames, ClipRequest
 
 
 @pytest.mark.parametrize(
@@ -49,8 +51,8 @@ def quarters(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def first_clip(path: Path, request: ClipRequest) -> ClipFrames:
-    here = list(ClipDecoder(path, request, FeaturesConfig()))
-    there = list(IsolatedDecoder(FeaturesConfig().limits).clips(path, request, FeaturesConfig()))
+    here = list(ClipDecoder(path, request, DecodeOptions()))
+    there = list(IsolatedDecoder(DecoderLimits()).clips(path, request, DecodeOptions()))
     assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(here, there, strict=True))
     return here[0]
 

@@ -120,7 +120,7 @@ class Encoded:
 
 def encoded(path: Path, encoder: Encoder, config: FeaturesConfig, *, decoder: IsolatedDecoder) -> Encoded:
     """One video through decoder and encoder; raises what the video ended with."""
-    source = decoder.clips(path, encoder.request, config)
+    source = decoder.clips(path, encoder.request, config.decoding)
     *found, end = encode_videos([("video", source)], encoder, ahead=config.decode_ahead)
     assert not isinstance(end, ClipVectors)
     if end.error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
 from typing import ClassVar, Literal
 
 from videobert.errors import InputError
 from videobert.video.limits import DecoderLimits
+from videobert.video.options import DecodeOptions
 
 __all__ = ["FeaturesConfig"]
 
@@ -50,10 +50,8 @@ class FeaturesConfig:
     """What one video may cost."""
 
     def __post_init__(self) -> None:
-        for name in ("fps", "clip_seconds", "chunk_minutes"):
-            value = getattr(self, name)
-            if not 0 < value < float("inf"):
-                raise InputError(f"{name}={value!r} must be a positive finite number")
+        if not 0 < self.chunk_minutes < float("inf"):
+            raise InputError(f"chunk_minutes={self.chunk_minutes!r} must be a positive finite number")
         for name in ("batch_clips", "decode_ahead"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)!r} must be at least 1")
@@ -67,12 +65,12 @@ class FeaturesConfig:
             raise InputError("decoder='nvdec' is part of a GPU, and device='cpu' asks for none; set one of them")
         if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
             raise InputError(f"device={self.device!r} is unknown; choose auto, cpu, cuda or cuda:<index>")
-        ticks = self.rate * self.clip_length
-        if ticks.denominator != 1 or ticks < 2:
-            raise InputError(
-                f"clip_seconds={self.clip_seconds} at fps={self.fps} is {float(ticks):g} ticks a clip; "
-                "choose values whose product is a whole number of at least 2"
-            )
+        _ = self.decoding  # which checks its own fields
+
+    @property
+    def decoding(self) -> DecodeOptions:
+        """What the decoder has to know."""
+        return DecodeOptions(fps=self.fps, clip_seconds=self.clip_seconds, decoding_gpu=self.decoding_gpu)
 
     @property
     def decoding_gpu(self) -> int | None:
@@ -83,20 +81,15 @@ class FeaturesConfig:
 
     @property
     def rate(self) -> Fraction:
-        """Ticks a second, exact (29.97 becomes 2997/100)."""
-        return _exact(self.fps)
+        """Ticks a second, exact."""
+        return self.decoding.rate
 
     @property
     def clip_length(self) -> Fraction:
         """Seconds a clip, exact."""
-        return _exact(self.clip_seconds)
+        return self.decoding.clip_length
 
     @property
     def ticks_per_clip(self) -> int:
         """Ticks a clip; 30 in the paper."""
-        return int(self.rate * self.clip_length)
-
-
-@cache
-def _exact(number: float) -> Fraction:
-    return Fraction(number).limit_denominator(100_000)
+        return self.decoding.ticks_per_clip

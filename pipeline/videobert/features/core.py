@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from videobert.errors import VideoError
 from videobert.features.encoders.base import Encoder
-from videobert.video.frames import ClipFrames
+from videobert.video.request import ClipFrames
 
 __all__ = ["ClipSource", "ClipVectors", "VideoEnd", "encode_videos"]
 
@@ -68,16 +68,16 @@ def encode_videos(
     The thread that decodes goes on with the next video while the last clips of one are encoded; `ahead` bounds the
     clips that wait, whatever videos they are of, in whole batches. It is gone when this ends, raises or is closed.
     """
-    once = _OncePerSight(encoder)
+    encode = _SkippingRepeats(encoder)
     batch = encoder.batch_clips
     with _running_ahead(_decoded(videos, batch=batch), ahead=max(1, ahead // batch)) as found:
         for event in found:
             if isinstance(event, VideoEnd):
-                once = _OncePerSight(encoder)
+                encode = _SkippingRepeats(encoder)
                 yield event
             else:
                 index_N = np.array([clip.index for clip in event], np.int32)
-                yield ClipVectors(index_N=index_N, features_ND=once.encode(event))
+                yield ClipVectors(index_N=index_N, features_ND=encode(event))
 
 
 def _decoded(videos: Iterable[tuple[str, ClipSource]], *, batch: int) -> Generator[list[ClipFrames] | VideoEnd]:
@@ -97,7 +97,7 @@ def _clips(source: Iterable[ClipFrames]) -> Generator[ClipFrames]:
     yield from source
 
 
-class _OncePerSight:
+class _SkippingRepeats:
     """An encoder that sees a clip only when it differs from the one before: ten hours of a still cost one vector.
 
     The comparison takes 0.04 ms where the packaged encoder takes 50.
@@ -108,7 +108,7 @@ class _OncePerSight:
         self._clip: ClipFrames | None = None
         self._vector: NDArray[np.float32] = np.empty(0, np.float32)
 
-    def encode(self, batch: Sequence[ClipFrames]) -> NDArray[np.float32]:
+    def __call__(self, batch: Sequence[ClipFrames]) -> NDArray[np.float32]:
         """Shape [N, D]."""
         new: list[ClipFrames] = []
         places = []

@@ -70,7 +70,9 @@ class FeaturesWorker:
         if self._copy is None or self._copy.tar != task.tar:
             self._drop_copy()
             self._copy = LocalCopy(self._store, task.tar)
-        clips = self._decoder.clips(self._copy.path, self._encoder.request, self._config, clip_range=task.clip_range)
+        clips = self._decoder.clips(
+            self._copy.path, self._encoder.request, self._config.decoding, clip_range=task.clip_range
+        )
         source = ChunkClips(clips, task.clip_range, self._config.clip_length)
         (end,) = self._encode([(task.video_id, source)], rows)
         rows.write(target, metadata_of(ChunkFacts.unreadable() if end.error else source.facts))
@@ -106,7 +108,7 @@ class FeaturesWorker:
             with path.open("wb") as sink:
                 shutil.copyfileobj(reader, sink, _COPY_BYTES)
             uris[metadata["video_id"]] = metadata["uri"]
-            yield metadata["video_id"], self._decoder.clips(path, self._encoder.request, self._config)
+            yield metadata["video_id"], self._decoder.clips(path, self._encoder.request, self._config.decoding)
             path.unlink()
 
     def _videos(self, tar_path: str) -> Generator[_Video]:

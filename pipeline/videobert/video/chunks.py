@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from videobert.video.clips import ClipRange, clip_count
-from videobert.video.frames import ClipFrames
 from videobert.video.isolated import IsolatedClips
+from videobert.video.request import ClipFrames
 
 __all__ = ["ChunkClips", "ChunkFacts", "fit_together", "plan_chunks"]
 
@@ -25,11 +25,11 @@ _SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkFacts:
-    """What a chunk tells about its reading, beside the vectors of its clips."""
+    """What a chunk tells about its reading, along with the vectors of its clips."""
 
-    first_sight: str
+    first_pixels: str
     """Digest of the pixels of its first clip; empty when that clip is damaged or there is none."""
-    next_sight: str
+    next_pixels: str
     """The same of the first clip of the next chunk; empty also when damage may reach beyond it."""
     damaged: tuple[tuple[float, float], ...]
     """Ranges in seconds that begin in this chunk."""
@@ -39,7 +39,7 @@ class ChunkFacts:
     @classmethod
     def unreadable(cls) -> ChunkFacts:
         """Of a chunk that fits to no other."""
-        return cls(first_sight="", next_sight="", damaged=(), packets=0)
+        return cls(first_pixels="", next_pixels="", damaged=(), packets=0)
 
 
 def plan_chunks(
@@ -59,7 +59,7 @@ def plan_chunks(
 
 def fit_together(chunks: Sequence[ChunkFacts], *, max_packets: int) -> bool:
     """Whether the chunks of a video are what reading it in one go would have given."""
-    seams = all(one.next_sight and one.next_sight == two.first_sight for one, two in itertools.pairwise(chunks))
+    seams = all(one.next_pixels and one.next_pixels == two.first_pixels for one, two in itertools.pairwise(chunks))
     return seams and sum(chunk.packets for chunk in chunks) <= max_packets
 
 
@@ -68,12 +68,12 @@ class ChunkClips:
 
     def __init__(self, source: IsolatedClips, clip_range: ClipRange, clip_length: Fraction) -> None:
         self._source, self._clip_range, self._clip_length = source, clip_range, clip_length
-        self._sights: dict[int, str] = {}
+        self._digests: dict[int, str] = {}
 
     def __iter__(self) -> Iterator[ClipFrames]:
         for clip in self._source:
             if clip.index in (self._clip_range.first, self._clip_range.last):
-                self._sights[clip.index] = _sight(clip)
+                self._digests[clip.index] = _pixel_digest(clip)
             if clip.index != self._clip_range.last:
                 yield clip
 
@@ -86,16 +86,16 @@ class ChunkClips:
         """How it was read."""
         first = float(self._clip_range.first * self._clip_length)
         last = float("inf") if self._clip_range.last is None else float(self._clip_range.last * self._clip_length)
-        next_sight = "" if self._clip_range.last is None else self._sights.get(self._clip_range.last, "")
+        next_pixels = "" if self._clip_range.last is None else self._digests.get(self._clip_range.last, "")
         return ChunkFacts(
-            first_sight=self._sights.get(self._clip_range.first, ""),
-            next_sight=next_sight if self._source.refused_until <= last else "",
+            first_pixels=self._digests.get(self._clip_range.first, ""),
+            next_pixels=next_pixels if self._source.refused_until <= last else "",
             damaged=tuple((start, end) for start, end in self._source.damaged if first <= start < last),
             packets=self._source.packets,
         )
 
 
-def _sight(clip: ClipFrames) -> str:
+def _pixel_digest(clip: ClipFrames) -> str:
     digest = hashlib.sha256(clip.rgb.tobytes())
     digest.update(b"" if clip.gray is None else clip.gray.tobytes())
     return digest.hexdigest()

@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videobert.errors import InputError, PipelineError, VideoError
-from videobert.features.config import FeaturesConfig
 from videobert.video.clips import ClipRange
 from videobert.video.decode import SubtitleTrack, VideoProbe
-from videobert.video.frames import ClipFrames, ClipRequest
 from videobert.video.isolated_child import HEADER
 from videobert.video.limits import DecoderLimits
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipFrames, ClipRequest
 
 __all__ = ["IsolatedClips", "IsolatedDecoder"]
 
@@ -55,7 +55,7 @@ class IsolatedDecoder:
 
     All raise `VideoError` with a reason of `decode.REASONS`. Does one thing at a time. The process starts with the
     first of them and ends with this object, or with the process that owns it, however that comes about. `on_gpu` is for
-    a configuration with `decoder="nvdec"`, whose driver wants more address space than any limit.
+    options with a `decoding_gpu`, whose driver wants more address space than any limit.
     """
 
     def __init__(self, limits: DecoderLimits, *, on_gpu: bool = False) -> None:
@@ -82,12 +82,12 @@ class IsolatedDecoder:
         self,
         path: str | Path,
         request: ClipRequest,
-        config: FeaturesConfig,
+        options: DecodeOptions,
         *,
         clip_range: ClipRange = ClipRange(),  # noqa: B008 - frozen
     ) -> IsolatedClips:
         """See `frames.ClipDecoder`."""
-        return IsolatedClips(self, path, request, config, clip_range)
+        return IsolatedClips(self, path, request, options, clip_range)
 
     def ask(self, order: dict[str, Any]) -> Generator[_Message]:
         """The parts of an answer. A process that is lost is replaced, and what came before is not given again."""
@@ -145,10 +145,10 @@ class IsolatedClips:
         decoder: IsolatedDecoder,
         path: str | Path,
         request: ClipRequest,
-        config: FeaturesConfig,
+        options: DecodeOptions,
         clip_range: ClipRange,
     ) -> None:
-        self._decoder, self._path, self._request, self._config = decoder, path, request, config
+        self._decoder, self._path, self._request, self._options = decoder, path, request, options
         self._clip_range = clip_range
         self.damaged: list[tuple[float, float]] = []
         """Half-open ranges in seconds whose frames could not be trusted."""
@@ -159,9 +159,7 @@ class IsolatedClips:
         request = self._request
         order = {
             "do": "clips", "path": str(self._path), "request": dataclasses.asdict(request),
-            "fps": self._config.fps, "clip_seconds": self._config.clip_seconds,
-            "decoder": self._config.decoder, "device": self._config.device,
-            "clip_range": dataclasses.asdict(self._clip_range),
+            "options": dataclasses.asdict(self._options), "clip_range": dataclasses.asdict(self._clip_range),
         }  # fmt: skip
         with closing(self._decoder.ask(order)) as parts:
             for head, body in parts:
@@ -174,7 +172,7 @@ class IsolatedClips:
                 size = math.prod(colour)
                 gray = None
                 if request.gray_size is not None:
-                    gray = pixels[size:].reshape(self._config.ticks_per_clip, request.gray_size, request.gray_size)
+                    gray = pixels[size:].reshape(self._options.ticks_per_clip, request.gray_size, request.gray_size)
                 yield ClipFrames(index=head["index"], rgb=pixels[:size].reshape(colour), gray=gray)
 
 

@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from videobert.errors import InputError, VideoError
-from videobert.features.config import FeaturesConfig
 from videobert.video.clips import ClipRange
 from videobert.video.decode import probe
-from videobert.video.frames import ClipDecoder, ClipRequest
+from videobert.video.frames import ClipDecoder
 from videobert.video.limits import DecoderLimits
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipRequest
 from videobert.video.tracks import read_sound, read_subtitles
 
 __all__ = ["HEADER", "main"]
@@ -81,9 +82,8 @@ def _answer(order: dict[str, Any], limits: DecoderLimits, say: _Voice) -> Iterat
         yield {}, b""
     else:
         request = ClipRequest(**{**order["request"], "frame_ticks": tuple(order["request"]["frame_ticks"])})
-        fields = {name: order[name] for name in ("fps", "clip_seconds", "decoder", "device")}
-        config = FeaturesConfig(**fields, limits=limits)
-        decoder = ClipDecoder(path, request, config, clip_range=ClipRange(**order["clip_range"]), beat=say.beat)
+        options, clip_range = DecodeOptions(**order["options"]), ClipRange(**order["clip_range"])
+        decoder = ClipDecoder(path, request, options, limits=limits, clip_range=clip_range, beat=say.beat)
         for clip in decoder:
             gray = b"" if clip.gray is None else clip.gray.tobytes()
             head = {"index": clip.index, "shape": clip.rgb.shape, "good_seconds": float(decoder.good_until)}

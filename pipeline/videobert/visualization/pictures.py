@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from videobert.features.config import FeaturesConfig
 from videobert.runtime.storage import Store
 from videobert.runtime.tar import read_members
-from videobert.video.frames import ClipDecoder, ClipRequest
+from videobert.video.frames import ClipDecoder
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipRequest
 from videobert.visualization.nearest import NearestClip
 
 __all__ = ["SIDE", "clip_pictures"]
@@ -22,8 +23,8 @@ SIDE = 128
 _COPY_BYTES = 1 << 20
 
 
-def clip_pictures(store: Store, clips: Collection[NearestClip], config: FeaturesConfig) -> dict[NearestClip, bytes]:
-    """PNG of the middle frame of every clip. Each tar is read once, front to back; `config` tells the clips' length."""
+def clip_pictures(store: Store, clips: Collection[NearestClip], options: DecodeOptions) -> dict[NearestClip, bytes]:
+    """PNG of the middle frame of every clip. Each tar is read once, front to back; `options` tell the clips' length."""
     pictures: dict[NearestClip, bytes] = {}
     for tar in sorted({clip.tar for clip in clips}):
         wanted: dict[str, list[NearestClip]] = {}
@@ -39,18 +40,18 @@ def clip_pictures(store: Store, clips: Collection[NearestClip], config: Features
                 with path.open("wb") as sink:
                     while block := reader.read(_COPY_BYTES):
                         sink.write(block)
-                pictures |= _decode(path, wanted[member.stem], config)
+                pictures |= _decode(path, wanted[member.stem], options)
     return pictures
 
 
-def _decode(path: Path, clips: list[NearestClip], config: FeaturesConfig) -> dict[NearestClip, bytes]:
+def _decode(path: Path, clips: list[NearestClip], options: DecodeOptions) -> dict[NearestClip, bytes]:
     """Decodes no further than the last of the clips."""
     by_index: dict[int, list[NearestClip]] = {}
     for clip in clips:
-        by_index.setdefault(round(clip.start_seconds / config.clip_seconds), []).append(clip)
-    request = ClipRequest(frame_ticks=(config.ticks_per_clip // 2,), size=SIDE)
+        by_index.setdefault(round(clip.start_seconds / options.clip_seconds), []).append(clip)
+    request = ClipRequest(frame_ticks=(options.ticks_per_clip // 2,), size=SIDE)
     found: dict[NearestClip, bytes] = {}
-    for frames in ClipDecoder(path, request, config):
+    for frames in ClipDecoder(path, request, options):
         for clip in by_index.pop(frames.index, []):
             sink = io.BytesIO()
             Image.fromarray(frames.rgb[0]).save(sink, format="png")

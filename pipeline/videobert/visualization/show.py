@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videobert.errors import InputError
-from videobert.features.config import FeaturesConfig
 from videobert.model.scoring import VisualGuess, predict_visual
 from videobert.query.model import OpenModel
 from videobert.runtime.manifest import Manifest, load_manifest
 from videobert.tokens.core import from_json
+from videobert.video.options import DecodeOptions
 from videobert.visualization.nearest import nearest_clips
 from videobert.visualization.page import Cell, Row, render_page
 from videobert.visualization.pictures import clip_pictures
@@ -71,7 +71,7 @@ def page_of(opened: OpenModel, title: str, rows: Sequence[Row]) -> bytes:
     features = _manifest(opened, "features", codebook.facts["feature_spec"], batch).config
     # The weights stand in the spec as a digest; pictures need the length of a clip only.
     kept = {name: features[name] for name in ("fps", "clip_seconds")}
-    drawn = clip_pictures(opened.store, list(nearest.values()), FeaturesConfig(**kept))
+    drawn = clip_pictures(opened.store, list(nearest.values()), DecodeOptions(**kept))
     pictures = {leaf: drawn[clip] for leaf, clip in nearest.items() if clip in drawn}
     return render_page(title, _NOTE, rows, pictures)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from videobert.video.frames import ClipFrames, ClipRequest
+from videobert.video.request import ClipFrames, ClipRequest
 
 __all__ = ["random_clips"]
 

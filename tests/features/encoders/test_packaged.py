@@ -14,9 +14,9 @@ from videobert.features.encoders import encoder_identity, load_encoder, output_i
 from videobert.features.encoders.motion import motion_picture
 from videobert.features.encoders.packaged import PackagedEncoder
 from videobert.features.encoders.packaged_network import PackagedNetwork
-from videobert.video.frames import ClipFrames
 from videobert.video.isolated import IsolatedDecoder
 from videobert.video.limits import DecoderLimits
+from videobert.video.request import ClipFrames
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from videobert.video.frames import ClipFrames, ClipRequest
+from videobert.video.request import ClipFrames, ClipRequest
 
 __all__ = ["Encoder", "EncoderIdentity", "digest_files", "slug"]
 

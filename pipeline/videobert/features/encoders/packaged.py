@@ -27,7 +27,7 @@ from videobert.features.config import FeaturesConfig
 from videobert.features.encoders.base import EncoderIdentity, digest_files
 from videobert.features.encoders.motion import GRAY_SIZE, motion_picture
 from videobert.video.clips import spread_ticks
-from videobert.video.frames import ClipFrames, ClipRequest
+from videobert.video.request import ClipFrames, ClipRequest
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from videobert.features.config import FeaturesConfig
 from videobert.features.encoders import Encoder, EncoderIdentity, load_encoder
 from videobert.runtime.executor import Service
-from videobert.video.frames import ClipFrames, ClipRequest
+from videobert.video.request import ClipFrames, ClipRequest
 
 __all__ = ["EncoderServer", "ServedEncoder"]
 

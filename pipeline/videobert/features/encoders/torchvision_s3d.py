@@ -18,7 +18,7 @@ from videobert.features.encoders.base import EncoderIdentity, digest_files
 from videobert.features.encoders.torch_device import autocast, in_batches, single_thread
 from videobert.runtime.device import pick_device
 from videobert.video.clips import spread_ticks
-from videobert.video.frames import ClipFrames, ClipRequest
+from videobert.video.request import ClipFrames, ClipRequest
 
 __all__ = ["S3DEncoder", "identity"]
 
