@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from tests.ingest.conftest import BATCH, CAPTIONS, Batch
+from videobert.admin.forget import forget
 from videobert.cli.files import FilesCommand
 from videobert.errors import InputError
 from videobert.ingest.accounts import STATES, account_path
 from videobert.runtime.parquet import read_table
+from videobert.runtime.storage import file_sha256
 
 
 def _account(batch: Batch) -> dict[str, tuple[str, str, int | None]]:
@@ -99,6 +101,22 @@ def test_an_account_that_was_lost_comes_back(batch: Batch, clips: list[Path]) ->
     batch.store.delete([account_path(BATCH)])
     batch.run()
     assert _account(batch) == before and batch.fetched == ["broken.mp4", "gone.mp4"][: len(batch.fetched)]
+
+
+def test_a_forgotten_video_is_forgotten_here_too_and_ingest_agrees(batch: Batch, clips: list[Path]) -> None:
+    _fill(batch, clips)
+    batch.run()
+    forget(batch.store, file_sha256(clips[0]))
+    account, path = _account(batch), account_path(BATCH)
+    assert account["a.mp4"] == account["same/a.mp4"] == ("forgotten", "", None)
+    assert account["a.en.vtt"] == ("captions not needed", "its video could not be used", None)
+    assert account["b.mp4"] == ("taken", "captions: srt", 1)
+    forgotten = batch.store.read(path)
+    batch.run()
+    assert batch.store.read(path) == forgotten
+    batch.store.delete([path])
+    batch.run()
+    assert _account(batch) == account
 
 
 def test_the_run_says_it_in_one_sentence(batch: Batch, clips: list[Path], caplog: pytest.LogCaptureFixture) -> None:

@@ -109,6 +109,7 @@ def _forget_in_batch(store: Store, batch: str, video_id: str, *, dry_run: bool, 
             store.commit(path, new.to_bytes(), former=commit.data)
             told(f"committed      {path}: {commit.old.counts.get('videos', 0)} -> {new.counts['videos']} videos")
         write_dead_letters(store, new)
+        _stage(new).after_forgetting(store, new)
     for stage, spec in _begun(store, batch):
         for path in _clean(store, stage, spec, batch, video_id):
             told(f"removed        {path}")

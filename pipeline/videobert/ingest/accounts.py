@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # a reader of accounts has no use for what sorts files
     from videobert.ingest.contents import Contents
     from videobert.ingest.listing import Listed
 
-__all__ = ["STATES", "account_path", "account_rows", "write_account"]
+__all__ = ["STATES", "account_path", "account_rows", "forget_in_account", "write_account"]
 
 TAKEN = "taken"
 DEAD_LETTER = "dead letter"
@@ -42,7 +42,9 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
 ]  # fmt: skip
 _SCHEMA = pa.schema(_COLUMNS)
 _CATALOG = ["uri", "video_id", "caption_source", "caption_files", "cues"]
-_MADE_OF, _SUMMARY = b"made_of", b"summary"
+_LISTING, _MANIFEST, _SUMMARY = b"listing", b"manifest", b"summary"
+"""In the file's metadata: digests of what it was made from, and its sentence."""
+_NO_VIDEO = "its video could not be used"
 
 
 def account_path(batch: str) -> str:
@@ -53,16 +55,39 @@ def write_account(
     store: Store, batch: str, listing: Mapping[str, Listed], contents: Contents, manifest: Manifest
 ) -> str:
     """Write the account where it is not right already; one sentence of it."""
-    path, made_of = account_path(batch), digest([sorted(listing.items()), manifest.digest]).encode()
+    path, listed = account_path(batch), digest(sorted(listing.items())).encode()
     if store.exists(path):
         with store.open(path) as source:
             standing = pq.read_schema(source).metadata or {}
-        if standing.get(_MADE_OF) == made_of:
+        if (standing.get(_LISTING), standing.get(_MANIFEST)) == (listed, manifest.digest.encode()):
             return str(json.loads(standing[_SUMMARY]))
     rows = list(account_rows(listing, contents, manifest, _catalog(store, manifest)))
+    return _write(store, path, rows, listed, manifest)
+
+
+def forget_in_account(store: Store, manifest: Manifest) -> None:
+    """Make the account follow from a catalog that has lost a video, as far as it does not already."""
+    path = account_path(manifest.batch)
+    if not store.exists(path):
+        return
+    table = read_table(store, path)
+    if table.schema.metadata[_MANIFEST] == manifest.digest.encode():
+        return
+    known = set(_catalog(store, manifest)) | {reject.uri for reject in manifest.rejects}
+    rows = table.to_pylist()
+    gone = {row["uri"] for row in rows if row["state"] in (TAKEN, DEAD_LETTER) and row["uri"] not in known}
+    for row in rows:
+        if row["uri"] in gone:
+            row.update(state=FORGOTTEN, detail="", cues=None)
+        elif row["video_uri"] in gone:
+            row.update(state=NOT_NEEDED, detail=_NO_VIDEO, cues=None)
+    _write(store, path, rows, table.schema.metadata[_LISTING], manifest)
+
+
+def _write(store: Store, path: str, rows: list[dict[str, Any]], listed: bytes, manifest: Manifest) -> str:
     summary = _sentence(rows)
-    schema = _SCHEMA.with_metadata({_MADE_OF: made_of, _SUMMARY: json.dumps(summary).encode()})
-    store.write(path, table_bytes(pa.Table.from_pylist(rows, schema=schema)))
+    metadata = {_LISTING: listed, _MANIFEST: manifest.digest.encode(), _SUMMARY: json.dumps(summary).encode()}
+    store.write(path, table_bytes(pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata(metadata))))
     store.clear_temporaries(path.rpartition("/")[0])
     return summary
 
@@ -117,7 +142,7 @@ def _captions(
     for row in rows:
         return NOT_NEEDED, f"{row['caption_source']} was taken", None, row["uri"]
     for owner in owners:
-        return NOT_NEEDED, "its video could not be used", None, owner
+        return NOT_NEEDED, _NO_VIDEO, None, owner
     return ORPHAN, "", None, ""
 
 

@@ -61,6 +61,11 @@ class Ingest(BatchStage[IngestConfig]):
 
         return unknown_uris(store, manifest, plan)
 
+    def after_forgetting(self, store: Store, manifest: Manifest) -> None:
+        from videobert.ingest.accounts import forget_in_account
+
+        forget_in_account(store, manifest)
+
     def source_uris(self, store: Store, manifest: Manifest, video_id: str) -> set[str]:
         from videobert.ingest.forgotten import uris_of
 

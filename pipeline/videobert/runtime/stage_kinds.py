@@ -101,6 +101,9 @@ class BatchStage(Stage, ABC, Generic[ConfigT]):
         """Keys of its plan that stand for a forgotten video."""
         return set()
 
+    def after_forgetting(self, store: Store, manifest: Manifest) -> None:
+        """Renew what follows from a commit that lost a video, besides its dead letters. May be called again."""
+
     def source_uris(self, store: Store, manifest: Manifest, video_id: str) -> set[str]:
         """Where a video still lies outside of the root, as far as this stage knows."""
         return set()
