@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,14 @@ from tests.docs.programs import check_command
 from videobert.errors import InputError
 
 SHELL = blocks("bash", "sh", "shell", "console")
+
+
+@pytest.fixture(autouse=True)
+def folder_with_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder with the recipe of the page on configuration, as its commands expect."""
+    [recipe] = [block for block in blocks("toml") if block.page == "docs/configuration.md"]
+    (tmp_path / "recipe.toml").write_text(recipe.text)
+    monkeypatch.chdir(tmp_path)
 
 
 def test_there_are_commands_to_check() -> None:
