@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from videobert.stages import stage_names
+from videobert.stages import all_stages, stage_names
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pipeline" / "videobert"
@@ -90,7 +90,18 @@ def test_operators_know_nothing_of_the_pipeline() -> None:
     assert offenders == []
 
 
-def test_corpus_stages_and_batch_stages_have_the_same_shape() -> None:
-    for name in stage_names():
-        folder = PACKAGE / name
-        assert {"config.py", "run.py"} <= {path.name for path in folder.glob("*.py")}, name
+def test_every_stage_has_the_same_files() -> None:
+    """`stage.py` what it declares, `config.py` what may vary, `run.py` plan and commit; batch stages: `worker.py`."""
+    for stage in all_stages():
+        files = {path.name for path in (PACKAGE / stage.name).glob("*.py")}
+        assert {"stage.py", "config.py", "run.py"} <= files, stage.name
+        assert "worker.py" in files or stage.scope == "corpus", stage.name
+
+
+def test_only_its_own_folder_and_its_readers_name_a_stage() -> None:
+    """The machinery knows none: what runs, resolves, splits, forgets or replays one asks its declaration."""
+    machinery = ["flow.py", "resolve.py", "admin/forget.py", "admin/freshness.py", "cli/dry_run.py", "cli/stages.py"]
+    machinery += [f"runtime/{path.name}" for path in (PACKAGE / "runtime").glob("*.py")]
+    for file in machinery:
+        strings = {n.value for n in ast.walk(ast.parse((PACKAGE / file).read_text())) if isinstance(n, ast.Constant)}
+        assert not strings & (set(stage_names()) - {"shard"}), file  # `shard` is also a column

@@ -88,10 +88,10 @@ def finish(
 ) -> Output:
     """Called by a worker: write the shard, from memory or a local file, then its receipt.
 
-    A run of other inputs beside ours may have written there, or even committed: then it goes under a name of its bytes.
+    Another run with other inputs may have written there, or even committed: then it goes under a name of its bytes.
     """
-    with ThreadPoolExecutor(1) as beside:  # hashed while it is written
-        hashed = beside.submit(sha256, data) if isinstance(data, bytes) else beside.submit(file_sha256, data)
+    with ThreadPoolExecutor(1) as pool:  # hashed while it is written
+        hashed = pool.submit(sha256, data) if isinstance(data, bytes) else pool.submit(file_sha256, data)
         path = task.path
         if task.again:
             store.write(path, data)
@@ -120,32 +120,24 @@ def run_shards(
 
     Where other shares are not done yet, the manifest that is returned covers what is there, and is not committed.
     """
-    standing_data = commit.store.read_or_none(commit.manifest_path)  # the catalog's folder is shared by all its specs
-    standing = Manifest.from_bytes(standing_data) if standing_data is not None else None
-    former = standing if standing and standing.spec == commit.spec else None
+    committed_bytes = commit.store.read_or_none(commit.manifest_path)
+    committed = Manifest.from_bytes(committed_bytes) if committed_bytes is not None else None
+    # The catalog's folder is shared by all its specs: what is committed there may be of another.
+    former = committed if committed and committed.spec == commit.spec else None
     present = commit.store.list(commit.folder)
-    tasks = _with_paths(commit, tasks, standing)
+    tasks = _with_paths(commit, tasks, committed)
     done = _done(commit, former, tasks, present)
-    missing = [task for task in tasks if task.shard not in done]
-    mine = [task for task in missing if commit.share.holds(task.shard)]
-    outputs = tuple(done[number] for number in sorted(done))
-    if former and not missing and outputs == former.outputs and former.sources == commit.sources:
+    if former and _is_current(commit, former, tasks, done):
         _tidy(commit.store, former, present)
         return former
     forgotten = tombstones(commit.store)
-    progress = Progress(f"{commit.stage} {commit.batch}", total=len(done) + len(mine), done=len(done), unit="shards")
-    output: Output
-    before = _by_shard(former)
-    for output in map_shards(executor, worker, arguments, mine):
-        done[output.shard] = _after_retry(commit, before.get(output.shard), output)
-        progress.step(output.counts)
+    missing = [task for task in tasks if task.shard not in done]
+    ours = [task for task in missing if commit.share.holds(task.shard)]
+    done |= _compute(commit, former, ours, len(done), worker=worker, arguments=arguments, executor=executor)
     present = commit.store.list(commit.folder)
-    if len(mine) < len(missing):  # what the other shares did meanwhile
+    if len(ours) < len(missing):  # what the other shares did meanwhile
         done = _done(commit, former, tasks, present) | done
-    manifest = Manifest(
-        stage=commit.stage, spec=commit.spec, batch=commit.batch, config=commit.config, sources=commit.sources,
-        outputs=tuple(done[number] for number in sorted(done)), facts=commit.facts, versions=library_versions(),
-    )  # fmt: skip
+    manifest = _manifest_over(commit, done)
     if len(done) < len(tasks):
         return manifest
     check_balance(manifest, commit.expected_videos)
@@ -155,12 +147,50 @@ def run_shards(
             f"a video was forgotten while {commit.stage} of batch {commit.batch!r} ran; nothing was committed; "
             "run this again"
         )
-    if standing and standing.spec != manifest.spec:
-        commit.store.delete([dead_letters_path(standing)])
-    commit.store.commit(commit.manifest_path, manifest.to_bytes(), former=standing_data)
+    if committed and committed.spec != manifest.spec:
+        commit.store.delete([dead_letters_path(committed)])
+    commit.store.commit(commit.manifest_path, manifest.to_bytes(), former=committed_bytes)
     # Our own receipts by name: a listing need not show yet what was written a moment ago.
-    _tidy(commit.store, manifest, {**present, **{task.receipt: 0 for task in mine}})
+    _tidy(commit.store, manifest, {**present, **{task.receipt: 0 for task in ours}})
     return manifest
+
+
+def _is_current(commit: ShardCommit, former: Manifest, tasks: Sequence[ShardTask], done: Mapping[int, Output]) -> bool:
+    """Whether the committed manifest says what this run would commit."""
+    all_done = all(task.shard in done for task in tasks)
+    return all_done and _in_order(done) == former.outputs and former.sources == commit.sources
+
+
+def _compute(
+    commit: ShardCommit,
+    former: Manifest | None,
+    tasks: Sequence[ShardTask],
+    already: int,
+    *,
+    worker: Worker,
+    arguments: tuple[Any, ...],
+    executor: Executor,
+) -> dict[int, Output]:
+    """Let workers do the tasks, with progress; `already` shards were done before."""
+    progress = Progress(f"{commit.stage} {commit.batch}", total=already + len(tasks), done=already, unit="shards")
+    before = _by_shard(former)
+    found: dict[int, Output] = {}
+    output: Output
+    for output in map_shards(executor, worker, arguments, tasks):
+        found[output.shard] = _after_retry(commit, before.get(output.shard), output)
+        progress.step(output.counts)
+    return found
+
+
+def _manifest_over(commit: ShardCommit, done: Mapping[int, Output]) -> Manifest:
+    return Manifest(
+        stage=commit.stage, spec=commit.spec, batch=commit.batch, config=commit.config, sources=commit.sources,
+        outputs=_in_order(done), facts=commit.facts, versions=library_versions(),
+    )  # fmt: skip
+
+
+def _in_order(done: Mapping[int, Output]) -> tuple[Output, ...]:
+    return tuple(done[number] for number in sorted(done))
 
 
 def find_unchanged(inputs: Inputs, stage: str, spec: str) -> Manifest | None:
@@ -194,7 +224,7 @@ def save_plan(store: Store, folder: str, plan: Iterable[Sequence[str]]) -> None:
 def _done(
     commit: ShardCommit, former: Manifest | None, tasks: Sequence[ShardTask], present: Mapping[str, int]
 ) -> dict[int, Output]:
-    """Shards whose output stands: those of a killed run by their receipts, and before them what is committed."""
+    """Shards whose output is there: those of a killed run by their receipts, unless what is committed has them."""
     retried = {task.shard: task.path for task in tasks if task.shard in commit.retry}
     found = []
     # A writer that was killed may have left its temporary there, which has no suffix.
@@ -221,10 +251,10 @@ def _by_shard(manifest: Manifest | None) -> dict[int, Output]:
     return {output.shard: output for output in (manifest.outputs if manifest else ())}
 
 
-def _with_paths(commit: ShardCommit, tasks: Iterable[ShardTask], standing: Manifest | None) -> list[ShardTask]:
-    """Where shards go: never onto a committed file of other content, which stays until the new manifest stands."""
+def _with_paths(commit: ShardCommit, tasks: Iterable[ShardTask], committed: Manifest | None) -> list[ShardTask]:
+    """Where shards go: never onto a committed file of other content, which stays until the new manifest is there."""
     suffix = stage_record(commit.stage).suffix
-    by_shard = _by_shard(standing)
+    by_shard = _by_shard(committed)
     by_path = {output.path: output for output in by_shard.values()}
     placed = []
     for task in tasks:
@@ -252,7 +282,7 @@ def _after_retry(commit: ShardCommit, before: Output | None, output: Output) -> 
 
 
 def _check_present(commit: ShardCommit, manifest: Manifest, present: Mapping[str, int]) -> None:
-    """A run beside ours may have swept what it did not know; a file the listing does not show yet is asked for."""
+    """Another run may have swept what it did not know; a file the listing does not show yet is asked for."""
     lost = [o.path for o in manifest.outputs if o.path not in present and not commit.store.exists(o.path)]
     if lost:
         raise ConflictError(
@@ -262,7 +292,7 @@ def _check_present(commit: ShardCommit, manifest: Manifest, present: Mapping[str
 
 
 def _tidy(store: Store, manifest: Manifest, present: Iterable[str]) -> None:
-    """What follows from a commit that stands: its dead letters, and nothing beside its files."""
+    """What follows from a commit: its dead letters, and no other files than its own."""
     write_dead_letters(store, manifest)
     _sweep(store, manifest, present)
 
