@@ -24,8 +24,10 @@ _STARTS = {
 }
 """Marker -> a command line that needs it."""
 
-_FIXTURES = {"ray": {"ray_head"}, "slow": {"bad", "ray_head", "run"}}
-"""Marker -> fixtures that need it: a head, the hostile corpus, the whole pipeline over a small kitchen."""
+_FIXTURES = {"ray": {"ray_head"}, "slow": {"bad", "ray_head", "run", "trained"}}
+"""Marker -> fixtures that need it: a head, the hostile corpus, the whole pipeline over a small kitchen, a model."""
+_FOLDERS = {"airflow": {"dags"}, "slow": {"benchmarks", "dags", "e2e", "hostile"}}
+"""Marker -> folders of which every test needs it: to parse a DAG takes Airflow's import, a command of ours torch's."""
 
 _unmarked: list[str] = []
 """Markers that the test which runs now has not."""
@@ -45,8 +47,11 @@ sys.addaudithook(_watch)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    for marker, fixtures in _FIXTURES.items():
-        if fixtures.intersection(getattr(item, "fixturenames", ())):
+    for marker in _FIXTURES.keys() | _FOLDERS.keys():
+        fixtures, folders = _FIXTURES.get(marker, set()), _FOLDERS.get(marker, set())
+        if fixtures.intersection(getattr(item, "fixturenames", ())) or folders.intersection(
+            item.path.relative_to(item.config.rootpath).parts
+        ):
             item.add_marker(marker)
 
 

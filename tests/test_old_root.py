@@ -90,6 +90,7 @@ def test_the_config_of_a_recipe_gives_the_digest_that_it_gave(recipe: str) -> No
     assert {stage: digest(output_config(getattr(config, stage))) for stage in then} == then
 
 
+@pytest.mark.slow
 def test_every_stage_finds_itself_complete(root: Path, raised_as_before: None) -> None:
     before, store = _objects(root), Store(str(root))
     done = _run_all(_recipe(), store)

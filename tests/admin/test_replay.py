@@ -71,6 +71,7 @@ def test_a_mended_video_becomes_rows_and_costs_only_its_shard(
     assert store.writes == writes  # the replayed state is a committed state
 
 
+@pytest.mark.slow
 def test_a_try_that_changes_nothing_is_counted_and_costs_nothing_downstream(corpus: Path, tmp_path: Path) -> None:
     recipe, store = tiny_recipe(corpus), Store(str(tmp_path))
     run_ingest(recipe, store)

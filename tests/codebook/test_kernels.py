@@ -17,6 +17,8 @@ from videobert.codebook.kernels import kernels
 from videobert.codebook.kmeans import Scorer, norms, scorer
 from videobert.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 SHAPES = [(2, 1), (3, 5), (5, 64), (12, 33), (13, 7)]
 """Children of a node, columns."""
 

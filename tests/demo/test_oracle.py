@@ -6,6 +6,8 @@ from videobert.demo.oracle import bayes_ceiling, counting_model, language_prior,
 from videobert.demo.tokens import TokenChannel
 from videobert.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_documented_design_has_the_documented_ceilings() -> None:
     """Figures of the house plan, of another draw of the world: which words are popular differs, the channel does not.

@@ -13,6 +13,8 @@ import pytest
 
 from tests.docs.material import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 _LOADED = {
     "script": "src",
     "link": "href",

@@ -30,6 +30,8 @@ from videobert.runtime.storage import Store
 from videobert.runtime.tar import TarWriter
 from videobert.shard.config import ShardConfig
 
+pytestmark = pytest.mark.slow
+
 SECONDS, RATE = 24, 20
 CONTAINERS = {"mp4": "mov,mp4,m4a,3gp,3g2,mj2", "mkv": "matroska,webm"}
 CONFIG = FeaturesConfig(frames_per_clip=1, device="cpu")

@@ -35,6 +35,7 @@ def test_work_grows_with_the_hours() -> None:
     assert twice == pytest.approx({name: 2 * value for name, value in once.items()}, rel=0.001)
 
 
+@pytest.mark.slow
 def test_the_page_quotes_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "infra.capacity"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -80,6 +80,7 @@ def test_the_object_store_fits_into_shared_memory(name: str) -> None:
     assert size < int(service(name)["shm_size"]) <= int(service(name)["deploy"]["resources"]["limits"]["memory"])
 
 
+@pytest.mark.slow
 def test_ray_commands_are_understood_by_ray() -> None:
     commands = [service(name)["command"] for name in ("ray-head", "ray-worker")]
     assert all(command[:2] == ["ray", "start"] for command in commands)
@@ -90,6 +91,7 @@ def test_ray_commands_are_understood_by_ray() -> None:
     subprocess.run([sys.executable, "-c", code, json.dumps([command[2:] for command in commands])], check=True)
 
 
+@pytest.mark.slow
 def test_airflow_commands_are_understood_by_airflow(tmp_path: Path) -> None:
     commands = [service(name)["command"] for name in AIRFLOW if name != "airflow-init"]
     checks = [service(name)["healthcheck"]["test"][1] for name in ("dag-processor", "triggerer")]

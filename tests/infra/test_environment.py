@@ -63,6 +63,7 @@ def test_every_variable_of_the_example_is_used() -> None:
     assert used == set(env_example())
 
 
+@pytest.mark.slow
 def test_airflow_knows_every_option(tmp_path: Path) -> None:
     names = [name for name in compose()["services"]["scheduler"]["environment"] if name.startswith("AIRFLOW__")]
     wanted = [tuple(name.lower().split("__")[1:]) for name in names]

@@ -27,6 +27,8 @@ from videobert.pretrain.data import Example, PretrainData
 from videobert.pretrain.pairs import SegmentIndex, Span
 from videobert.tokens.records import TokenizedVideo
 
+pytestmark = pytest.mark.slow
+
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 

@@ -138,6 +138,7 @@ def test_frozen_rows_stay_bit_identical_under_weight_decay() -> None:
     assert not torch.equal(before_VD[WORDS.first_visual :], moved_VD[WORDS.first_visual :])
 
 
+@pytest.mark.slow
 def test_64_pairs_are_learnt_by_heart() -> None:
     words = vocabulary(64, 64)
     videos = [video(f"v{i}", [[FIRST_WORD + i] * 3], [[i] * 4]) for i in range(64)]

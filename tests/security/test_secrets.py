@@ -17,6 +17,8 @@ from infra.local.s3 import S3Server
 from tests.faults.reference import BATCH, objects_of, write_corpus
 from videobert.runtime.storage import Store
 
+pytestmark = pytest.mark.slow
+
 TINY = (
     "--ingest.source", "s3://bucket/videos/{batch}", "--codebook.branching", "3", "--codebook.depth", "2",
     "--codebook.heldout-fraction", "0.4", "--pretrain.architecture.layers", "1", "--pretrain.architecture.hidden", "32",
