@@ -11,7 +11,9 @@ import json
 import os
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -21,7 +23,8 @@ __all__ = ["AirflowApi", "AirflowError"]
 
 _TIMEOUT_SECONDS = 30.0
 _LOGIN = "/auth/token"
-_REFUSALS = {
+_DETAIL_BYTES = 1000
+_REFUSALS: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "check VIDEOBERT_AIRFLOW_TOKEN, or user and password",
     HTTPStatus.FORBIDDEN: "this user may not do it; ask for the rights, or use another user",
     HTTPStatus.NOT_FOUND: "check the address and that the DAGs of this repository are in the DAG folder",
@@ -29,6 +32,9 @@ _REFUSALS = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "correct the value and ask again",
     HTTPStatus.BAD_REQUEST: "correct the value and ask again",
 }
+
+
+_FAILED = "the server or a proxy before it failed, not the request; look into its log, and ask again when it is up"
 
 
 class AirflowError(PipelineError):
@@ -60,7 +66,12 @@ class AirflowApi:
                 "neither VIDEOBERT_AIRFLOW_TOKEN nor VIDEOBERT_AIRFLOW_USER is set; one of them opens Airflow's API"
             )
         answer = self._request("POST", _LOGIN, {"username": self._user, "password": self._password})
-        self._token = answer["access_token"]
+        try:
+            self._token = str(answer["access_token"])
+        except (TypeError, KeyError) as error:
+            raise AirflowError(
+                f"{self.url}{_LOGIN} gave no access_token; is VIDEOBERT_AIRFLOW_URL the API server of Airflow 3?"
+            ) from error
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One request below /api/v2. Raises InputError where the request is refused, AirflowError where it fails."""
@@ -78,12 +89,21 @@ class AirflowApi:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
-            # A server that refuses a form may repeat it, the password included.
-            detail = "" if path == _LOGIN else f": {error.read()[:1000].decode(errors='replace')}"
-            message = f"{method} {self.url}{path} answered {error.code}{detail}"
-            cure = _REFUSALS.get(HTTPStatus(error.code))
-            raise (InputError(f"{message}; {cure}") if cure else AirflowError(message)) from error
+            with error:
+                raise self._refusal(error, f"{method} {self.url}{path}", form=path == _LOGIN) from error
+        except HTTPException as error:
+            raise AirflowError(f"{method} {self.url}{path} broke off ({error!r}); {_FAILED}") from error
         except (urllib.error.URLError, OSError) as error:
             raise InputError(f"no Airflow answers at {self.url} ({error}); check VIDEOBERT_AIRFLOW_URL") from error
         except ValueError as error:
             raise InputError(f"{self.url}{path} answered no JSON; is VIDEOBERT_AIRFLOW_URL the API server?") from error
+
+    def _refusal(self, error: urllib.error.HTTPError, request: str, *, form: bool) -> PipelineError:
+        """What to raise: InputError where another request helps. Proxies answer with numbers that no standard knows."""
+        detail = ""
+        if not form:  # a server that refuses a form may repeat it, the password included
+            with suppress(OSError, HTTPException):
+                detail = f": {error.read(_DETAIL_BYTES).decode(errors='replace')}"
+        message = f"{request} answered {error.code}{detail}"
+        cure = _REFUSALS.get(error.code)
+        return InputError(f"{message}; {cure}") if cure else AirflowError(f"{message}; {_FAILED}")
