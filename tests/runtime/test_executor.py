@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from videobert.errors import VideoError
+from videobert.errors import InputError, PipelineError, VideoError
 from videobert.runtime.executor import LocalExecutor
 
 
@@ -73,3 +74,36 @@ def test_a_worker_group_keeps_what_it_holds_until_its_end() -> None:
     with LocalExecutor().worker_group(Holder, [(1,), (2,)]) as workers:
         workers("add", 3)
         assert workers("add", 4) == [[1, 3, 4], [2, 3, 4]]
+
+
+class Mortal:
+    """Ends its own process at a number: a signal's negative, or an exit code."""
+
+    def __call__(self, task: int) -> int:
+        if task < 0:
+            os.kill(os.getpid(), -task)
+        if task:
+            os._exit(task)
+        return task
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [(-signal.SIGKILL, r"signal 9 \(Killed\).*--executor.workers"), (-signal.SIGSEGV, "signal 11"), (3, "exit code 3")],
+)
+def test_a_killed_worker_is_named_with_what_to_do(task: int, words: str) -> None:
+    with pytest.raises(PipelineError, match=rf"worker process [0-9]+ of Mortal ended with {words}.*resumes"):
+        list(LocalExecutor(2).map(Mortal, (), [0, 0, task, 0]))
+
+
+class Unwilling:
+    """Cannot be loaded."""
+
+    def __init__(self, name: str) -> None:
+        raise InputError(f"there is no {name}; take another")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_worker_that_cannot_be_loaded_says_why(processes: int) -> None:
+    with pytest.raises(InputError, match="there is no thing; take another"):
+        list(LocalExecutor(processes).map(Unwilling, ("thing",), [1, 2]))

@@ -10,8 +10,14 @@ import importlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from multiprocessing.process import BaseProcess
+from signal import SIGKILL, SIGTERM, strsignal
 from typing import Any, Protocol
+
+from videobert.errors import PipelineError
 
 __all__ = ["Executor", "LocalExecutor", "Service", "Worker", "load"]
 
@@ -35,7 +41,10 @@ class Executor(Protocol):
     """Maps a worker over tasks; results come as they are done, in any order."""
 
     def map(self, worker: Worker, arguments: tuple[Any, ...], tasks: Sequence[Any]) -> Iterator[Any]:
-        """Results of `worker(*arguments)(task)`; the worker's exceptions are raised here."""
+        """Results of `worker(*arguments)(task)`; the worker's exceptions are raised here.
+
+        Raises PipelineError when a worker was killed, and none can take its place.
+        """
         ...
 
     def serve(self, worker: Worker, arguments: tuple[Any, ...]) -> Service | None:
@@ -81,9 +90,15 @@ class LocalExecutor:
             return
         context = multiprocessing.get_context("spawn")  # fork and threaded libraries do not go together
         pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(worker, arguments))
+        others, members = multiprocessing.active_children(), list[BaseProcess]()
         try:
-            for future in as_completed([pool.submit(_call, task) for task in tasks]):
+            futures = [pool.submit(_call, task) for task in tasks]
+            members = [process for process in multiprocessing.active_children() if process not in others]
+            for future in as_completed(futures):
                 yield future.result()
+        except BrokenProcessPool as error:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise PipelineError(_obituary(worker, members)) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -103,14 +118,25 @@ class LocalExecutor:
         return 1  # a group lives in this process, whose threads torch uses already
 
 
-_loaded: Callable[[Any], Any] | None = None
+_loaded: Callable[[], Callable[[Any], Any]]
+"""In a process of a pool: gives its worker. The first task loads it, so that what fails then is that task's error."""
 
 
 def _start(worker: Worker, arguments: tuple[Any, ...]) -> None:
-    global _loaded  # one worker a process is the point of a pool
-    _loaded = load(worker)(*arguments)
+    global _loaded  # one worker per process is the point of a pool
+    _loaded = cache(lambda: load(worker)(*arguments))
 
 
 def _call(task: Any) -> Any:
-    assert _loaded is not None
-    return _loaded(task)
+    return _loaded()(task)
+
+
+def _obituary(worker: Worker, members: Sequence[BaseProcess]) -> str:
+    """Which process of a pool died, and of what; the pool itself ends the others with SIGTERM."""
+    name = worker if isinstance(worker, str) else worker.__name__
+    codes = {process.pid: process.exitcode for process in members if process.exitcode}
+    own = {pid: code for pid, code in codes.items() if code != -SIGTERM} or codes
+    pid, code = next(iter(own.items()), (None, 0))
+    how = f"signal {-code} ({strsignal(-code)})" if code < 0 else f"exit code {code}"
+    why = "; the system does so when memory runs out, so give fewer --executor.workers" if code == -SIGKILL else ""
+    return f"worker process {pid} of {name} ended with {how}{why}; what is committed is kept, the same command resumes"
