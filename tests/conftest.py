@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.small_root import SmallRoot
 
 settings.register_profile("here", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("here")
@@ -27,3 +31,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Folders with servers and whole runs go first, so that neither of two processes ends with a long one alone."""
     long = ("orchestration", "e2e", "operators", "faults")
     items.sort(key=lambda item: next((i for i, name in enumerate(long) if name in item.path.parts), len(long)))
+
+
+@pytest.fixture(scope="session")
+def small_root(tmp_path_factory: pytest.TempPathFactory) -> SmallRoot:
+    """A finished run of six small videos; tests that change it copy it first."""
+    from tests.small_root import make_small_root
+
+    return make_small_root(tmp_path_factory.mktemp("small"))

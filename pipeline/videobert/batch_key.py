@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from videobert.errors import InputError
 
@@ -25,7 +26,10 @@ def check_batch_key(key: str) -> str:
     return key
 
 
-def parse_batch_keys(text: str) -> tuple[str, ...]:
-    """Keys separated by commas, spaces around them ignored, each once. Raises InputError at the first that is none."""
-    keys = (key.strip() for key in text.split(","))
+def parse_batch_keys(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Keys separated by commas, or in a list: spaces around them ignored, each once.
+
+    Raises InputError at the first that is none.
+    """
+    keys = (key.strip() for key in (given if isinstance(given, str) else ",".join(given)).split(","))
     return tuple(dict.fromkeys(check_batch_key(key) for key in keys if key))

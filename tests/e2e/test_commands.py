@@ -79,7 +79,7 @@ def test_lineage_ends_at_the_source(run: Run) -> None:
     lines = told("lineage", hit["row_id"], "--root", str(run.root)).splitlines()
     names = [line.split()[0] for line in lines]
     assert names == [
-        "row", "embeddings", "pretrain", "codebook", "tokens", "features", "shard", "catalog", "video", "source",
+        "row", "embed", "pretrain", "tokens", "codebook", "features", "shard", "ingest", "video", "source",
     ]  # fmt: skip
     assert Path(lines[-1].split(maxsplit=1)[1].removeprefix("file://")).exists()
 

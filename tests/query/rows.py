@@ -19,8 +19,14 @@ from videobert.stages import get_stage
 __all__ = ["EMBED", "MODEL", "commit", "row_ids", "unit_vectors", "write_embeddings"]
 
 MODEL, EMBED = "pretrain-1", "pretrain-1.abcd"
-_CHAIN = {"ingest": "ingest-1", "shard": "shard-1", "features": "features-1", "tokens": "tokens-1", "embed": EMBED}
-_READS = {"ingest": (), "shard": ("ingest",), "features": ("shard",), "tokens": ("features",), "embed": ("tokens",)}
+_CHAIN = {
+    "ingest": "ingest-1", "shard": "shard-1", "features": "features-1", "codebook": "codebook-1", "tokens": "tokens-1",
+    "pretrain": MODEL, "embed": EMBED,
+}  # fmt: skip
+_READS = {
+    "ingest": (), "shard": ("ingest",), "features": ("shard",), "tokens": ("codebook", "features", "ingest"),
+    "embed": ("pretrain", "tokens"),
+}  # fmt: skip
 
 
 def unit_vectors(count: int, *, dimension: int = 8, seed: int = 0) -> NDArray[np.float32]:
@@ -44,7 +50,10 @@ def commit(store: Store, stage: str, batch: str, files: dict[str, bytes]) -> Man
         outputs.append(
             Output(shard=number, input_digest="", path=path, sha256=sha256(data), size_bytes=len(data), counts={})
         )
-    sources = tuple(Source(stage=name, spec=_CHAIN[name], batch=batch, digest="") for name in _READS[stage])
+    sources = tuple(
+        Source(stage=name, spec=_CHAIN[name], batch=batch if get_stage(name).scope == "batch" else "", digest="")
+        for name in _READS[stage]
+    )
     manifest = Manifest(
         stage=stage, spec=_CHAIN[stage], batch=batch, config={}, sources=sources, outputs=tuple(outputs)
     )

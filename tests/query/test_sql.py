@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from tests.query.rows import EMBED, unit_vectors, write_embeddings
-from videobert.cli.query import SqlCommand
 from videobert.errors import InputError
 from videobert.query.sql import run_sql
 from videobert.runtime.parquet import table_bytes
@@ -81,12 +80,6 @@ def test_a_variable_of_this_process_is_no_table(store: Store) -> None:
     with pytest.raises(InputError, match="frame"):
         run_sql(store, EMBED, "select * from frame")
     assert frame.num_rows == 1
-
-
-@pytest.mark.parametrize("query", ["select cast(text as int) from embeddings", "select error('x') from embeddings"])
-def test_what_fails_while_it_runs_is_an_input_error(store: Store, query: str) -> None:
-    with pytest.raises(InputError, match="while it ran"):
-        SqlCommand(query=query, root=store.root).execute()
 
 
 def test_dead_letters_are_a_table_once_there_are_some(store: Store) -> None:

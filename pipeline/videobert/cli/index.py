@@ -14,7 +14,15 @@ __all__ = ["IndexCommand"]
 
 @dataclass(frozen=True, kw_only=True)
 class IndexCommand:
-    """Index the segments of all batches for `search --probes`; what is indexed already stays."""
+    """Index the segments of all batches for `search --probes`; what is indexed already stays.
+
+    videobert index --root demo
+
+    videobert search "stir the egg" --root demo --probes 8
+
+    Sorts the vectors into lists of near ones. Run it again after new batches: it adds them, and until then their rows
+    are compared one by one. Worth it from some hundred thousand segments; more probes find more and read more.
+    """
 
     root: str
     """Root of the pipeline."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from videobert.admin.promotion import find_reports, promote, roll_back
+import videobert
+from videobert.admin.promotion import promote, roll_back
+from videobert.api import EmbeddingsInfo, ModelInfo, Root
 from videobert.errors import InputError
 from videobert.recipes import get_recipe
-from videobert.runtime.manifest import Manifest, committed_batches, load_manifest, specs_of
-from videobert.runtime.pointer import read_pointer
 from videobert.runtime.storage import Store
 
 __all__ = ["ModelsCommand"]
@@ -16,7 +16,15 @@ __all__ = ["ModelsCommand"]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsCommand:
-    """List the models and what readers take; turn readers to one, or back to the one before."""
+    """List the models and what readers take; turn readers to one, or back to the one before.
+
+    videobert models --root demo
+
+    videobert models --root demo --promote pretrain-0123abcd
+
+    A promotion is one small write that readers see at their next call. It is refused while a gate of the model's
+    evaluation is missed (--force insists), or while a batch that readers have today is not embedded with it.
+    """
 
     root: str
     """Root of the pipeline."""
@@ -32,44 +40,34 @@ class ModelsCommand:
     def execute(self) -> None:
         if self.promote and self.rollback:
             raise InputError("--promote and --rollback exclude each other; give one of them")
-        store = Store(self.root)
         if self.promote or self.rollback:
+            store = Store(self.root)
             store.check_root()
-        if self.promote:
-            print(promote(get_recipe(self.recipe), store, self.promote, force=self.force))
-        elif self.rollback:
-            print(roll_back(store))
+            if self.promote:
+                print(promote(get_recipe(self.recipe), store, self.promote, force=self.force))
+            else:
+                print(roll_back(store))
         else:
-            _print_models(store)
+            _print_models(videobert.open(self.root))
 
 
-def _print_models(store: Store) -> None:
-    pointer = read_pointer(store)
-    embeds = specs_of(store, "embed")
-    for spec in specs_of(store, "pretrain"):
-        model = load_manifest(store, "pretrain", spec, "")
-        if model is None:
-            print(f"  {spec:<24} begun, not committed: run it again to resume")
+def _print_models(root: Root) -> None:
+    for model in root.models():
+        if not model.committed:
+            print(f"  {model.spec:<24} begun, not committed: run it again to resume")
             continue
-        print(
-            f"  {spec:<24} step {model.facts['step']:,}, {len(model.facts['batches'])} batches; {_gates(store, spec)}"
-        )
-        for embed in (name for name in embeds if name.rsplit(".", 1)[0] == spec):
-            mark = _mark(embed, pointer.embed_spec if pointer else "", pointer.former if pointer else ())
-            print(f"    embeddings/model={embed:<24} {len(committed_batches(store, 'embed', embed))} batches{mark}")
-    if pointer is None:
+        print(f"  {model.spec:<24} step {model.step:,}, {len(model.batches)} batches; {_gates(model)}")
+        for embeddings in model.embeddings:
+            print(f"    embeddings/model={embeddings.spec:<24} {len(embeddings.batches)} batches{_mark(embeddings)}")
+    if root.current is None:
         print("no model is promoted")
 
 
-def _gates(store: Store, spec: str) -> str:
-    reports: list[Manifest] = find_reports(store, spec)
-    if not reports:
-        return "not evaluated"
-    gates = [gate for report in reports for gate in report.facts["gates"]]
-    return f"{sum(gate['holds'] for gate in gates)} of {len(gates)} gates hold"
+def _gates(model: ModelInfo) -> str:
+    return f"{model.gates_held} of {model.gates} gates hold" if model.evaluations else "not evaluated"
 
 
-def _mark(embed: str, current: str, former: tuple[str, ...]) -> str:
-    if embed == current:
+def _mark(embeddings: EmbeddingsInfo) -> str:
+    if embeddings.current:
         return "  <- current"
-    return f"  (former {former.index(embed) + 1})" if embed in former else ""
+    return f"  (former {embeddings.former})" if embeddings.former else ""

@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import duckdb
-import numpy as np
 import tyro
-from numpy.typing import NDArray
 
+import videobert
+from videobert.api import Hit, Lineage
 from videobert.errors import InputError
-from videobert.query.embeddings import open_embeddings, resolve_embed_spec
-from videobert.query.filters import RowFilter
-from videobert.query.index import nearest_in_lists
-from videobert.query.lineage import trace
-from videobert.query.model import open_model
-from videobert.query.search import Hit, nearest, vector_of_row
-from videobert.query.sql import run_sql
-from videobert.query.text import encode_query, rerank
-from videobert.runtime.storage import Store
+from videobert.query.sql import one_line
 
 __all__ = ["LineageCommand", "SearchCommand", "SqlCommand"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchCommand:
-    """Find segments by a sentence, or those like a row."""
+    """Find segments by a sentence, or those like a row.
+
+    videobert search "stir the egg" --root demo --per-video 1
+
+    videobert search --like VIDEO_ID:SEGMENT --root demo --batch 2026-01-01,2026-01-02
+
+    Prints score, title, seconds, caption and row id of every hit, best first. A sentence runs the model (the extra
+    `worker`), --like does not. All rows are compared; over a million, build an index and give --probes.
+    """
 
     text: tyro.conf.Positional[str] = ""
     """What to look for, such as "stir the egg"."""
     root: str
     """Root of the pipeline."""
     like: str = ""
-    """Row to compare with instead of a text: VIDEO_ID:SEGMENT, of any batch."""
+    """Row to compare with instead of a text: VIDEO_ID:SEGMENT, or VIDEO_ID for whole videos, of any batch."""
     top: int = 5
     """How many to show."""
+    per_video: int = 0
+    """Most hits of one video; 0: any number."""
     rerank: int = 0
     """Put this many of the nearest rows in the order of the alignment head, which reads text and video together."""
     batch: str = ""
@@ -61,40 +63,28 @@ class SearchCommand:
             raise InputError(
                 "give either a text or --like ROW_ID, such as: videobert search 'stir the egg' --root demo"
             )
-        if self.rerank < 0 or (self.rerank and self.like):
-            raise InputError(f"--rerank {self.rerank} goes with a text and is not negative; leave it out with --like")
-        where = RowFilter(video=self.video, from_seconds=self.from_, to_seconds=self.to, text=self.holding)
-        store = Store(self.root)
-        spec = resolve_embed_spec(store, self.model)
-        batches = [key for key in self.batch.split(",") if key]
-        rows = open_embeddings(store, spec, batches)
-
-        def found(vector_R: NDArray[np.float32], top: int, where: RowFilter) -> list[Hit]:
-            if self.probes:
-                return nearest_in_lists(
-                    store, spec, vector_R, top=top, probes=self.probes, where=where, batches=batches
-                )
-            return nearest(rows, vector_R, top=top, where=where)
-
-        if self.like:
-            level = "segment" if ":" in self.like else "video"
-            where = replace(where, level=level, without=[self.like])
-            everywhere = open_embeddings(store, spec) if batches else rows  # the row may be of another batch
-            hits = found(vector_of_row(everywhere, self.like), self.top, where)
-        else:
-            opened = open_model(store, spec.rsplit(".", 1)[0])
-            hits = found(encode_query(opened, self.text), max(self.top, self.rerank), where)
-            hits = (rerank(opened, self.text, hits[: self.rerank]) + hits[self.rerank :])[: self.top]
+        hits = videobert.open(self.root).search(
+            self.text, row=self.like, top=self.top, batches=self.batch, video=self.video, from_seconds=self.from_,
+            to_seconds=self.to, holding=self.holding, per_video=self.per_video, rerank=self.rerank,
+            probes=self.probes, model=self.model,
+        )  # fmt: skip
         for hit in hits:
             print(json.dumps(asdict(hit)) if self.json else _hit_line(hit))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SqlCommand:
-    """Ask the tables `embeddings`, `catalog` and `dead_letters` with DuckDB's SQL."""
+    """Ask the tables `embeddings`, `catalog` and `dead_letters` with DuckDB's SQL.
+
+    videobert sql "select batch, level, count(*) from embeddings group by all" --root demo
+
+    videobert sql "describe embeddings" --root demo
+
+    Reads these tables and nothing else: no file, no address, and no write.
+    """
 
     query: tyro.conf.Positional[str]
-    """For example: select batch, count(*) from embeddings group by batch."""
+    """For example: select stage, reason, count(*) from dead_letters group by all."""
     root: str
     """Root of the pipeline."""
     model: str = "current"
@@ -103,25 +93,25 @@ class SqlCommand:
     """Most rows to print."""
 
     def execute(self) -> None:
-        store = Store(self.root)
-        try:
-            spec: str | None = resolve_embed_spec(store, self.model)
-        except InputError:
-            if self.model != "current":
-                raise
-            spec = None  # nothing is promoted yet: the catalog and the dead letters can be asked all the same
-        relation = run_sql(store, spec, self.query)
+        relation = videobert.open(self.root).sql(self.query, model=self.model)
         if relation is None:
             return
         try:
             relation.show(max_rows=self.rows, max_width=160)
         except duckdb.Error as error:
-            raise InputError(f"DuckDB stopped this query while it ran: {error}; correct it and ask again") from error
+            raise InputError(
+                f"DuckDB stopped this query while it ran: {one_line(error)}; correct it and ask again"
+            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class LineageCommand:
-    """Walk a row back: embeddings, model, codebook, tokens, features, shard, source."""
+    """Walk a row back: embeddings, model, tokens, codebook, features, shard, catalog, source.
+
+    videobert lineage VIDEO_ID:SEGMENT --root demo
+
+    Prints one line per stage with the file that holds the row's shard and the digest of its bytes.
+    """
 
     row: tyro.conf.Positional[str]
     """Row id, as `search` prints it."""
@@ -129,13 +119,25 @@ class LineageCommand:
     """Root of the pipeline."""
     model: str = "current"
     """Model spec; `current` is the promoted one."""
+    json: bool = False
+    """Print one JSON object."""
 
     def execute(self) -> None:
-        store = Store(self.root)
-        for what, where in trace(store, resolve_embed_spec(store, self.model), self.row):
-            print(f"{what:<11} {where}")
+        found = videobert.open(self.root).lineage(self.row, model=self.model)
+        if self.json:
+            print(json.dumps(asdict(found)))
+        else:
+            _print_lineage(found)
 
 
 def _hit_line(hit: Hit) -> str:
     when = f"{hit.start_seconds:6.1f}-{hit.end_seconds:<6.1f}"
     return f"{hit.score:6.3f}  {hit.title:<28.28} {when} {hit.text[:60]!r:<40} {hit.row_id}"
+
+
+def _print_lineage(found: Lineage) -> None:
+    print(f"{'row':<11} {found.row_id}: {found.start_seconds:.1f} s to {found.end_seconds:.1f} s, {found.text!r}")
+    for step in found.steps:
+        print(f"{step.stage:<11} {step.url}" + (f" sha256 {step.sha256[:12]}" if step.sha256 else ""))
+    print(f"{'video':<11} sha256 {found.video_id}")
+    print(f"{'source':<11} {found.source_uri}")

@@ -25,13 +25,21 @@ _UNDER_WAY = ("queued", "running")
 
 @dataclass(frozen=True, kw_only=True)
 class TriggerCommand:
-    """Start the DAG of batches, or a training, through Airflow's REST API (VIDEOBERT_AIRFLOW_URL)."""
+    """Start the DAG of batches, or a training, through Airflow's REST API.
+
+    videobert trigger --batch 2026-01-05,2026-01-06 --wait
+
+    videobert trigger --dag train --dry-run
+
+    A batch that is under way already is not started twice. VIDEOBERT_AIRFLOW_URL names the server, and
+    VIDEOBERT_AIRFLOW_TOKEN, or VIDEOBERT_AIRFLOW_USER and VIDEOBERT_AIRFLOW_PASSWORD, open it.
+    """
 
     batch: str = ""
     """Batch keys, separated by commas: days such as 2026-01-05, or names such as late-uploads. A training without takes
     all."""
     dag: Literal["ingest", "train"] = "ingest"
-    """`ingest`: one run a batch (embed follows by itself). `train`: one run over the batches."""
+    """`ingest`: one run per batch (embed follows by itself). `train`: one run over the batches."""
     dry_run: bool = False
     """Say what would be started, and stop."""
     wait: bool = False
@@ -68,7 +76,13 @@ class TriggerCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class BackfillCommand:
-    """Run every daily batch of a range through Airflow's REST API (VIDEOBERT_AIRFLOW_URL)."""
+    """Run every daily batch of a range through Airflow's REST API.
+
+    videobert backfill --from 2026-01-01 --to 2026-01-31 --dry-run
+
+    Days that succeeded are left alone unless --reprocess says otherwise; what is committed is never computed twice.
+    The server and the user come from the same variables as those of `videobert trigger`.
+    """
 
     from_: Annotated[str, tyro.conf.arg(name="from")]
     """First day, such as 2026-01-01."""

@@ -1,61 +1,63 @@
-"""`videobert status` and `dead-letters`: what stands, and what failed."""
+"""`videobert status` and `dead-letters`: what is committed, and what failed."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from videobert.runtime.manifest import batches_of, load_manifests, specs_of
-from videobert.runtime.parquet import read_table
-from videobert.runtime.pointer import read_pointer
-from videobert.runtime.storage import Store
-from videobert.stages import all_stages
+import videobert
 
 __all__ = ["DeadLettersCommand", "StatusCommand"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StatusCommand:
-    """Show what every batch has at every stage, and which model readers take."""
+    """Show what every batch has at every stage, and which model readers take.
+
+    videobert status --root demo
+
+    One line per stage and batch: the spec (a digest of configuration and inputs) and what its files hold. The last line
+    names the promoted model.
+    """
 
     root: str
     """Root of the pipeline."""
 
     def execute(self) -> None:
-        store = Store(self.root)
-        for stage in all_stages():
-            # The catalog's path holds no spec: its folder is the stage itself.
-            specs = specs_of(store, stage.name) if "{spec}" in stage.folder else [""]
-            for spec in specs:
-                batches = batches_of(store, stage.name, spec) if stage.scope == "batch" else [""]
-                for batch, manifest in load_manifests(store, stage.name, spec, batches):
-                    state = _counts(manifest.counts) if manifest else "begun, not committed: run it again to resume"
-                    name = manifest.spec if manifest else spec
-                    print(f"{stage.name:<9} {batch or 'corpus':<12} {name:<24} {state}")
-        pointer = read_pointer(store)
-        print(f"current   {pointer.model_spec if pointer else 'none: no model is promoted'}")
+        root = videobert.open(self.root)
+        for found in root.status():
+            state = _counts(found.counts) if found.committed else "begun, not committed: run it again to resume"
+            print(f"{found.stage:<9} {found.batch or 'corpus':<12} {found.spec:<24} {state}")
+        print(f"current   {root.current.model_spec if root.current else 'none: no model is promoted'}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLettersCommand:
-    """Show the videos that could not be used: counts by reason, and examples."""
+    """Show the videos that could not be used: counts by reason, and examples.
+
+    videobert dead-letters --root demo --batch 2026-01-02
+
+    `videobert replay` tries them again; `videobert sql "select * from dead_letters"` shows all of them.
+    """
 
     root: str
     """Root of the pipeline."""
+    batch: str = ""
+    """Only these batches, separated by commas."""
     examples: int = 3
     """Examples of each reason."""
 
     def execute(self) -> None:
-        store = Store(self.root)
-        paths = [path for path in store.list("dead_letters") if path.endswith(".parquet")]
-        rows = [row for path in paths for row in read_table(store, path).to_pylist()]
-        if not rows:
+        letters = videobert.open(self.root).dead_letters(batches=self.batch)
+        if not letters:
             print("no dead letters")
-        for (stage, reason), count in Counter((row["stage"], row["reason"]) for row in rows).most_common():
+        for (stage, reason), count in Counter((letter.stage, letter.reason) for letter in letters).most_common():
             print(f"{count:6,} {stage} {reason}")
-            for row in [r for r in rows if (r["stage"], r["reason"]) == (stage, reason)][: self.examples]:
-                print(f"       {row['batch']} {row['uri']!r}: {row['message']!r}")
+            examples = [letter for letter in letters if (letter.stage, letter.reason) == (stage, reason)]
+            for letter in examples[: self.examples]:
+                print(f"       {letter.batch} {letter.uri!r}: {letter.message!r}")
 
 
-def _counts(counts: dict[str, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{value:,} {name}" for name, value in counts.items() if value) or "nothing"

@@ -20,7 +20,13 @@ __all__ = ["ForecastCommand", "TextToVideoCommand"]
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastCommand:
-    """Predict the visual tokens that follow a segment, and show them as training frames."""
+    """Predict the visual tokens that follow a segment, and show them as training frames.
+
+    videobert forecast VIDEO_ID:SEGMENT --root demo --out forecast.html
+
+    Writes one page that needs nothing else. A picture is the middle frame of the training clip that lies nearest to the
+    token's centroid (section 4.4 of the paper). Runs the model: the extra `worker`.
+    """
 
     row: tyro.conf.Positional[str]
     """Row id of the segment, VIDEO_ID:SEGMENT, as `search` prints it."""
@@ -29,7 +35,7 @@ class ForecastCommand:
     horizon: int = 3
     """Clips to look ahead."""
     top: int = 3
-    """Guesses a clip."""
+    """Guesses per clip."""
     model: str = "current"
     """Model spec; `current` is the promoted one."""
     out: str = "forecast.html"
@@ -45,7 +51,13 @@ class ForecastCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class TextToVideoCommand:
-    """Predict the visual tokens of a sentence, and show them as training frames."""
+    """Predict the visual tokens of a sentence, and show them as training frames.
+
+    videobert text-to-video "now let me show you how to stir the egg" --root demo --clips 4
+
+    Writes one page that needs nothing else. A picture is the middle frame of the training clip that lies nearest to the
+    token's centroid (section 4.4 of the paper). Runs the model: the extra `worker`.
+    """
 
     text: tyro.conf.Positional[str]
     """What to imagine, such as "now let me show you how to stir the egg"; take words as they are said in the videos."""
@@ -54,7 +66,7 @@ class TextToVideoCommand:
     clips: int = 3
     """Length of the imagined video."""
     top: int = 3
-    """Guesses a clip."""
+    """Guesses per clip."""
     model: str = "current"
     """Model spec; `current` is the promoted one."""
     out: str = "text-to-video.html"

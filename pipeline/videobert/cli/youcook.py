@@ -8,6 +8,7 @@ from typing import Literal
 
 import tyro
 
+from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError
 from videobert.query.model import open_model
 from videobert.recipes import get_recipe
@@ -61,7 +62,7 @@ class YoucookCommand:
         opened = open_model(store, self.model)
         from videobert.evaluate.action_table import action_table
 
-        batches = [BATCH] if self.videos else [key for key in self.batch.split(",") if key]
+        batches = [BATCH] if self.videos else list(parse_batch_keys(self.batch))
         table = action_table(opened, clips, lists, batches=batches)
         print(f"{'per cent':<28}{'verb@1':>9}{'verb@5':>9}{'object@1':>10}{'object@5':>10}")
         for name, *shares in table.rows:

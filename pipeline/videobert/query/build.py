@@ -72,8 +72,7 @@ def build_index(store: Store, spec: str) -> Manifest:
         facts={"files": files, "segments": segments}, versions=library_versions(),
     )  # fmt: skip
     store.write(index_path(spec), index.to_bytes())
-    for _ in drop_stale(store, spec):  # also what a former index held, and what was forgotten meanwhile
-        pass
+    drop_stale(store, spec)  # also what a former index held, and what was forgotten meanwhile
     return index
 
 

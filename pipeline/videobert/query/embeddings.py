@@ -12,15 +12,19 @@ from videobert.runtime.manifest import Manifest, batches_of, load_manifests, spe
 from videobert.runtime.pointer import read_pointer
 from videobert.runtime.storage import Store
 
-__all__ = ["embedding_manifests", "open_embeddings", "open_files", "resolve_embed_spec"]
+__all__ = ["embedding_dimension", "embedding_manifests", "open_embeddings", "open_files", "resolve_embed_spec"]
 
 _PARTITIONING = ds.partitioning(pa.schema([("model", pa.string()), ("batch", pa.string())]), flavor="hive")
 
 
 def resolve_embed_spec(store: Store, model: str = "current") -> str:
-    """Folder name of a model's embeddings: of the promoted one, a model spec, or the folder's own name."""
+    """Folder name of a model's embeddings: of the promoted one, a model spec, or the folder's own name.
+
+    A model that was embedded with several poolings means the promoted one. Raises InputError when none of them is
+    promoted, and for a model that has no embeddings.
+    """
+    pointer = read_pointer(store)
     if model == "current":
-        pointer = read_pointer(store)
         if pointer is None:
             raise InputError(f"no model is promoted below {store.root}; name one with --model, or run the pipeline")
         return pointer.embed_spec
@@ -28,7 +32,16 @@ def resolve_embed_spec(store: Store, model: str = "current") -> str:
     found = [spec for spec in there if spec == model or spec.startswith(f"{model}.")]
     if not found:
         raise InputError(f"no embeddings of {model!r} below {store.root}; there are {', '.join(there) or 'none'}")
-    return found[-1]
+    if model in found:
+        return model
+    if pointer and pointer.embed_spec in found:
+        return pointer.embed_spec
+    if len(found) > 1:
+        raise InputError(
+            f"model {model} was embedded with several poolings and none of them is promoted: {', '.join(found)}; "
+            "name one of these"
+        )
+    return found[0]
 
 
 def embedding_manifests(store: Store, spec: str, batches: Sequence[str] = ()) -> Iterator[Manifest]:
@@ -48,6 +61,11 @@ def open_embeddings(store: Store, spec: str, batches: Sequence[str] = ()) -> ds.
     """The rows of a spec, lazily: columns and filters are pushed down to the files."""
     paths = [output.path for manifest in embedding_manifests(store, spec, batches) for output in manifest.outputs]
     return open_files(store, spec, paths)
+
+
+def embedding_dimension(rows: ds.Dataset) -> int:
+    """Numbers in the vectors of such rows."""
+    return int(rows.schema.field("embedding").type.list_size)
 
 
 def open_files(store: Store, spec: str, paths: Sequence[str]) -> ds.Dataset:

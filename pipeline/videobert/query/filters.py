@@ -31,7 +31,7 @@ class RowFilter:
 
     def __post_init__(self) -> None:
         if not self.from_seconds < self.to_seconds:
-            raise InputError(f"--from {self.from_seconds} is not before --to {self.to_seconds}; swap them")
+            raise InputError(f"from second {self.from_seconds} is not before to second {self.to_seconds}; swap them")
 
     @property
     def expression(self) -> pc.Expression:

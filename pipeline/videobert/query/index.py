@@ -4,14 +4,15 @@
     indexes/<embed spec>/part-<digest>.safetensors        up to 1 GiB of vectors of one batch, in the order of lists
     indexes/<embed spec>/_manifest.json                   written last
 
-Derived from the embeddings and never needed: a part counts as long as the files it was made of stand, and the rows of
-all other files are searched one by one. Scores are those of the exact search; rows outside the lists are missed.
+Derived from the embeddings and never needed: a part counts as long as the files it was made of are committed, and the
+rows of all other files are compared one by one. Scores are those of the exact search; rows outside the lists are
+missed.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from videobert.errors import InputError
 from videobert.query.embeddings import embedding_manifests, open_files
 from videobert.query.filters import RowFilter
-from videobert.query.search import Candidates, Hit, at_least, hits_of, nearest
+from videobert.query.search import Candidates, Hit, at_least, best_first, hits_of, nearest
 from videobert.query.tensors import TensorFile
 from videobert.runtime.manifest import Manifest, Output
 from videobert.runtime.storage import Store
@@ -35,7 +36,7 @@ __all__ = [
     "indexed_specs",
     "load_index",
     "nearest_in_lists",
-    "standing_parts",
+    "valid_parts",
 ]
 
 _LOG = logging.getLogger("videobert")
@@ -58,7 +59,7 @@ def load_index(store: Store, spec: str) -> Manifest | None:
     return None if data is None else Manifest.from_bytes(data)
 
 
-def standing_parts(index: Manifest, current: Sequence[Output]) -> list[tuple[Output, list[str]]]:
+def valid_parts(index: Manifest, current: Sequence[Output]) -> list[tuple[Output, list[str]]]:
     """The parts all of whose embeddings files are among the current ones, byte for byte, with the paths of these."""
     there = {(output.path, output.sha256) for output in current}
     made_of = [(part, [tuple(file) for file in index.facts["files"][part.path]]) for part in index.outputs[1:]]
@@ -74,6 +75,7 @@ def nearest_in_lists(
     probes: int,
     where: RowFilter | None = None,
     batches: Sequence[str] = (),
+    words: Collection[str] = (),
 ) -> list[Hit]:
     """As `nearest`, but of indexed files only the `probes` lists nearest to the query are read.
 
@@ -81,13 +83,11 @@ def nearest_in_lists(
     Raises InputError when `top` or `probes` is not positive.
     """
     if probes < 1 or top < 1:
-        raise InputError(
-            f"--probes {probes} and --top {top} must be at least 1; leave out --probes for an exact search"
-        )
+        raise InputError(f"probes {probes} and top {top} must be at least 1; leave out probes for an exact search")
     where = where or RowFilter()
     current = [output for manifest in embedding_manifests(store, spec, batches) for output in manifest.outputs]
     index = load_index(store, spec)
-    parts = standing_parts(index, current) if index else []
+    parts = valid_parts(index, current) if index else []
     if replace(where, without=()) != RowFilter():
         parts = []
         _LOG.info("search: an index knows no filter but --batch")
@@ -95,12 +95,12 @@ def nearest_in_lists(
     rest = [output.path for output in current if output.path not in indexed]
     hits: list[Hit] = []
     if index and parts:
-        found = _probe(store, index, parts, query_R, top=top + len(where.without), probes=probes)
+        found = _probe(store, index, parts, query_R, top=top + len(where.without), probes=probes, words=words)
         hits = [hit for hit in found if hit.row_id not in where.without]
     if rest or not parts:
         _LOG.info("search: no index serves %d of %d files, all their rows are scored", len(rest), len(current))
-        hits += nearest(open_files(store, spec, rest), query_R, top=top, where=where)
-    return sorted(hits, key=lambda hit: (-hit.score, hit.row_id))[:top]
+        hits += nearest(open_files(store, spec, rest), query_R, top=top, where=where, words=words)
+    return best_first(hits, words)[:top]
 
 
 def _probe(
@@ -111,6 +111,7 @@ def _probe(
     *,
     top: int,
     probes: int,
+    words: Collection[str],
 ) -> list[Hit]:
     query_R = np.ascontiguousarray(query_R, np.float32)
     lists = _nearest_lists(store, index.outputs[0], query_R, probes)
@@ -123,7 +124,7 @@ def _probe(
             best.add(place_K2 + np.array([len(files), 0]), row_K, score_K)
             files += paths
     rows = open_files(store, index.spec, files)
-    return hits_of(best, list(rows.get_fragments()), rows.schema, top)
+    return hits_of(best, list(rows.get_fragments()), rows.schema, top, words)
 
 
 def _nearest_lists(store: Store, codebook: Output, query_R: NDArray[np.float32], probes: int) -> list[int]:
@@ -151,10 +152,13 @@ def _read_lists(
 
 
 def drop_stale(store: Store, spec: str) -> list[str]:
-    """Remove parts with vectors of files that are no longer committed, and what no manifest names; their paths."""
+    """Remove every part with vectors of files that are not committed any more, and what no manifest names.
+
+    Returns the paths of what was removed.
+    """
     index = load_index(store, spec)
     current = [output for manifest in embedding_manifests(store, spec) for output in manifest.outputs]
-    kept = [*index.outputs[:1], *(part for part, _ in standing_parts(index, current))] if index else []
+    kept = [*index.outputs[:1], *(part for part, _ in valid_parts(index, current))] if index else []
     if index and len(kept) < len(index.outputs):
         store.write(index_path(spec), replace(index, outputs=tuple(kept)).to_bytes())
     keep = {output.path for output in kept} | ({index_path(spec)} if index else set())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +24,10 @@ from videobert.query.filters import RowFilter
 from videobert.query.pages import is_plain, plain_pages
 from videobert.runtime.parquet import vectors_of
 
-__all__ = ["Candidates", "Hit", "at_least", "hits_of", "nearest", "row_groups", "vector_of_row"]
+__all__ = [
+    "Candidates", "Hit", "at_least", "best_first", "hits_of", "nearest", "row_filter", "row_groups",
+    "spread_over_videos", "vector_and_text_of_row", "words_of",
+]  # fmt: skip
 
 _COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_uri", "batch"]
 
@@ -40,15 +45,63 @@ class Hit:
     source_uri: str
     batch: str
 
+    @property
+    def video_id(self) -> str:
+        """sha256 of the video's bytes."""
+        return self.row_id.partition(":")[0]
 
-def nearest(rows: ds.Dataset, query_R: NDArray[np.float32], *, top: int, where: RowFilter | None = None) -> list[Hit]:
-    """The `top` rows nearest to a unit vector, best first; equals in the order of their ids. Default: segments.
+
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text, in lower case."""
+    return frozenset(re.findall(r"\w+", text.casefold()))
+
+
+def best_first(hits: Iterable[Hit], words: Collection[str] = ()) -> list[Hit]:
+    """By score; of equal scores, those whose text shares more of `words` first, then in the order of their ids.
+
+    Scores are equal where the model saw equal pictures, and then what was said there is the only other evidence.
+    """
+    wanted = frozenset(words)
+    return sorted(hits, key=lambda hit: (-hit.score, -len(wanted & words_of(hit.text)) if wanted else 0, hit.row_id))
+
+
+def spread_over_videos(find: Callable[[int], list[Hit]], *, top: int, per_video: int) -> list[Hit]:
+    """The `top` best hits with at most `per_video` of each video; `find(n)` gives the n best of all. 0: any number.
+
+    Asks for more until enough videos are among them: twice in all, unless one video fills the first 4 x `top`.
+    """
+    if per_video < 0:
+        raise InputError(f"per_video is {per_video}; give the most hits of one video, or 0 for any number")
+    if not per_video:
+        return find(top)
+    wanted = 4 * top
+    while True:
+        hits, seen = find(wanted), Counter[str]()
+        kept = []
+        for hit in hits:
+            seen[hit.video_id] += 1
+            if seen[hit.video_id] <= per_video:
+                kept.append(hit)
+        if len(kept) >= top or len(hits) < wanted:
+            return kept[:top]
+        wanted *= 8
+
+
+def nearest(
+    rows: ds.Dataset,
+    query_R: NDArray[np.float32],
+    *,
+    top: int,
+    where: RowFilter | None = None,
+    words: Collection[str] = (),
+) -> list[Hit]:
+    """The `top` rows nearest to a unit vector, `best_first` with the `words` of the query. Default: segments.
 
     Reads files in as many threads as Arrow may use (of a local file OMP_NUM_THREADS); each holds one row group at a
     time. Raises InputError when `top` is not positive.
     """
     if top < 1:
-        raise InputError(f"--top is {top}; ask for at least 1")
+        raise InputError(f"top is {top}; ask for at least 1")
     where = where or RowFilter()
     files = list(rows.get_fragments(filter=where.expression))
     score = partial(_scores, where=where, query_R=np.ascontiguousarray(query_R, np.float32), top=top)
@@ -58,10 +111,16 @@ def nearest(rows: ds.Dataset, query_R: NDArray[np.float32], *, top: int, where: 
         for file, found in enumerate(pool.map(score, files)):
             for group, row_K, score_K in found:
                 best.add(np.tile((file, group), (len(row_K), 1)), row_K, score_K)
-    return hits_of(best, files, rows.schema, top)
+    return hits_of(best, files, rows.schema, top, words)
 
 
-def hits_of(best: Candidates, files: Sequence[ds.ParquetFileFragment], schema: pa.Schema, top: int) -> list[Hit]:
+def hits_of(
+    best: Candidates,
+    files: Sequence[ds.ParquetFileFragment],
+    schema: pa.Schema,
+    top: int,
+    words: Collection[str] = (),
+) -> list[Hit]:
     """The `top` of the best rows with what is to be told of them, for which their row groups are read."""
     hits: list[Hit] = []
     for file, group in sorted({*map(tuple, best.place_C)}):
@@ -70,17 +129,22 @@ def hits_of(best: Candidates, files: Sequence[ds.ParquetFileFragment], schema: p
         table = fragment.to_table(columns=_COLUMNS, schema=schema, use_threads=False)
         found_rows = table.take(best.row_C[mine]).to_pylist()
         hits += [Hit(score=float(s), **row) for s, row in zip(best.score_C[mine], found_rows, strict=True)]
-        hits = sorted(hits, key=lambda hit: (-hit.score, hit.row_id))[:top]
+        hits = best_first(hits, words)[:top]
     return hits
 
 
-def vector_of_row(rows: ds.Dataset, row_id: str) -> NDArray[np.float32]:
-    """The embedding of one row, float32 [R]. Raises InputError for an unknown row."""
-    table = rows.to_table(columns=["embedding"], filter=pc.field("row_id") == row_id)
+def row_filter(row_id: str) -> pc.Expression:
+    """One row. Rows are in the order of their videos, so the statistics of the row groups leave one to read."""
+    return (pc.field("video_id") == row_id.partition(":")[0]) & (pc.field("row_id") == row_id)
+
+
+def vector_and_text_of_row(rows: ds.Dataset, row_id: str) -> tuple[NDArray[np.float32], str]:
+    """The embedding of one row, float32 [R], and what is said there. Raises InputError for an unknown row."""
+    table = rows.to_table(columns=["embedding", "text"], filter=row_filter(row_id))
     if not table.num_rows:
         raise InputError(f"there is no row {row_id!r}; row ids are VIDEO_ID:SEGMENT, or VIDEO_ID for a whole video")
     vector_R: NDArray[np.float32] = vectors_of(table, "embedding")[0]
-    return vector_R
+    return vector_R, table["text"][0].as_py()
 
 
 class Candidates:

@@ -11,7 +11,7 @@ from videobert.query.embeddings import open_embeddings
 from videobert.runtime.manifest import batches_of, load_manifests
 from videobert.runtime.storage import Store
 
-__all__ = ["TABLES", "run_sql"]
+__all__ = ["TABLES", "one_line", "run_sql"]
 
 TABLES = ("embeddings", "catalog", "dead_letters")
 _BY_BATCH = ds.partitioning(pa.schema([("batch", pa.string())]), flavor="hive")
@@ -36,4 +36,9 @@ def run_sql(store: Store, embed_spec: str | None, query: str) -> duckdb.DuckDBPy
     try:
         return connection.sql(query)
     except duckdb.Error as error:
-        raise InputError(f"DuckDB refuses this query: {error}; the tables are {', '.join(TABLES)}") from error
+        raise InputError(f"DuckDB refuses this query: {one_line(error)}; the tables are {', '.join(TABLES)}") from error
+
+
+def one_line(error: duckdb.Error) -> str:
+    """DuckDB's message without its line breaks and the drawing of the query."""
+    return " ".join(str(error).partition("\n\n")[0].split())

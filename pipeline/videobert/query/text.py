@@ -13,7 +13,7 @@ from videobert.query.model import OpenModel
 from videobert.query.search import Hit
 from videobert.tokens.core import from_json
 
-__all__ = ["encode_query", "rerank"]
+__all__ = ["encode_query", "rerank_hits"]
 
 
 def encode_query(opened: OpenModel, text: str) -> NDArray[np.float32]:
@@ -24,11 +24,12 @@ def encode_query(opened: OpenModel, text: str) -> NDArray[np.float32]:
     return vector
 
 
-def rerank(opened: OpenModel, text: str, hits: Sequence[Hit]) -> list[Hit]:
+def rerank_hits(opened: OpenModel, text: str, hits: Sequence[Hit]) -> list[Hit]:
     """Segments in the order of P(the text belongs to the video) by the alignment head, which becomes their score.
 
-    It reads text and video together, so it tells more than a cosine and costs a forward pass a row: use it on the
-    best rows of a search. Raises InputError when the tokens of a row are gone.
+    It reads text and video together, so it tells more than a cosine and costs a forward pass per row: use it on the
+    best rows of a search. Equals keep the order in which they come. Raises InputError when the tokens of a row are
+    gone.
     """
     from videobert.model.scoring import alignment_logits
 
@@ -50,4 +51,4 @@ def rerank(opened: OpenModel, text: str, hits: Sequence[Hit]) -> list[Hit]:
         spans.append(videos[video_id].visual[found.first_clip : found.last_clip])
     logits_N = alignment_logits(opened.model, [opened.text_ids(text)] * len(hits), spans).astype(np.float64)
     scored = [replace(hit, score=float(1 / (1 + np.exp(-z)))) for hit, z in zip(hits, logits_N, strict=True)]
-    return sorted(scored, key=lambda hit: (-hit.score, hit.row_id))
+    return sorted(scored, key=lambda hit: -hit.score)

@@ -1,0 +1,35 @@
+"""`videobert --help` and the help of every command."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+
+import pytest
+
+from videobert.cli.main import COMMANDS, _command, main
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_help_shows_the_command_and_every_flag(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0 and f"usage: videobert {name}" in text
+
+
+OURS = (
+    "status", "search", "sql", "index", "lineage", "forecast", "text-to-video", "dead-letters", "models", "trigger",
+    "backfill",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_help_gives_a_command_line_that_parses(name: str) -> None:
+    module, _, class_name = COMMANDS[name].partition(":")
+    doc = getattr(importlib.import_module(f"videobert.cli.{module}"), class_name).__doc__
+    examples = re.findall(rf"^ +videobert {name}\b.*$", doc, flags=re.MULTILINE)
+    assert examples, f"{name} shows no example"
+    for example in examples:
+        assert type(_command(shlex.split(example)[1:])).__name__ == class_name
