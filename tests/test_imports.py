@@ -41,7 +41,8 @@ def test_configuration_is_light(module: str) -> None:
 
 
 def test_query_client_needs_neither_torch_nor_ray_nor_airflow() -> None:
-    statement = "import videobert.cli, videobert.cli.index, videobert.cli.query"
+    commands = ("index", "models", "query", "schedule", "state", "visualize")
+    statement = "import videobert.api" + "".join(f", videobert.cli.{name}" for name in commands)
     assert loaded_by(statement, ("airflow", "av", "ray", "tokenizers", "torch", "transformers")) == []
 
 
