@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from videobert.cli.main import COMMANDS, _command, main
+from videobert.cli.main import COMMANDS, main, parse_command
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
@@ -32,4 +32,4 @@ def test_help_gives_a_command_line_that_parses(name: str) -> None:
     examples = re.findall(rf"^ +videobert {name}\b.*$", doc, flags=re.MULTILINE)
     assert examples, f"{name} shows no example"
     for example in examples:
-        assert type(_command(shlex.split(example)[1:])).__name__ == class_name
+        assert type(parse_command(shlex.split(example)[1:])).__name__ == class_name
