@@ -7,6 +7,8 @@ import doctest
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +19,7 @@ import videobert
 from tests.query.rows import EMBED, MODEL, row_ids, unit_vectors, write_embeddings
 from tests.small_root import BATCHES, SmallRoot
 from videobert import api
+from videobert.query.model import OpenModel, open_model
 from videobert.runtime.pointer import Pointer, write_pointer
 from videobert.runtime.storage import Store
 
@@ -25,7 +28,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @pytest.mark.parametrize("module", [videobert, api])
 def test_the_examples_of_the_docstrings_run(
-    small_root: SmallRoot, monkeypatch: pytest.MonkeyPatch, module: object
+    small_root: SmallRoot, monkeypatch: pytest.MonkeyPatch, module: ModuleType
 ) -> None:
     monkeypatch.chdir(small_root.folder)
     failures, examples = doctest.testmod(module, optionflags=FLAGS, extraglobs={"root": videobert.open("demo")})
@@ -76,9 +79,10 @@ def test_a_row_is_found_in_any_batch_and_not_among_its_own_hits(root: api.Root) 
 
 
 def test_a_question_is_one_of_text_row_and_vector(root: api.Root) -> None:
-    for question in ({}, {"text": "stir", "row": "a"}, {"row": "a", "vector": [1.0] * 8}):
+    questions: tuple[dict[str, Any], ...] = ({}, {"text": "stir", "row": "a"}, {"row": "a", "vector": [1.0] * 8})
+    for question in questions:
         with pytest.raises(videobert.InputError, match="only one of them"):
-            root.search(**question)  # type: ignore[arg-type]
+            root.search(**question)
     with pytest.raises(videobert.InputError, match="rerank 5"):
         root.search(row=row_ids("b", 10)[3], rerank=5)
 
@@ -122,7 +126,7 @@ def test_status_models_and_letters_of_a_whole_run(small_root: SmallRoot) -> None
 
 def test_records_do_not_change(small_root: SmallRoot) -> None:
     root = videobert.open(small_root.root)
-    records = [root.status()[0], root.models()[0], root.dead_letters()[0], root.current]
+    records: list[Any] = [root.status()[0], root.models()[0], root.dead_letters()[0], root.current]
     for record in records:
         assert record is not None
         with pytest.raises(dataclasses.FrozenInstanceError):
@@ -146,14 +150,18 @@ def test_sql_before_a_promotion_asks_the_catalog(store: Store, root: api.Root) -
 
 def test_a_search_with_words_loads_the_model_once(small_root: SmallRoot, monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
-    open_model = api.open_model
-    monkeypatch.setattr(api, "open_model", lambda *given: loads.append(given) or open_model(*given))
+
+    def counted(store: Store, spec: str) -> OpenModel:
+        loads.append(spec)
+        return open_model(store, spec)
+
+    monkeypatch.setattr(api, "open_model", counted)
     root = videobert.open(small_root.root)
     hits = root.search("stir the egg", top=3)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True) and len(hits) == 3
     assert root.search("stir the egg", top=3, model=small_root.specs["embed"]) == hits
     ranked = root.search("stir the egg", top=3, rerank=50)
     assert all(0 < hit.score < 1 for hit in ranked)
-    assert len(loads) == 1
+    assert loads == [small_root.specs["pretrain"]]
     one_each = root.search("stir the egg", top=99, per_video=1)
     assert len(one_each) == len({hit.video_id for hit in one_each}) > 1

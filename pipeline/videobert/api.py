@@ -46,10 +46,10 @@ __all__ = [
 
 
 class Root:
-    """What lies below one root. `videobert.open` makes it.
+    """Everything below one root. `videobert.open` makes it.
 
     In every method `model` is `current`, the promoted one, or a model's spec, or the name of its embeddings where it
-    has several; `batches` are batch keys, as a list or with commas between them, and none means all.
+    has several; `batches` are batch keys, as a list or with commas between them, and an empty list means all.
     """
 
     def __init__(self, root: str) -> None:
@@ -61,7 +61,7 @@ class Root:
 
     @property
     def url(self) -> str:
-        """Where it lies."""
+        """Its full URL."""
         return self._store.root
 
     def search(
@@ -83,7 +83,7 @@ class Root:
     ) -> list[Hit]:
         """The `top` segments nearest to a text, to a row (VIDEO_ID:SEGMENT, or VIDEO_ID: then videos) or to a vector.
 
-        Best first; of equal scores, those in whose captions more words of the query stand. `video` is how a video's id
+        Best first; of equal scores, those whose captions share more words with the query. `video` is how a video's id
         begins, the seconds are those within a video, and `holding` are words of the caption, in either case. At most
         `per_video` hits of a video. `rerank` so many of the nearest with the alignment head, which reads text and
         video together: the score is then a probability. `probes` looks only into so many lists of the index that

@@ -32,7 +32,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> str
         (["trigger", "--batch", "a,$(touch x)"], ["$(touch x)", "is no key"]),
         (["trigger", "--batch", "2026-01-01"], ["VIDEOBERT_AIRFLOW_URL is not set"]),
         (["backfill", "--from", "yesterday", "--to", "2026-01-02"], ["--from 'yesterday'", "2026-01-31"]),
-        (["backfill", "--from", "2026-01-03", "--to", "2026-01-02"], ["2026-01-02 lies before", "exchange"]),
+        (["backfill", "--from", "2026-01-03", "--to", "2026-01-02"], ["2026-01-02 is before", "exchange"]),
     ],
 )
 def test_a_wrong_value_is_named(capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]) -> None:

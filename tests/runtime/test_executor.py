@@ -102,6 +102,9 @@ class Unwilling:
     def __init__(self, name: str) -> None:
         raise InputError(f"there is no {name}; take another")
 
+    def __call__(self, task: int) -> int:
+        return task
+
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_worker_that_cannot_be_loaded_says_why(processes: int) -> None:

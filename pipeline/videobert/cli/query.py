@@ -50,7 +50,7 @@ class SearchCommand:
     to: float = float("inf")
     """Only rows that begin before this second of their video."""
     holding: Annotated[str, tyro.conf.arg(name="text")] = ""
-    """Only rows in whose text these words stand, in either case."""
+    """Only rows whose text contains these words; case does not matter."""
     model: str = "current"
     """Model spec; `current` is the promoted one."""
     probes: int = 0

@@ -104,7 +104,7 @@ class BackfillCommand:
     def execute(self) -> None:
         first, last = _day(self.from_, "from"), _day(self.to, "to")
         if last < first:
-            raise InputError(f"--to {last} lies before --from {first}; exchange them")
+            raise InputError(f"--to {last} is before --from {first}; exchange them")
         body = {
             "dag_id": _INGEST, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z",
             "max_active_runs": self.max_active_runs, "reprocess_behavior": self.reprocess,

@@ -24,7 +24,7 @@ class ForecastCommand:
 
     videobert forecast VIDEO_ID:SEGMENT --root demo --out forecast.html
 
-    Writes one page that needs nothing else. A picture is the middle frame of the training clip that lies nearest to the
+    Writes one page that needs nothing else. A picture is the middle frame of the training clip nearest to the
     token's centroid (section 4.4 of the paper). Runs the model: the extra `worker`.
     """
 
@@ -55,7 +55,7 @@ class TextToVideoCommand:
 
     videobert text-to-video "now let me show you how to stir the egg" --root demo --clips 4
 
-    Writes one page that needs nothing else. A picture is the middle frame of the training clip that lies nearest to the
+    Writes one page that needs nothing else. A picture is the middle frame of the training clip nearest to the
     token's centroid (section 4.4 of the paper). Runs the model: the extra `worker`.
     """
 

@@ -41,7 +41,7 @@ def build_index(store: Store, spec: str) -> Manifest:
     """Index the segments of all committed batches. Raises InputError when nothing is embedded.
 
     There are one to four times as many lists as the square root of the segments. Memory: twice a part, and 64 vectors
-    a list.
+    per list.
     """
     batches = [manifest.outputs for manifest in embedding_manifests(store, spec)]
     groups = [group for outputs in batches for group in groups_by_bytes(outputs, limit=_PART_BYTES)]

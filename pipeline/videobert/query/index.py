@@ -44,7 +44,7 @@ _ROOT = "indexes"
 
 
 def index_folder(spec: str) -> str:
-    """Where the index over the embeddings of that name lies."""
+    """Folder of the index over the embeddings of that name."""
     return f"{_ROOT}/{spec}"
 
 

@@ -1,4 +1,4 @@
-"""The trained models: what each was trained on, whether its gates hold, and where its embeddings stand."""
+"""The trained models: what each was trained on, whether its gates hold, and its embeddings."""
 
 from __future__ import annotations
 

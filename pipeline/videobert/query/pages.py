@@ -1,4 +1,4 @@
-"""Vectors where they lie: pages of uncompressed float32, scored without decoding or copying a row.
+"""Vectors in place: pages of uncompressed float32, scored without decoding or copying a row.
 
 Parquet stores a list column with a level for every value, and reading those costs a general reader four times what the
 scalar products cost. A page whose values are PLAIN and uncompressed holds them at its end as memory would: the only
@@ -67,7 +67,7 @@ def _struct(data: memoryview, at: int) -> tuple[dict[int, Any], int]:
         elif kind == _STRUCT:
             fields[number], at = _struct(data, at)
         elif kind not in (_TRUE, _FALSE):
-            raise ValueError(f"field {number} of type {kind} does not belong into the header of a page")
+            raise ValueError(f"field {number} of type {kind} does not belong in a page header")
     return fields, at + 1
 
 

@@ -1,4 +1,4 @@
-"""Exact nearest rows by cosine: every vector is scored where it lies, and only the winners' rows are read."""
+"""Exact nearest rows by cosine: every vector is scored in place, and only the winners' rows are read."""
 
 from __future__ import annotations
 

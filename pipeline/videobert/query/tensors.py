@@ -1,4 +1,4 @@
-"""Some rows of a tensor in a safetensors object: its header tells where they lie, so nothing else is read.
+"""Some rows of a tensor in a safetensors object: its header gives their offsets, so nothing else is read.
 
 Layout: 8 bytes with the length of the header, little-endian; the header, JSON; the tensors, back to back.
 """
@@ -23,7 +23,7 @@ _HEAD_BYTES = 64 << 10
 
 
 def header_of(shapes: Mapping[str, tuple[str, Sequence[int]]]) -> bytes:
-    """What stands before the tensors: name -> (type, shape), in the order in which their bytes follow."""
+    """What comes before the tensors: name -> (type, shape), in the order in which their bytes follow."""
     header, at = {}, 0
     for name, (kind, shape) in shapes.items():
         end = at + int(np.prod(shape, dtype=np.int64)) * _TYPES[kind].itemsize

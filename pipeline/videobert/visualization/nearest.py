@@ -1,4 +1,4 @@
-"""The training clips that stand for visual tokens: of each leaf the clip nearest to its centroid, as in the paper.
+"""The training clips that illustrate visual tokens: of each leaf the clip nearest to its centroid, as in the paper.
 
 M clips of a shard, K wanted leaves, F width of a feature.
 """
@@ -25,7 +25,7 @@ _COLUMNS = ["video_id", "start_seconds", "end_seconds", "feature"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearestClip:
-    """A clip and where its frames lie."""
+    """A clip and where its frames are."""
 
     tar: str
     """The WebDataset shard that holds the video, relative to the root."""
@@ -39,7 +39,7 @@ class NearestClip:
 def nearest_clips(store: Store, codebook: Manifest, leaves: Collection[int]) -> dict[int, NearestClip]:
     """Leaf -> the clip of the training share nearest to its centroid; leaves without training rows are left out.
 
-    Reads the features once, one shard at a time. Of equally near clips the first in order of the batches stands.
+    Reads the features once, one shard at a time. Of equally near clips the first in the order of the batches is taken.
     """
     fitted = load_codebook(store, codebook)
     wanted = sorted(leaf for leaf in set(leaves) if fitted.present[leaf])

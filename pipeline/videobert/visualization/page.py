@@ -1,4 +1,4 @@
-"""A page of pictures that stands alone: rows of tokens, each as the training frame nearest to its centroid."""
+"""A self-contained page of pictures: rows of tokens, each as the training frame nearest to its centroid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Cell:
 
     leaf: int
     caption: str
-    """What stands below the picture, such as a probability."""
+    """What is written below the picture, such as a probability."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from videobert.visualization.pictures import clip_pictures
 
 __all__ = ["Segment", "find_segment", "forecast", "page_of", "text_to_video"]
 
-_NOTE = "Every picture is the middle frame of the training clip whose features lie nearest to the token's centroid."
+_NOTE = "Every picture is the middle frame of the training clip whose feature is nearest to the token's centroid."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def find_segment(opened: OpenModel, row_id: str) -> Segment:
 
 
 def forecast(opened: OpenModel, segment: Segment, *, horizon: int, top: int) -> list[Row]:
-    """The `top` likeliest visual tokens at each of `horizon` clips after a segment, beside what was seen there."""
+    """The `top` likeliest visual tokens at each of `horizon` clips after a segment, next to what was seen there."""
     guess = predict_visual(opened.model, [None], [segment.seen_N], places=horizon, k=top)
     rows = [Row(title=f"seen: {segment.text or 'no words'}", cells=_plain(segment.seen_N))]
     rows += _guessed(guess, "clip {} after it")
@@ -69,7 +69,7 @@ def page_of(opened: OpenModel, title: str, rows: Sequence[Row]) -> bytes:
     nearest = nearest_clips(opened.store, codebook, {cell.leaf for row in rows for cell in row.cells})
     batch = codebook.facts["batches"][0]
     features = _manifest(opened, "features", codebook.facts["feature_spec"], batch).config
-    # The weights stand in the spec as a digest; pictures need the length of a clip only.
+    # The spec names the weights by their digest; pictures need the length of a clip only.
     kept = {name: features[name] for name in ("fps", "clip_seconds")}
     drawn = clip_pictures(opened.store, list(nearest.values()), DecodeOptions(**kept))
     pictures = {leaf: drawn[clip] for leaf, clip in nearest.items() if clip in drawn}
