@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from videobert.errors import InputError
+from videobert.runtime.spec import output_config
 from videobert.tokens.config import TokensConfig
 from videobert.tokens.core import Sentence, from_json, make_segments, split_sentences, to_json
 from videobert.tokens.records import Segment, TokenizedVideo
@@ -50,7 +51,7 @@ def _tokenize(text: str) -> list[int]:
     return [len(word) for word in text.split()]
 
 
-def _texts(cues: list[dict[str, Any]], **changes: Any) -> list[str]:
+def _texts(cues: list[dict[str, Any]], /, **changes: Any) -> list[str]:
     return [sentence.text for sentence in split_sentences(cues, TokensConfig(**changes))]
 
 
@@ -168,3 +169,45 @@ def test_records_check_themselves() -> None:
 def test_a_config_that_cannot_work_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(change))):
         TokensConfig(**change)
+
+
+NARRATION = [
+    _cue(0, 0.8, "the blue chef picks up an onion"), _cue(0.8, 1.1, "the blue chef puts the onion into the pot"),
+    _cue(1.1, 2.9, "the green chef serves the soup"),
+]  # fmt: skip
+SPEECH = [_cue(0, 1, "so today we are going to make a"), _cue(1, 2, "nice omelette with"), _cue(2, 3, "cheese and then")]
+
+
+def test_cues_that_stand_alone_are_sentences_where_that_is_asked_for() -> None:
+    assert _texts(NARRATION, cues="alone") == [cue["text"] for cue in NARRATION]
+    assert len(_texts(NARRATION)) == 1
+
+
+def test_lines_of_running_speech_are_joined_all_the_same() -> None:
+    assert _texts(SPEECH, cues="alone") == _texts(SPEECH) == [" ".join(cue["text"] for cue in SPEECH)]
+
+
+def test_a_cue_that_ends_in_mid_phrase_takes_the_next_one() -> None:
+    cues = [_cue(i, i + 1, "stir the soup") for i in range(20)]
+    cues[3:5] = [_cue(3, 4, "now pour it into the"), _cue(4, 5, "white bowl")]
+    assert _texts(cues, cues="alone")[3] == "now pour it into the white bowl"
+
+
+def test_captions_that_roll_are_joined() -> None:
+    cues = [_cue(0, 1, "crack two eggs"), _cue(1, 2, "crack two eggs then beat them")]
+    assert _texts(cues, cues="alone") == _texts(cues)
+
+
+def test_punctuation_decides_where_there_is_any() -> None:
+    cues = [_cue(0, 1, "cut the"), _cue(1, 2, "onion."), _cue(2, 3, "stir")]
+    assert _texts(cues, cues="alone") == _texts(cues) == ["cut the onion.", "stir"]
+
+
+def test_the_way_of_cutting_is_checked() -> None:
+    with pytest.raises(InputError, match="join or alone"):
+        TokensConfig(cues="apart")  # type: ignore[arg-type]
+
+
+def test_a_config_of_the_first_release_keeps_its_spec() -> None:
+    assert "cues" not in output_config(TokensConfig())
+    assert output_config(TokensConfig(cues="alone"))["cues"] == "alone"

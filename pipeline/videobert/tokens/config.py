@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from videobert.errors import InputError
 
@@ -13,6 +15,8 @@ __all__ = ["TokensConfig"]
 class TokensConfig:
     """How captions are cut into sentences and sentences into segments."""
 
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"cues": "join"}
+
     clips_per_segment: int = 16
     """Visual tokens of a segment where there is no text (section 3.2 of the paper)."""
     max_sentence_words: int = 30
@@ -21,6 +25,9 @@ class TokensConfig:
     """Captions without punctuation are joined until a sentence lasts this long."""
     max_pause_seconds: float = 1.0
     """A longer pause between cues ends a sentence."""
+    cues: Literal["join", "alone"] = "join"
+    """What becomes of captions without punctuation. `join`: every cue is taken for a fragment. `alone`: a cue is a
+    sentence of its own, unless it ends in the middle of a phrase ("now take the") or the video's cues mostly do."""
 
     def __post_init__(self) -> None:
         for name in ("clips_per_segment", "max_sentence_words"):
@@ -29,3 +36,5 @@ class TokensConfig:
         for name in ("min_sentence_seconds", "max_pause_seconds"):
             if getattr(self, name) < 0:
                 raise InputError(f"tokens.{name} is {getattr(self, name)}; seconds cannot be negative")
+        if self.cues not in ("join", "alone"):
+            raise InputError(f"tokens.cues is {self.cues!r}; choose join or alone")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videobert.tokens.config import TokensConfig
+from videobert.tokens.phrases import ends_in_mid_phrase, stand_alone
 from videobert.tokens.records import Segment, TokenizedVideo
 
 __all__ = ["Sentence", "from_json", "make_segments", "split_sentences", "to_json"]
@@ -33,10 +34,12 @@ def split_sentences(cues: Sequence[Mapping[str, Any]], config: TokensConfig) -> 
 
     A cue that holds several sentences is cut at their ends and at the word limit, its time shared by characters. Cues
     are joined until punctuation, a pause or the word limit ends the sentence; captions without any punctuation are
-    joined only until `min_sentence_seconds`, since nothing says where their sentences end.
+    joined only until `min_sentence_seconds`, since nothing says where their sentences end, or, with `cues` = alone,
+    not at all where they stand alone.
     """
     pieces = [piece for cue in cues for piece in _cut(cue, max_words=config.max_sentence_words)]
     punctuated = any(_ENDS.search(piece.text) for piece in pieces)
+    alone = config.cues == "alone" and not punctuated and stand_alone([str(cue["text"]) for cue in cues])
     sentences: list[Sentence] = []
     open_piece: Sentence | None = None
     for piece in pieces:
@@ -47,8 +50,10 @@ def split_sentences(cues: Sequence[Mapping[str, Any]], config: TokensConfig) -> 
                 sentences.append(open_piece)
                 open_piece = None
         joined = piece if open_piece is None else _join(open_piece, piece)
-        long_enough = joined.end_seconds - joined.start_seconds >= config.min_sentence_seconds
-        if _ENDS.search(joined.text) or (not punctuated and long_enough):
+        whole = joined.end_seconds - joined.start_seconds >= config.min_sentence_seconds
+        if alone:
+            whole = not ends_in_mid_phrase(joined.text)
+        if _ENDS.search(joined.text) or (not punctuated and whole):
             sentences.append(joined)
             open_piece = None
         else:
