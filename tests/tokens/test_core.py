@@ -175,7 +175,11 @@ NARRATION = [
     _cue(0, 0.8, "the blue chef picks up an onion"), _cue(0.8, 1.1, "the blue chef puts the onion into the pot"),
     _cue(1.1, 2.9, "the green chef serves the soup"),
 ]  # fmt: skip
-SPEECH = [_cue(0, 1, "so today we are going to make a"), _cue(1, 2, "nice omelette with"), _cue(2, 3, "cheese and then")]
+SPEECH = [
+    _cue(0, 1, "so today we are going to make a"),
+    _cue(1, 2, "nice omelette with"),
+    _cue(2, 3, "cheese and then"),
+]
 
 
 def test_cues_that_stand_alone_are_sentences_where_that_is_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -18,6 +19,7 @@ class CodebookConfig:
     """Hierarchical k-means over clip features (paper, section 4.2: k = 12, d = 4, 20,736 visual tokens)."""
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("device", "worker_clips")
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"components": 0}
 
     branching: int = 12
     """Children of a node (k of the paper)."""
@@ -40,6 +42,9 @@ class CodebookConfig:
     """Fit on a uniform sample of at most this many clips; 0 takes all."""
     assignment: Literal["greedy", "flat"] = "greedy"
     """Token of a clip: leaf reached by greedy descent (48 distances), or the nearest of all leaves (20,736)."""
+    components: int = 0
+    """Principal components, of unit variance, in which tokens carry what quantising drops of a clip's features, in half
+    precision: 2 bytes a component and clip. 0: tokens carry nothing else, as in the paper."""
     tokenizer: str = ""
     """WordPiece of the text half: a directory or Hugging Face id of BERT's family; empty trains one on the captions."""
     vocabulary_size: int = 30_522
@@ -64,6 +69,8 @@ class CodebookConfig:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.tolerance < 1:
             raise InputError(f"tolerance={self.tolerance} is a share of rows; give 0 <= tolerance < 1")
+        if self.components < 0:
+            raise InputError(f"components={self.components} is a number of axes; 0 keeps tokens alone, 256 is usual")
         if self.sample_clips < 0:
             raise InputError(f"sample_clips={self.sample_clips} is a number of clips; 0 takes all")
         if self.vocabulary_size < 100:

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from videobert.codebook.components import axes_to_bytes, principal_axes
 from videobert.codebook.config import CodebookConfig
 from videobert.codebook.health import codebook_health
 from videobert.codebook.hierarchy import GROUP_ELEMENTS, WorkerGroup, fit_with_group, local_group
-from videobert.codebook.load import CODEBOOK_FILE
+from videobert.codebook.load import AXES_FILE, CODEBOOK_FILE
 from videobert.codebook.sampling import ClipSample
 from videobert.codebook.stage import CODEBOOK
 from videobert.codebook.wordpiece import find_tokenizer, train_tokenizer
@@ -32,6 +33,7 @@ __all__ = ["run"]
 
 _WORKER = "videobert.codebook.worker:FitShare"
 _DISAGREEMENT_CLIPS = 10_000
+"""Clips on which greedy and flat assignment are compared, and from which components are computed."""
 _LOG = logging.getLogger("videobert")
 
 
@@ -51,9 +53,9 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
     _LOG.info("codebook: fitting %d ** %d leaves on %s clips", config.branching, config.depth, f"{clips:,}")
     with _worker_group(config, inputs, files, executor) as (workers, device, group_elements):
         codebook = fit_with_group(workers, config, feature_spec=specs[0], device=device, group_elements=group_elements)
-        first = workers("first", _DISAGREEMENT_CLIPS)
+        first_ND = np.concatenate(workers("first", _DISAGREEMENT_CLIPS))
     figures = dataclasses.asdict(codebook_health(codebook))
-    figures["greedy_not_nearest"] = codebook.disagreement(np.concatenate(first))
+    figures["greedy_not_nearest"] = codebook.disagreement(first_ND)
     tokenizer = (
         find_tokenizer(config.tokenizer)
         if config.tokenizer
@@ -63,12 +65,16 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
         CODEBOOK_FILE: codebook.to_bytes(),
         "health.json": json.dumps(figures, indent=1, sort_keys=True).encode(),
     }
+    if config.components:
+        artifacts[AXES_FILE] = axes_to_bytes(principal_axes(first_ND, components=config.components))
     artifacts |= {name: text.encode() for name, text in tokenizer.items()}
     facts = {
         "feature_spec": specs[0], "dimension": codebook.dimension, "leaves": config.leaves,
         "batches": [manifest.batch for manifest in features], "heldout_fraction": config.heldout_fraction,
         "clips": clips, "health": figures,
     }  # fmt: skip
+    if config.components:
+        facts["components"] = config.components
     return commit_files(inputs, CODEBOOK, spec, artifacts, config=output_config(config), facts=facts)
 
 

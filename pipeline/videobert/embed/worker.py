@@ -39,9 +39,10 @@ class EmbedWorker:
         rows: list[dict[str, Any]] = []
         embeddings, features, videos = [], [], 0
         batch, path = task.payload
+        around = self._model.reading.context_clips
         for sample in read_shard(self._store, path):
             video = from_json(sample)
-            spans = [video.visual[s.first_clip : s.last_clip] for s in video.segments]
+            spans = [video.footage(s.first_clip, s.last_clip, around=around) for s in video.segments]
             vectors_SR = encode_video(self._model, spans)
             pooled_SF = pooled(self._model, spans, pool=self._config.pool, prompt=self._prompt)
             rows += _segment_rows(sample, video)

@@ -22,6 +22,8 @@ from videobert.model.scoring import zero_shot
 from videobert.pretrain.config import PretrainConfig
 from videobert.query.model import OpenModel
 from videobert.runtime.held_out import is_held_out
+from videobert.tokens.core import from_json
+from videobert.tokens.footage import Footage
 
 __all__ = ["ActionTable", "action_table"]
 
@@ -55,7 +57,7 @@ def action_table(
         dict.fromkeys(("video missing", "trained on", "name not unique", "too short"), 0),
     )
     captions: list[list[str]] = []
-    spans: list[NDArray[np.int32]] = []
+    spans: list[Footage] = []
     for clip in clips:
         found = videos.get(clip.video)
         reason = "video missing" if found is None else found["reason"]
@@ -65,10 +67,10 @@ def action_table(
             continue
         assert found is not None  # else there is a reason
         captions.append(words_of(clip.caption))
-        spans.append(np.array(found["visual"][first:last], dtype=np.int32))
+        spans.append(from_json(found).footage(first, last, around=opened.model.reading.context_clips))
     answers = [_answers(captions, group, vocabulary) for group in (lists.verbs, lists.nouns)]
     prompt = opened.tokenizer.encode(EvaluateConfig().prompt, add_special_tokens=False).ids
-    nothing: list[NDArray[np.int32] | None] = [None] * len(spans)
+    nothing: list[Footage | None] = [None] * len(spans)
     rows = [
         ("VideoBERT, language prior", *_figures(opened.model, prompt, nothing, answers)),
         ("VideoBERT, cross-modal", *_figures(opened.model, prompt, spans, answers)),
@@ -114,7 +116,7 @@ def _answers(
 def _figures(
     model: VideoBert,
     prompt: Sequence[int],
-    spans: Sequence[NDArray[np.int32] | None],
+    spans: Sequence[Footage | None],
     answers: Sequence[list[list[int] | None]],
 ) -> tuple[float, float, float, float]:
     """Top-1 and top-5 of verbs and of nouns; NaN where no caption asks."""

@@ -102,7 +102,7 @@ def _zero_shot(
         )
         if last > first:
             kept.append(label)
-            spans.append(np.array(video["visual"][first:last], dtype=np.int32))
+            spans.append(from_json(video).footage(first, last, around=model.reading.context_clips))
     if not kept:
         return {"spans": 0}
     ids = {"verb_ids": [vocabulary[w] for w in verbs], "noun_ids": [vocabulary[w] for w in nouns]}
@@ -123,7 +123,12 @@ def _retrieval(model: VideoBert, samples: Sequence[dict[str, Any]], config: Eval
     pairs = []
     for sample in samples:
         video = from_json(sample)
-        pairs += [(list(s.text_ids), video.visual[s.first_clip : s.last_clip]) for s in video.segments if s.text_ids]
+        around = model.reading.context_clips
+        pairs += [
+            (list(s.text_ids), video.footage(s.first_clip, s.last_clip, around=around))
+            for s in video.segments
+            if s.text_ids
+        ]
     pairs = pairs[: config.max_retrieval]
     if not pairs:
         return {}

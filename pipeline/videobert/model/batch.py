@@ -17,7 +17,7 @@ from torch import Tensor
 from videobert.model.packing import Packing, pack_lengths
 from videobert.pretrain.data import Example
 
-__all__ = ["Batch", "Tokens", "collate", "pack_sequences"]
+__all__ = ["Batch", "Contrast", "Tokens", "collate", "pack_sequences"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class Tokens:
     types_T: Tensor
     positions_T: Tensor
     packing: Packing
+    residuals_TK: Tensor | None = None
+    """What the visual tokens dropped, zero for words and masks; None: there are no residuals in the batch."""
 
     def to(self, device: torch.device) -> Tokens:
         """The same tokens on another device."""
@@ -36,7 +38,26 @@ class Tokens:
             types_T=self.types_T.to(device),
             positions_T=self.positions_T.to(device),
             packing=self.packing.to(device),
+            residuals_TK=None if self.residuals_TK is None else self.residuals_TK.to(device),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """Sentences and spans of video that are to find each other: S sentences, C spans, at most E sentences a span."""
+
+    texts_S: Tensor
+    """Sequences of the sentences."""
+    numbers_S: Tensor
+    """Their numbers, int64; never 0."""
+    videos_C: Tensor
+    """Sequences of the spans."""
+    said_CE: Tensor
+    """Numbers of the sentences that are said over a span, 0 where there are fewer."""
+
+    def to(self, device: torch.device) -> Contrast:
+        """The same on another device."""
+        return Contrast(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +81,8 @@ class Batch:
     """... and the video-only sequences of the same segments."""
     sentences_R: Tensor
     """Equal numbers for equal sentences: these are no negatives of each other."""
+    contrast: Contrast
+    """The sequences of the contrast regime."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -68,9 +91,15 @@ class Batch:
 
 
 def pack_sequences(
-    ids: Sequence[NDArray[np.int64]], types: Sequence[NDArray[np.int64]]
+    ids: Sequence[NDArray[np.int64]],
+    types: Sequence[NDArray[np.int64]],
+    positions: Sequence[NDArray[np.int64] | None] = (),
+    residuals: Sequence[NDArray[np.floating] | None] = (),
 ) -> tuple[Tokens, NDArray[np.int64]]:
-    """Pack sequences longest first; returns the tokens and, for every given sequence, its place among them."""
+    """Pack sequences longest first; returns the tokens and, for every given sequence, its place among them.
+
+    None among `positions` counts from 0, None among `residuals` has none.
+    """
     lengths_B = np.array([len(row) for row in ids], dtype=np.int64)
     order_B = np.argsort(-lengths_B, kind="stable")
     place_B = np.empty(len(ids), dtype=np.int64)
@@ -78,15 +107,21 @@ def pack_sequences(
     tokens = Tokens(
         ids_T=torch.from_numpy(np.concatenate([ids[i] for i in order_B])),
         types_T=torch.from_numpy(np.concatenate([types[i] for i in order_B])),
-        positions_T=torch.from_numpy(np.concatenate([np.arange(lengths_B[i]) for i in order_B])),
+        positions_T=torch.from_numpy(np.concatenate([_positions(positions, i, lengths_B[i]) for i in order_B])),
         packing=pack_lengths(lengths_B[order_B].tolist()),
+        residuals_TK=_residual_rows(residuals, lengths_B, order_B),
     )
     return tokens, place_B
 
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Pack examples of any regime into one batch."""
-    tokens, place_B = pack_sequences([e.ids_L for e in examples], [e.types_L for e in examples])
+    tokens, place_B = pack_sequences(
+        [e.ids_L for e in examples],
+        [e.types_L for e in examples],
+        [e.positions_L for e in examples],
+        [e.residuals_LK for e in examples],
+    )
     first_B = tokens.packing.first_B.numpy()
     pairs = [i for i, e in enumerate(examples) if e.aligned is not None]
     texts, videos, sentences = _partners(examples)
@@ -100,11 +135,44 @@ def collate(examples: Sequence[Example]) -> Batch:
         texts_R=torch.from_numpy(place_B[texts]),
         videos_R=torch.from_numpy(place_B[videos]),
         sentences_R=torch.tensor(sentences, dtype=torch.int64),
+        contrast=_contrast(examples, place_B),
     )
 
 
 def _indices(parts: Sequence[NDArray[np.int64]]) -> Tensor:
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+
+def _positions(positions: Sequence[NDArray[np.int64] | None], i: int, length: int) -> NDArray[np.int64]:
+    given = positions[i] if positions else None
+    return np.arange(length) if given is None else given
+
+
+def _residual_rows(
+    residuals: Sequence[NDArray[np.floating] | None], lengths_B: NDArray[np.int64], order_B: NDArray[np.int64]
+) -> Tensor | None:
+    width = next((rows.shape[1] for rows in residuals if rows is not None), 0)
+    if not width:
+        return None
+    found = [residuals[i] for i in order_B]
+    nothing = [np.zeros((lengths_B[i], width)) for i in order_B]
+    rows = [zeros if own is None else own for own, zeros in zip(found, nothing, strict=True)]
+    return torch.from_numpy(np.concatenate(rows).astype(np.float32))
+
+
+def _contrast(examples: Sequence[Example], place_B: NDArray[np.int64]) -> Contrast:
+    spans = [i for i, e in enumerate(examples) if e.said is not None and e.types_L[-1] == 1]
+    texts = [i for i, e in enumerate(examples) if e.said is not None and e.types_L[-1] == 0]
+    said = [examples[i].said or () for i in spans]
+    said_CE = np.zeros((len(spans), max(map(len, said), default=0)), dtype=np.int64)
+    for row_E, numbers in zip(said_CE, said, strict=True):
+        row_E[: len(numbers)] = numbers
+    return Contrast(
+        texts_S=torch.from_numpy(place_B[texts]),
+        numbers_S=torch.tensor([(examples[i].said or (0,))[0] for i in texts], dtype=torch.int64),
+        videos_C=torch.from_numpy(place_B[spans]),
+        said_CE=torch.from_numpy(said_CE),
+    )
 
 
 def _partners(examples: Sequence[Example]) -> tuple[list[int], list[int], list[int]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -13,7 +14,7 @@ from torch import Tensor
 from transformers import BertConfig
 
 from videobert.errors import InputError
-from videobert.model.network import VideoBert
+from videobert.model.network import Reading, VideoBert
 from videobert.model.tensors import load_tensors
 from videobert.model.vocabulary import Vocabulary
 
@@ -36,12 +37,14 @@ def save_model(model: VideoBert, directory: Path) -> None:
     save_file(heads, directory / "heads.safetensors", metadata={"format": "pt"})
     config = model.config.to_dict() | {"architectures": ["BertForMaskedLM"]}
     _write_json(directory / "config.json", config)
-    layout = {
+    layout: dict[str, object] = {
         "format": FORMAT,
         "vocabulary": model.vocabulary.to_json(),
         "retrieval_dim": model.retrieval_text.out_features,
         "freeze_visual": model.freeze_visual,
     }
+    if model.reading != Reading():
+        layout["reading"] = asdict(model.reading)
     _write_json(directory / "videobert.json", layout)
 
 
@@ -58,6 +61,7 @@ def load_model(directory: Path) -> VideoBert:
         vocabulary=Vocabulary(**layout["vocabulary"]),
         retrieval_dim=int(layout["retrieval_dim"]),
         freeze_visual=bool(layout["freeze_visual"]),
+        reading=Reading(**layout.get("reading", {})),
     )
     backbone = {_inner(name): value for name, value in load_tensors(directory / "model.safetensors").items()}
     load_weights(model, backbone | load_tensors(directory / "heads.safetensors"))

@@ -5,6 +5,7 @@ T tokens of a batch (packed), M masked, B sequences, V vocabulary, D hidden, R r
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -21,17 +22,39 @@ from videobert.model.packing import ATTENTION
 from videobert.model.vocabulary import Vocabulary
 from videobert.pretrain.config import PretrainConfig
 
-__all__ = ["VideoBert", "project_centroids"]
+__all__ = ["Reading", "VideoBert", "project_centroids"]
 
 INITIAL_TEMPERATURE = 0.07
+INITIAL_BIAS = -3.0
+"""Of the contrast: at first a sentence is said over one span in twenty."""
 TEMPERATURE_RANGE = (0.01, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a model reads video, beyond the paper."""
+
+    context_clips: int = 0
+    """Clips before and after a span that it sees."""
+    components: int = 0
+    """Width of the residuals that it takes with every visual token; 0: tokens alone."""
+    residual_dropout: float = 0.0
+    """Dropout of these in training."""
+    span_pooling: bool = False
+    """Retrieval vectors of video are means over the span's own clips, not over all of the sequence."""
 
 
 class VideoBert(nn.Module):
     """The model of the paper; `bert` and `predictions` are transformers' own modules with one row a visual token."""
 
     def __init__(
-        self, bert_config: BertConfig, *, vocabulary: Vocabulary, retrieval_dim: int, freeze_visual: bool
+        self,
+        bert_config: BertConfig,
+        *,
+        vocabulary: Vocabulary,
+        retrieval_dim: int,
+        freeze_visual: bool,
+        reading: Reading | None = None,
     ) -> None:
         super().__init__()
         if bert_config.vocab_size != vocabulary.size:
@@ -40,6 +63,7 @@ class VideoBert(nn.Module):
                 "the checkpoint and videobert.json must come from the same run"
             )
         self.config, self.vocabulary, self.freeze_visual = bert_config, vocabulary, freeze_visual
+        self.reading = reading or Reading()
         bert_config._attn_implementation = ATTENTION
         self.bert = BertModel(bert_config)
         self.predictions = BertLMPredictionHead(bert_config)  # type: ignore[no-untyped-call]
@@ -53,6 +77,13 @@ class VideoBert(nn.Module):
         for head in (self.predictions.transform.dense, self.alignment, self.retrieval_text, self.retrieval_video):
             nn.init.normal_(head.weight, std=bert_config.initializer_range)
             nn.init.zeros_(head.bias)
+        if self.reading.components:
+            # Zero at first: the model begins as the one that reads tokens alone.
+            self.residual = nn.Linear(self.reading.components, hidden, bias=False)
+            nn.init.zeros_(self.residual.weight)
+            self.residual_dropout = nn.Dropout(self.reading.residual_dropout)
+        if self.reading.span_pooling:
+            self.retrieval_bias = nn.Parameter(torch.tensor(INITIAL_BIAS))
         # The pooler is no part of VideoBERT (section 3.3 reads [CLS] itself); it is kept so that AutoModel finds it.
         for parameter in self.bert.pooler.parameters() if self.bert.pooler is not None else ():
             parameter.requires_grad_(False)
@@ -66,10 +97,16 @@ class VideoBert(nn.Module):
 
     @classmethod
     def create(
-        cls, config: PretrainConfig, *, vocabulary: Vocabulary, centroids_NF: NDArray[np.floating] | None = None
+        cls,
+        config: PretrainConfig,
+        *,
+        vocabulary: Vocabulary,
+        centroids_NF: NDArray[np.floating] | None = None,
+        components: int = 0,
     ) -> Self:
         """A model to train: from scratch or from `config.init_from`, visual rows from the codebook's centroids.
 
+        `components` is the width of the residuals that the tokens come with, 0 for none.
         Without centroids the visual rows are random and are trained. Raises InputError when the checkpoint's
         vocabulary or the number of centroids does not fit.
         """
@@ -82,6 +119,12 @@ class VideoBert(nn.Module):
                 vocabulary=vocabulary,
                 retrieval_dim=config.retrieval_dim,
                 freeze_visual=config.freeze_visual and centroids_NF is not None,
+                reading=Reading(
+                    context_clips=config.context_clips,
+                    components=components,
+                    residual_dropout=config.residual_dropout,
+                    span_pooling=config.mixture.contrast > 0,
+                ),
             )
         if source is not None:
             model._take_weights(source)
@@ -118,9 +161,15 @@ class VideoBert(nn.Module):
         return self.log_temperature.device
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """Final hidden states [T, D] of packed sequences."""
+        """Final hidden states [T, D] of packed sequences.
+
+        A visual token enters as its row of the table and, where the model reads residuals, their projection.
+        """
+        rows_TD = self.bert.embeddings.word_embeddings(tokens.ids_T)
+        if self.reading.components and tokens.residuals_TK is not None:
+            rows_TD = rows_TD + self.residual(self.residual_dropout(tokens.residuals_TK.to(rows_TD.dtype)))
         embedded_1TD = self.bert.embeddings(
-            input_ids=tokens.ids_T.unsqueeze(0),
+            inputs_embeds=rows_TD.unsqueeze(0),
             token_type_ids=tokens.types_T.unsqueeze(0),
             position_ids=tokens.positions_T.unsqueeze(0),
         )
@@ -144,7 +193,11 @@ class VideoBert(nn.Module):
 
     def video_vectors(self, hidden_TD: Tensor, tokens: Tokens, rows_B: Tensor) -> Tensor:
         """Unit vectors of video-only sequences in the retrieval space, [B, R]."""
-        return F.normalize(at_least_float32(self.retrieval_video(sequence_means(hidden_TD, tokens)[rows_B])), dim=-1)
+        if self.reading.span_pooling:
+            means_BD = visual_means(hidden_TD, tokens, first_visual=self.vocabulary.first_visual)[rows_B]
+        else:
+            means_BD = sequence_means(hidden_TD, tokens)[rows_B]
+        return F.normalize(at_least_float32(self.retrieval_video(means_BD)), dim=-1)
 
     def temperature(self) -> Tensor:
         """The learned temperature of InfoNCE, kept within 0.01 .. 1."""
@@ -160,6 +213,14 @@ def sequence_means(hidden_TD: Tensor, tokens: Tokens) -> Tensor:
     )
     sums_BD = full_TD.new_zeros(len(lengths_B), full_TD.shape[1])
     return sums_BD.index_add(0, rows_T, full_TD) / lengths_B.unsqueeze(1)
+
+
+def visual_means(hidden_TD: Tensor, tokens: Tokens, *, first_visual: int) -> Tensor:
+    """Mean state of a span's own clips in every sequence, [B, D]: not of the clips around it; 0 without clips."""
+    own_T = (tokens.types_T == 1) & (tokens.ids_T >= first_visual)
+    share_B1 = sequence_means(own_T.unsqueeze(1).float(), tokens)
+    # Texts have no clips, and the gradient of 0 / 0 is no number.
+    return sequence_means(at_least_float32(hidden_TD) * own_T.unsqueeze(1), tokens) / share_B1.clamp(min=1e-6)
 
 
 def at_least_float32(values: Tensor) -> Tensor:

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from videobert.errors import InputError
 from videobert.model.batch import Tokens, pack_sequences
-from videobert.model.network import VideoBert, sequence_means
-from videobert.pretrain.data import layout
+from videobert.model.network import VideoBert, visual_means
+from videobert.pretrain.data import layout_footage, residual_rows
+from videobert.tokens.footage import Footage
 
 __all__ = [
     "Leaves", "VisualGuess", "ZeroShot", "alignment_logits", "encode_text", "encode_video", "mask_scores", "pooled",
@@ -30,8 +31,8 @@ __all__ = [
 GROUP = 64
 """Sequences a forward pass."""
 
-Leaves = NDArray[np.integer]
-"""Codebook leaves of a span of video, shape [N]."""
+Leaves = NDArray[np.integer] | Footage
+"""A span of video: codebook leaves, shape [N], or these with the clips around them and what they dropped."""
 
 Ids = Sequence[int]
 """WordPiece ids without special tokens, [MASK] allowed."""
@@ -122,7 +123,7 @@ def pooled(
         if pool == "cls":
             found.append(_numpy(hidden_TD[first_B].float()))
             continue
-        visual_BD = _visual_means(model, tokens, hidden_TD)[place_B]
+        visual_BD = visual_means(hidden_TD, tokens, first_visual=model.vocabulary.first_visual)[place_B]
         if pool == "mean":
             found.append(_numpy(visual_BD))
             continue
@@ -169,13 +170,6 @@ def predict_visual(
     )
 
 
-def _visual_means(model: VideoBert, tokens: Tokens, hidden_TD: Tensor) -> Tensor:
-    """Mean state of the visual tokens of every packed sequence, [B, D]."""
-    visual_T1 = (tokens.ids_T >= model.vocabulary.first_visual).unsqueeze(1)
-    share_B1 = sequence_means(visual_T1.float(), tokens)
-    return sequence_means(hidden_TD.float() * visual_T1, tokens) / share_B1
-
-
 def _forward(
     model: VideoBert, texts: Sequence[Ids | None], videos: Sequence[Leaves | None], *, masks: int = 0
 ) -> Iterator[tuple[Tokens, Tensor, Tensor]]:
@@ -189,7 +183,7 @@ def _forward(
             for begin in range(0, len(texts), GROUP):
                 pairs = zip(texts[begin : begin + GROUP], videos[begin : begin + GROUP], strict=True)
                 rows = [_sequence(model, text, video, masks=masks) for text, video in pairs]
-                tokens, place_B = pack_sequences([ids for ids, _ in rows], [types for _, types in rows])
+                tokens, place_B = pack_sequences(*zip(*rows, strict=True))
                 tokens = tokens.to(model.device)
                 yield tokens, torch.from_numpy(place_B).to(model.device), model(tokens)
     finally:
@@ -198,19 +192,30 @@ def _forward(
 
 def _sequence(
     model: VideoBert, text: Ids | None, video: Leaves | None, *, masks: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None, NDArray[np.floating] | None]:
+    """Ids, types, positions and residuals of one sequence."""
     vocabulary = model.vocabulary
     text_N = None if text is None else np.asarray(text, dtype=np.int64)
-    visual_N = None if video is None else vocabulary.visual_ids(np.asarray(video))
-    if visual_N is not None:
-        room = max(0, model.max_length - 3 - masks - (0 if text_N is None else len(text_N)))
+    footage = None
+    if video is not None:
+        footage = video if isinstance(video, Footage) else Footage.plain(np.asarray(video))
+        room = max(
+            0, model.max_length - 3 - masks - model.reading.context_clips - (0 if text_N is None else len(text_N))
+        )
         # What comes next follows from the last that was seen; else the beginning of a long video stands for it.
-        visual_N = visual_N[max(0, len(visual_N) - room) :] if masks else visual_N[:room]
-        visual_N = np.append(visual_N, np.full(masks, vocabulary.mask))
-    ids_L, types_L = layout(text_N, visual_N, vocabulary=vocabulary)
+        footage = footage.ending(room) if masks else footage.fitted(room)
+    ids_L, types_L, positions_L, clips = layout_footage(text_N, footage, vocabulary=vocabulary)
+    residuals_LK = residual_rows(footage, len(ids_L), clips)
+    if masks:
+        end = clips.stop
+        ids_L = np.insert(ids_L, [end] * masks, vocabulary.mask)
+        types_L = np.insert(types_L, [end] * masks, 1)
+        positions_L = None if positions_L is None else np.append(positions_L, positions_L[-1] + 1 + np.arange(masks))
+        if residuals_LK is not None:
+            residuals_LK = np.insert(residuals_LK, [end] * masks, 0.0, axis=0)
     if len(ids_L) > model.max_length:
         raise InputError(f"a text of {len(ids_L)} tokens exceeds the model's {model.max_length}: shorten it")
-    return ids_L, types_L
+    return ids_L, types_L, positions_L, residuals_LK
 
 
 def _numpy(values: Tensor) -> NDArray[np.float32]:

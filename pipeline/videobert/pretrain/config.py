@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -58,9 +59,15 @@ class Mixture:
     """Share of `[CLS] [>] video [SEP]`; segments without text appear only here."""
     video_text: float = 2.0
     """Share of `[CLS] text [>] video [SEP]`."""
+    contrast: float = 0.0
+    """Share of segments whose text and video meet unmasked, in sequences of their own, to learn retrieval from: is this
+    sentence said over this segment? Asked of all in the batch. 0: retrieval is learnt from the masked sequences of the
+    first two regimes, which show nothing of a segment of one clip."""
+
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"contrast": 0.0}
 
     def __post_init__(self) -> None:
-        shares = (self.text_only, self.video_only, self.video_text)
+        shares = (self.text_only, self.video_only, self.video_text, self.contrast)
         if min(shares) < 0 or sum(shares) <= 0:
             raise InputError(f"regime shares {shares} do not describe a mixture: none negative, one positive")
 
@@ -94,6 +101,9 @@ class PretrainConfig:
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("keep_checkpoints", "window_segments")
     """`pretrain_spec` adds `window_segments` where a corpus has several windows: in a single one it changes nothing."""
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {
+        "pair_masking": "both", "context_clips": 0, "residual_dropout": 0.0,
+    }  # fmt: skip
 
     architecture: Architecture = field(default_factory=Architecture)
     """The encoder from scratch; ignored when `init_from` names a checkpoint."""
@@ -107,6 +117,14 @@ class PretrainConfig:
     """Weights of the losses."""
     mask_probability: float = 0.15
     """Share of a modality's tokens that is predicted, at least one an example; 80/10/10 as in BERT."""
+    pair_masking: Literal["both", "either"] = "both"
+    """What is masked in a pair. `both`: the share above of words and of clips, so that the one clip of a short segment
+    is never seen. `either`: words only, with the video whole, or clips only, with the text whole; at a share drawn
+    between `mask_probability` and all."""
+    context_clips: int = 0
+    """Clips before and after a span that the model reads as well; what it says is about the span alone."""
+    residual_dropout: float = 0.0
+    """Dropout of what quantising left over, where the tokens carry it (`codebook.components`)."""
     joint_cloze: bool = True
     """Mask aligned pairs too (Fig. 3 of the paper); off trains alignment on whole pairs."""
     concatenate_probability: float = 0.5
@@ -173,6 +191,13 @@ def _check_data(config: PretrainConfig) -> None:
     if config.window_segments < 1:
         raise InputError(
             f"window_segments {config.window_segments} holds nothing: 250000 need about 250 MB, with the next one"
+        )
+    if config.pair_masking not in ("both", "either"):
+        raise InputError(f"pair_masking {config.pair_masking!r} is unknown: choose both or either")
+    if config.context_clips < 0 or not 0.0 <= config.residual_dropout < 1.0:
+        raise InputError(
+            f"context_clips {config.context_clips}, residual_dropout {config.residual_dropout}: "
+            "give a number of clips from 0 on, and a probability below 1"
         )
     if config.concatenate_max < 0:
         raise InputError(f"concatenate_max {config.concatenate_max} is negative: 0 switches concatenation off")

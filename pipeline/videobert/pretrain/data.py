@@ -7,6 +7,7 @@ generator, keyed by (seed, stream, epoch, entry), so the batch of a step is the 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +22,10 @@ from videobert.pretrain.config import PretrainConfig
 from videobert.pretrain.masking import mask_tokens, text_replacements
 from videobert.pretrain.pairs import SegmentIndex, Span, subsample
 from videobert.pretrain.seeding import generator
+from videobert.tokens.footage import Footage
 from videobert.tokens.records import TokenizedVideo
 
-__all__ = ["Example", "Part", "PretrainData", "layout"]
+__all__ = ["Example", "Part", "PretrainData", "layout", "layout_footage", "residual_rows", "sentence_number"]
 
 
 _NONE: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -56,6 +58,12 @@ class Example:
     """Label of the video-text regime; None elsewhere."""
     partner: int = -1
     """Entry of the captioned segment behind a text-only or video-only example; -1 without text."""
+    positions_L: NDArray[np.int64] | None = None
+    """Position ids where clips are missing at the edge of a video; None counts from 0."""
+    residuals_LK: NDArray[np.floating] | None = None
+    """What the visual tokens dropped, zero elsewhere and where a clip is masked or replaced; None: nothing is kept."""
+    said: tuple[int, ...] | None = None
+    """Sentence numbers of a contrast example: a text's own, or of all that is said over a video; None elsewhere."""
 
 
 def layout(
@@ -69,6 +77,23 @@ def layout(
     if visual_N is not None:
         types_L[len(head) :] = 1
     return ids_L, types_L
+
+
+def layout_footage(
+    text_N: NDArray[np.int64] | None, footage: Footage | None, *, vocabulary: Vocabulary
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None, slice]:
+    """Ids, types, positions and the place of the clips of one sequence; surroundings are of type 0, as text is."""
+    if footage is None:
+        return *layout(text_N, None, vocabulary=vocabulary), None, slice(0, 0)
+    ids_L, types_L = layout(text_N, vocabulary.visual_ids(footage.leaves), vocabulary=vocabulary)
+    clips = slice(len(ids_L) - 1 - len(footage), len(ids_L) - 1)
+    types_L[clips.start : clips.start + footage.first] = 0
+    types_L[clips.start + footage.last : clips.stop] = 0
+    if not footage.lead:
+        return ids_L, types_L, None, clips
+    positions_L = np.arange(len(ids_L))
+    positions_L[clips.start :] += footage.lead
+    return ids_L, types_L, positions_L, clips
 
 
 class PretrainData:
@@ -85,8 +110,9 @@ class PretrainData:
         self._visual_pool = np.arange(vocabulary.first_visual, vocabulary.size, dtype=np.int64)
         self._orders: dict[str, tuple[int, NDArray[np.int64]]] = {}
         mixture = config.mixture
-        shares = [mixture.text_only, mixture.video_only, mixture.video_text] if self.index.captioned else [0, 1, 0]
-        self._texts, videos_a_step, self._pairs = _apportion(config.batch_size, shares)
+        shares = [mixture.text_only, mixture.video_only, mixture.video_text, mixture.contrast]
+        shares = shares if self.index.captioned else [0, 1, 0, 0]
+        self._texts, videos_a_step, self._pairs, self._contrast = _apportion(config.batch_size, shares)
         total = self.index.captioned + len(self.index.untexted)
         self._untexted = round(videos_a_step * len(self.index.untexted) / total)
         if videos_a_step and self.index.untexted:
@@ -96,7 +122,7 @@ class PretrainData:
     @property
     def most_parts(self) -> int:
         """Into how many parts a batch divides with at least one example each."""
-        return max(self._texts, self._captioned_videos, self._untexted, self._pairs)
+        return max(self._texts, self._captioned_videos, self._untexted, self._pairs, self._contrast)
 
     @property
     def steps(self) -> int:
@@ -106,7 +132,8 @@ class PretrainData:
     def steps_of(self, epochs: float) -> int:
         """Optimiser steps in which the largest regime passes over its segments so many times."""
         passes = [(self._pairs, self.index.captioned), (self._texts, self.index.captioned)]
-        passes += [(self._untexted + self._captioned_videos, self.index.captioned + len(self.index.untexted))]
+        segments = self.index.captioned + len(self.index.untexted)
+        passes += [(self._untexted + self._captioned_videos, segments), (self._contrast, segments)]
         count, size = max(passes)
         return max(1, math.ceil(epochs * size / count))
 
@@ -123,6 +150,7 @@ class PretrainData:
             *(self._video_only(self.index.segment(entry), epoch, entry) for epoch, entry in videos[part::parts]),
             *(self._video_only(self.index.untexted[entry], epoch, ~entry) for epoch, entry in untexted[part::parts]),
             *(self._pair(*entry) for entry in pairs[part::parts]),
+            *self._contrasted(step, part, parts),
         ]
 
     def _entries(self, stream: str, step: int, count: int, size: int) -> list[tuple[int, int]]:
@@ -147,9 +175,44 @@ class PretrainData:
 
     def _video_only(self, span: Span, epoch: int, entry: int) -> Example:
         rng = self._rng("video", epoch, entry)
-        _, visual_N = self._fit(None, self.index.visual_ids(span))
+        _, footage = self._fit(None, self._footage(span))
         partner = max(entry, -1)
-        return self._masked(None, visual_N, parts=(Part.TEXT_ONLY, Part.VIDEO_ONLY), rng=rng, partner=partner)
+        return self._masked(None, footage, parts=(Part.TEXT_ONLY, Part.VIDEO_ONLY), rng=rng, partner=partner)
+
+    def _footage(self, span: Span) -> Footage:
+        return self.index.footage(span, self.index.clip_numbers(span), around=self._config.context_clips)
+
+    def _contrasted(self, step: int, part: int, parts: int) -> list[Example]:
+        """The contrast regime: videos of segments with text and without, and the texts of the first, each once."""
+        spans = [
+            self.index.segment(entry)
+            if entry < self.index.captioned
+            else self.index.untexted[entry - self.index.captioned]
+            for _, entry in self._entries(
+                "contrast", step, self._contrast, self.index.captioned + len(self.index.untexted)
+            )
+        ][part::parts]
+        examples, texts = [], dict[int, Example]()
+        for span in spans:
+            _, footage = self._fit(None, self._footage(span))
+            said = [sentence_number(ids) for ids in self.index.sentences_over(span)]
+            examples.append(self._whole(None, footage, said=tuple(said)))
+            text_N = self.index.text_ids(span)
+            number = sentence_number(tuple(text_N.tolist()))
+            if len(text_N) and number not in texts:
+                texts[number] = self._whole(self._fit(text_N, None)[0], None, said=(number,))
+        return [*texts.values(), *examples]
+
+    def _whole(
+        self, text_N: NDArray[np.int64] | None, footage: Footage | None, *, said: tuple[int, ...] | None = None,
+        aligned: bool | None = None,
+    ) -> Example:  # fmt: skip
+        """An example in which nothing is masked."""
+        ids_L, types_L, positions_L, clips = layout_footage(text_N, footage, vocabulary=self._vocabulary)
+        return Example(
+            ids_L=ids_L, types_L=types_L, positions_L=positions_L, aligned=aligned, said=said,
+            residuals_LK=residual_rows(footage, len(ids_L), clips), masked_M=_NONE, targets_M=_NONE, parts_M=_NONE,
+        )  # fmt: skip
 
     def _pair(self, epoch: int, entry: int) -> Example:
         config, rng = self._config, self._rng("pair", epoch, entry)
@@ -164,68 +227,99 @@ class PretrainData:
                 span = self.index.segment(entry)
                 seen = self.index.misaligned(span, negatives=config.negatives, rng=rng)
         aligned = seen is None
-        visual_N = self.index.visual_ids(seen or span)[: self.index.clips(span)]
-        visual_N = subsample(visual_N, rates=config.subsample_rates, rng=rng)
-        text_N, fitted_N = self._fit(self.index.text_ids(span), visual_N)
+        clips_N = self.index.clip_numbers(seen or span)[: self.index.clips(span)]
+        clips_N = subsample(clips_N, rates=config.subsample_rates, rng=rng)
+        footage = self.index.footage(seen or span, clips_N, around=config.context_clips)
+        text_N, fitted = self._fit(self.index.text_ids(span), footage)
         if not config.joint_cloze:
-            ids_L, types_L = layout(text_N, fitted_N, vocabulary=self._vocabulary)
-            return Example(
-                ids_L=ids_L, types_L=types_L, masked_M=_NONE, targets_M=_NONE, parts_M=_NONE, aligned=aligned
-            )
-        example = self._masked(text_N, fitted_N, parts=(Part.JOINT_TEXT, Part.JOINT_VIDEO), rng=rng, aligned=aligned)
+            return self._whole(text_N, fitted, aligned=aligned)
+        example = self._masked(
+            text_N, fitted, parts=(Part.JOINT_TEXT, Part.JOINT_VIDEO), rng=rng, aligned=aligned,
+            shares=_pair_shares(config, rng),
+        )  # fmt: skip
         if aligned:
             return example
         # Misaligned pairs are masked like aligned ones, or the masks would give the label away; nothing is predicted.
         return replace(example, masked_M=_NONE, targets_M=_NONE, parts_M=_NONE)
 
     def _fit(
-        self, text_N: NDArray[np.int64] | None, visual_N: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+        self, text_N: NDArray[np.int64] | None, footage: Footage | None
+    ) -> tuple[NDArray[np.int64] | None, Footage | None]:
         """Cut the ends so that the sequence fits: the longer side first, down to half of the room each."""
-        if visual_N is None:
+        if footage is None:
             return (None if text_N is None else text_N[: self._max_length - 2]), None
-        room = self._max_length - 3
+        room = self._max_length - 3 - self._config.context_clips  # as many clips may be missing in front
         if text_N is None:
-            return None, visual_N[:room]
+            return None, footage.fitted(room)
         half = room // 2
-        text_room = max(half, room - len(visual_N))
+        text_room = max(half, room - len(footage))
         text_N = text_N[:text_room]
-        return text_N, visual_N[: room - len(text_N)]
+        return text_N, footage.fitted(room - len(text_N))
 
     def _masked(
         self,
         text_N: NDArray[np.int64] | None,
-        visual_N: NDArray[np.int64] | None,
+        footage: Footage | None,
         *,
         parts: tuple[Part, Part],
         rng: np.random.Generator,
         aligned: bool | None = None,
         partner: int = -1,
+        shares: tuple[float, float] | None = None,
     ) -> Example:
+        """Mask words and clips, `shares` of them or `mask_probability`; a share of 0 leaves a side whole."""
         vocabulary, probability = self._vocabulary, self._config.mask_probability
-        ids_L, types_L = layout(text_N, visual_N, vocabulary=vocabulary)
-        seen_L, masked, kinds = ids_L.copy(), [], []
-        sides = ((text_N, 1, self._text_pool, vocabulary.specials), (visual_N, -1, self._visual_pool, frozenset[int]()))
-        for (side_N, start, pool, keep), part in zip(sides, parts, strict=True):
-            if side_N is None:
+        ids_L, types_L, positions_L, clips = layout_footage(text_N, footage, vocabulary=vocabulary)
+        words = slice(1, 1 + (0 if text_N is None else len(text_N)))
+        seen_L, masked, kinds = ids_L.copy(), [_NONE], [_NONE]
+        sides = ((words, self._text_pool, vocabulary.specials), (clips, self._visual_pool, frozenset[int]()))
+        for (side, pool, keep), part, share in zip(sides, parts, shares or (probability, probability), strict=True):
+            if side.start == side.stop or not share:
                 continue
-            first = start if start > 0 else len(ids_L) - 1 - len(side_N)
             seen_N, chosen_M = mask_tokens(
-                side_N, probability=probability, mask_id=vocabulary.mask, replacements=pool, keep=keep, rng=rng
+                ids_L[side], probability=share, mask_id=vocabulary.mask, replacements=pool, keep=keep, rng=rng
             )
-            seen_L[first : first + len(side_N)] = seen_N
-            masked.append(first + chosen_M)
+            seen_L[side] = seen_N
+            masked.append(side.start + chosen_M)
             kinds.append(np.full(len(chosen_M), int(part), dtype=np.int64))
+        residuals_LK = residual_rows(footage, len(ids_L), clips)
+        if residuals_LK is not None:
+            residuals_LK[seen_L != ids_L] = 0  # a residual would tell the token
         masked_M = np.concatenate(masked)
         return Example(
             ids_L=seen_L,
             types_L=types_L,
+            positions_L=positions_L,
+            residuals_LK=residuals_LK,
             masked_M=masked_M,
             targets_M=ids_L[masked_M],
             parts_M=np.concatenate(kinds),
             aligned=aligned,
             partner=partner,
         )
+
+
+def sentence_number(text_ids: Sequence[int]) -> int:
+    """A number for a sentence, never 0, the same on every worker."""
+    data = np.asarray(text_ids, dtype=np.int64).tobytes()
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little", signed=True) | 1
+
+
+def residual_rows(footage: Footage | None, length: int, clips: slice) -> NDArray[np.floating] | None:
+    """Residuals of a sequence of `length` whose clips stand at `clips`, zero elsewhere; None without any."""
+    if footage is None or footage.residuals is None:
+        return None
+    rows_LK = np.zeros((length, footage.residuals.shape[1]), dtype=np.float32)
+    rows_LK[clips] = footage.residuals
+    return rows_LK
+
+
+def _pair_shares(config: PretrainConfig, rng: np.random.Generator) -> tuple[float, float] | None:
+    """Shares of words and of clips to mask in a pair; None: the usual one of both."""
+    if config.pair_masking == "both":
+        return None
+    words, share = rng.random() < 0.5, float(rng.uniform(config.mask_probability, 1.0))
+    return (share, 0.0) if words else (0.0, share)
 
 
 def _apportion(total: int, shares: Sequence[float]) -> list[int]:

@@ -75,7 +75,11 @@ class TrainJob:
         codebook = load_codebook(self.store, self.codebook)
         words = json.loads(self.store.read(output_named(self.codebook, "tokenizer.json").path))["model"]["vocab"]
         vocabulary = Vocabulary.from_wordpiece(words, leaves=len(codebook.centroids))
-        return VideoBert.create(self.config, vocabulary=vocabulary, centroids_NF=codebook.centroids), TrainState()
+        model = VideoBert.create(
+            self.config, vocabulary=vocabulary, centroids_NF=codebook.centroids,
+            components=self.codebook.facts.get("components", 0),
+        )  # fmt: skip
+        return model, TrainState()
 
 
 def training_windows(store: Store, tokens: tuple[Manifest, ...], codebook: Manifest, config: PretrainConfig) -> Windows:

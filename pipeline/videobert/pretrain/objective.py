@@ -12,7 +12,7 @@ from videobert.pretrain.config import LossWeights
 from videobert.pretrain.data import Part
 from videobert.pretrain.distributed import gather_rows
 
-__all__ = ["PARTS", "counts", "loss_sums", "loss_weights"]
+__all__ = ["PARTS", "contrast", "counts", "loss_sums", "loss_weights"]
 
 PARTS = ("text_only", "video_only", "joint_text", "joint_video", "alignment", "retrieval")
 """Names and order of the losses everywhere; the first four are `data.Part`."""
@@ -24,9 +24,9 @@ def loss_weights(weights: LossWeights, device: torch.device) -> Tensor:
 
 
 def counts(batch: Batch) -> Tensor:
-    """What each loss is divided by, [6] float64: masked tokens by part, pairs, segments with text and video."""
+    """What each loss is divided by, [6] float64: masked tokens by part, pairs, segments that retrieval learns from."""
     masked = torch.bincount(batch.parts_M, minlength=len(Part))
-    others = torch.tensor([len(batch.pairs_P), len(batch.texts_R)], device=masked.device)
+    others = torch.tensor([len(batch.pairs_P), len(batch.texts_R) + len(batch.contrast.videos_C)], device=masked.device)
     return torch.cat([masked, others]).double()
 
 
@@ -45,8 +45,30 @@ def loss_sums(model: VideoBert, batch: Batch, *, weights: LossWeights) -> Tensor
         alignment = F.binary_cross_entropy_with_logits(
             at_least_float32(logits_P), batch.aligned_P.to(zero.dtype), reduction="sum"
         )
-    retrieval = info_nce(model, batch, hidden_TD) if weights.retrieval else zero
+    retrieval = zero
+    if weights.retrieval:
+        retrieval = (contrast if model.reading.span_pooling else info_nce)(model, batch, hidden_TD)
     return torch.cat([cloze, torch.stack([alignment, retrieval])])
+
+
+def contrast(model: VideoBert, batch: Batch, hidden_TD: Tensor) -> Tensor:
+    """Is this sentence said over this span? Binary cross-entropy of all pairs, summed over the local spans.
+
+    Every distinct sentence of all workers is asked about every span, so a span may have several sentences or none, and
+    equal sentences are one question. The loss of Zhai et al. (2023, SigLIP); a softmax over spans asks for one answer.
+    """
+    asked = batch.contrast
+    video_CD = model.video_vectors(hidden_TD, batch.tokens, asked.videos_C)
+    text_SD, _ = gather_rows(model.text_vectors(hidden_TD, batch.tokens, asked.texts_S))
+    numbers_S, _ = gather_rows(asked.numbers_S)
+    if not len(text_SD) or not len(video_CD):
+        return (text_SD.sum() + video_CD.sum()) * 0.0
+    said_CS = (asked.said_CE.unsqueeze(-1) == numbers_S).any(dim=1)
+    first_S = (numbers_S.unsqueeze(0) == numbers_S.unsqueeze(1)).int().argmax(dim=1)
+    once_S = first_S == torch.arange(len(first_S), device=first_S.device)
+    logits_CS = video_CD @ text_SD.T * model.temperature().reciprocal() + model.retrieval_bias
+    losses_CS = F.binary_cross_entropy_with_logits(logits_CS, said_CS.to(logits_CS.dtype), reduction="none")
+    return (losses_CS * once_S).sum()
 
 
 def info_nce(model: VideoBert, batch: Batch, hidden_TD: Tensor) -> Tensor:

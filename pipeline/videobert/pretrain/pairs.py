@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videobert.model.vocabulary import Vocabulary
+from videobert.tokens.footage import Footage, take
 from videobert.tokens.records import TokenizedVideo
 
 __all__ = ["SegmentIndex", "Span", "subsample"]
@@ -50,7 +51,6 @@ class SegmentIndex:
         self._videos = videos
         for video in videos:
             vocabulary.visual_ids(video.visual)  # refuses foreign leaves now; kept as they are, in half of the room
-        self._first_visual = vocabulary.first_visual
         self._texts: list[_Text] = []
         self._text_range: list[tuple[int, int]] = []
         self.untexted: list[Span] = []
@@ -139,17 +139,28 @@ class SegmentIndex:
         segments = self._videos[span.video].segments[span.first : span.last]
         return np.fromiter((i for segment in segments for i in segment.text_ids), dtype=np.int64)
 
-    def visual_ids(self, span: Span) -> NDArray[np.int64]:
-        """Ids of the span's visual tokens, clips between segments left out, shape [N]."""
+    def clip_numbers(self, span: Span) -> NDArray[np.int64]:
+        """Numbers of the span's clips within its video, clips between segments left out, shape [N]."""
+        segments = self._videos[span.video].segments[span.first : span.last]
+        return np.concatenate([np.arange(s.first_clip, s.last_clip) for s in segments])
+
+    def footage(self, span: Span, clips_N: NDArray[np.int64], *, around: int = 0) -> Footage:
+        """Some clips of the span's video, and up to `around` clips on either side of them."""
         video = self._videos[span.video]
-        parts = [video.visual[s.first_clip : s.last_clip] for s in video.segments[span.first : span.last]]
-        return np.concatenate(parts).astype(np.int64) + self._first_visual
+        return take(video.visual, video.residuals, clips_N, around=around)
+
+    def sentences_over(self, span: Span) -> list[tuple[int, ...]]:
+        """Word ids of every sentence of the video that shares a clip with the span, each once."""
+        segments = self._videos[span.video].segments
+        first, last = segments[span.first].first_clip, max(s.last_clip for s in segments[span.first : span.last])
+        found = (s.text_ids for s in segments if s.text_ids and s.first_clip < last and first < s.last_clip)
+        return list(dict.fromkeys(found))
 
 
-def subsample(ids_N: NDArray[np.int64], *, rates: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Every r-th token from a random start, r drawn from `rates`; at least one token stays."""
-    rate = min(rates[int(rng.integers(len(rates)))], len(ids_N)) if len(rates) > 1 else min(rates[0], len(ids_N))
-    return ids_N[int(rng.integers(rate)) :: rate] if rate > 1 else ids_N
+def subsample(clips_N: NDArray[np.int64], *, rates: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Every r-th clip from a random start, r drawn from `rates`; at least one stays."""
+    rate = min(rates[int(rng.integers(len(rates)))], len(clips_N)) if len(rates) > 1 else min(rates[0], len(clips_N))
+    return clips_N[int(rng.integers(rate)) :: rate] if rate > 1 else clips_N
 
 
 def _runs(flags: Sequence[bool]) -> list[tuple[int, int]]:

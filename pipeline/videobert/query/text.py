@@ -48,7 +48,8 @@ def rerank_hits(opened: OpenModel, text: str, hits: Sequence[Hit]) -> list[Hit]:
     for hit in hits:
         video_id, segment = hit.row_id.rsplit(":", 1)
         found = videos[video_id].segments[int(segment)]
-        spans.append(videos[video_id].visual[found.first_clip : found.last_clip])
+        around = opened.model.reading.context_clips
+        spans.append(videos[video_id].footage(found.first_clip, found.last_clip, around=around))
     logits_N = alignment_logits(opened.model, [opened.text_ids(text)] * len(hits), spans).astype(np.float64)
     scored = [replace(hit, score=float(1 / (1 + np.exp(-z)))) for hit, z in zip(hits, logits_N, strict=True)]
     return sorted(scored, key=lambda hit: -hit.score)

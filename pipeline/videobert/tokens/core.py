@@ -111,11 +111,12 @@ def to_json(video: TokenizedVideo, **lineage: Any) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> TokenizedVideo:
-    """The inverse of `to_json`, without the lineage."""
+    """The inverse of `to_json`, without the lineage; `residuals`, where there are any, come as an array."""
     segments = tuple(Segment(**{**s, "text_ids": tuple(s["text_ids"])}) for s in value["segments"])
     return TokenizedVideo(
-        video_id=value["video_id"], visual=np.array(value["visual"], dtype=np.int32), segments=segments
-    )
+        video_id=value["video_id"], visual=np.array(value["visual"], dtype=np.int32), segments=segments,
+        residuals=value.get("residuals"),
+    )  # fmt: skip
 
 
 def _cut(cue: Mapping[str, Any], *, max_words: int) -> list[Sentence]:

@@ -24,7 +24,7 @@ def drop_video(source: Path, target: Path, video_id: str) -> dict[str, int]:
                 lost = {
                     "videos": 1, "clips": len(sample["visual"]), "segments": len(sample["segments"]), "words": words,
                 }  # fmt: skip
-            else:
+            elif not name.startswith(f"{video_id}."):
                 tar.add(name, data)
         tar.close()
     return lost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 __all__ = ["ends_in_mid_phrase", "stand_alone"]
 
@@ -31,6 +32,6 @@ def stand_alone(texts: Sequence[str]) -> bool:
 
     Captions that roll repeat a line until it leaves the screen.
     """
-    if any(len(a.split()) > 1 and b.startswith(a) and a != b for a, b in zip(texts, texts[1:], strict=False)):
+    if any(len(a.split()) > 1 and b.startswith(a) and a != b for a, b in pairwise(texts)):
         return False
     return sum(map(ends_in_mid_phrase, texts)) <= _MOST_CUT * len(texts)

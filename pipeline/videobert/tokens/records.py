@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from videobert.tokens.footage import Footage, take
+
 __all__ = ["Segment", "TokenizedVideo"]
 
 
@@ -39,9 +41,17 @@ class TokenizedVideo:
     visual: NDArray[np.int32]
     """Leaf of every 1.5 s clip, shape [N], values 0 .. leaves-1."""
     segments: tuple[Segment, ...]
+    residuals: NDArray[np.float16] | None = None
+    """What quantising dropped of every clip, in the codebook's components, shape [N, K]; None without components."""
 
     def __post_init__(self) -> None:
+        if self.residuals is not None and self.residuals.shape[:1] != self.visual.shape:
+            raise ValueError(f"residuals {self.residuals.shape} do not belong to {len(self.visual)} clips")
         if self.visual.ndim != 1 or self.visual.dtype != np.int32:
             raise ValueError(f"visual tokens are int32 [N], got {self.visual.dtype} {self.visual.shape}")
         if any(s.last_clip > len(self.visual) for s in self.segments):
             raise ValueError(f"a segment of {self.video_id} reaches beyond its {len(self.visual)} clips")
+
+    def footage(self, first: int, last: int, *, around: int = 0) -> Footage:
+        """Clips first .. last-1 as a model reads them, with up to `around` clips on either side."""
+        return take(self.visual, self.residuals, np.arange(first, last), around=around)

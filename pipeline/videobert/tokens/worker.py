@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from videobert.codebook.load import load_codebook, load_tokenizer
+from videobert.codebook.load import load_codebook, load_components, load_tokenizer
 from videobert.runtime.manifest import Manifest, Output
 from videobert.runtime.parquet import read_table, vectors_of
 from videobert.runtime.shards import ShardTask, finish
@@ -17,9 +19,13 @@ from videobert.runtime.storage import Store
 from videobert.runtime.tar import TarWriter
 from videobert.tokens.config import TokensConfig
 from videobert.tokens.core import make_segments, split_sentences, to_json
+from videobert.tokens.read import array_bytes
 from videobert.tokens.records import TokenizedVideo
 
 __all__ = ["TokensWorker"]
+
+_LARGEST = 1e4
+"""In standard deviations; half precision ends at 65,504."""
 
 
 class TokensWorker:
@@ -30,6 +36,7 @@ class TokensWorker:
         self._store = store
         centroids = load_codebook(store, codebook)
         self._encode = centroids.encode_flat if codebook.config["assignment"] == "flat" else centroids.encode
+        self._centroids_ND, self._axes_DK = centroids.centroids, load_components(store, codebook)
         self._tokenizer = load_tokenizer(store, codebook)
 
     def __call__(self, task: ShardTask) -> Output:
@@ -42,6 +49,8 @@ class TokensWorker:
             video = self._tokens(row, clips)
             starts, ends = clips["start_seconds"].to_pylist(), clips["end_seconds"].to_pylist()
             sample = to_json(video, uri=row["uri"], title=row["title"], clip_starts=starts, clip_ends=ends)
+            if video.residuals is not None:
+                tar.add(f"{video.video_id}.residuals.npy", array_bytes(video.residuals))
             tar.add(f"{video.video_id}.json", canonical_json(sample))
             counts["videos"] += 1
             counts["segments"] += len(video.segments)
@@ -57,5 +66,21 @@ class TokensWorker:
             tokenize=lambda text: list(self._tokenizer.encode(text, add_special_tokens=False).ids),
             config=self._config,
         )
-        visual_N = self._encode(vectors_of(clips))
-        return TokenizedVideo(video_id=row["video_id"], visual=visual_N, segments=segments)
+        vectors_ND = vectors_of(clips)
+        visual_N = self._encode(vectors_ND)
+        return TokenizedVideo(
+            video_id=row["video_id"],
+            visual=visual_N,
+            segments=segments,
+            residuals=self._residuals(vectors_ND, visual_N),
+        )
+
+    def _residuals(self, vectors_ND: NDArray[np.float32], visual_N: NDArray[np.int32]) -> NDArray[np.float16] | None:
+        """What the leaf drops of each vector, float16 [N, K]."""
+        if self._axes_DK is None:
+            return None
+        # Row by row: a clip's bytes do not depend on the clips beside it.
+        rest_ND = vectors_ND - self._centroids_ND[visual_N]
+        rows = [row_D @ self._axes_DK for row_D in rest_ND]
+        residuals_NK: NDArray[np.float16] = np.clip(np.stack(rows), -_LARGEST, _LARGEST).astype(np.float16)
+        return residuals_NK

@@ -1,0 +1,47 @@
+"""Principal components: the axes in which tokens carry what quantising dropped.
+
+N rows, D dimension of the features, K components.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save
+
+__all__ = ["axes_to_bytes", "load_axes", "principal_axes"]
+
+_LEAST_VARIANCE = 1e-6
+"""Share of the largest variance below which a direction is noise of float32 and is left out."""
+
+
+def principal_axes(rows_ND: NDArray[np.float32], *, components: int) -> NDArray[np.float32]:
+    """Axes float32 [D, K]: `row @ axes` has unit variance in each of the K directions of most variance.
+
+    Does not depend on the order of the rows. Directions without variance are zero columns, so that K is as asked for.
+    """
+    order = np.lexsort(rows_ND[:, :8].T)
+    centred_ND = rows_ND[order].astype(np.float64)
+    centred_ND -= centred_ND.mean(axis=0)
+    variances_D, axes_DD = np.linalg.eigh(centred_ND.T @ centred_ND / max(1, len(rows_ND)))
+    axes_DK = np.zeros((rows_ND.shape[1], components), dtype=np.float32)
+    largest = float(variances_D[-1])
+    kept = [d for d in range(len(variances_D) - 1, -1, -1) if variances_D[d] > _LEAST_VARIANCE * largest][:components]
+    for column, d in enumerate(kept):
+        axis_D = axes_DD[:, d]
+        sign = np.sign(axis_D[np.abs(axis_D).argmax()])  # an eigenvector has no sign of its own
+        axes_DK[:, column] = sign * axis_D / np.sqrt(variances_D[d])
+    return axes_DK
+
+
+def axes_to_bytes(axes_DK: NDArray[np.float32]) -> bytes:
+    """One safetensors file."""
+    return bytes(save({"axes": np.ascontiguousarray(axes_DK)}))
+
+
+def load_axes(path: Path) -> NDArray[np.float32]:
+    """Read what `axes_to_bytes` wrote."""
+    axes_DK: NDArray[np.float32] = load_file(path)["axes"]
+    return axes_DK

@@ -1,0 +1,41 @@
+"""Principal components: unit variance, an order of rows that does not matter, directions that are not there."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from videobert.codebook.components import axes_to_bytes, load_axes, principal_axes
+
+RNG = np.random.default_rng(0)
+ROWS = (RNG.normal(size=(400, 5)) * [9, 3, 1, 0.2, 0.1] + 7).astype(np.float32) @ np.linalg.qr(RNG.normal(size=(5, 5)))[
+    0
+].astype(np.float32)
+
+
+def test_rows_have_unit_variance_in_every_component_and_no_correlation() -> None:
+    found = ROWS.astype(np.float64) @ principal_axes(ROWS, components=4)
+    assert np.cov(found.T) == pytest.approx(np.eye(4), abs=0.01)
+
+
+def test_components_come_in_the_order_of_their_variance() -> None:
+    lengths = np.linalg.norm(principal_axes(ROWS, components=5), axis=0)
+    assert (np.diff(lengths) > 0).all()  # an axis is as long as its direction is narrow
+    assert lengths[0] == pytest.approx(1 / 9, rel=0.15)
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    mixed = ROWS[RNG.permutation(len(ROWS))]
+    assert axes_to_bytes(principal_axes(mixed, components=3)) == axes_to_bytes(principal_axes(ROWS, components=3))
+
+
+def test_directions_in_which_nothing_varies_are_left_empty() -> None:
+    flat = np.concatenate([ROWS, np.ones((len(ROWS), 2), np.float32)], axis=1)
+    axes = principal_axes(flat, components=7)
+    assert (axes[:, 5:] == 0).all()
+    assert axes[:, :5].any(axis=0).all()
+
+
+def test_axes_survive_a_file(tmp_path: Path) -> None:
+    (tmp_path / "axes").write_bytes(axes_to_bytes(principal_axes(ROWS, components=2)))
+    assert np.array_equal(load_axes(tmp_path / "axes"), principal_axes(ROWS, components=2))
