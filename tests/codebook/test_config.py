@@ -21,7 +21,7 @@ def test_defaults_are_the_papers() -> None:
     "values",
     [
         {"branching": 1},
-        {"depth": 0},
+        {"depth": -1},
         {"depth": 9},
         {"iterations": 0},
         {"restarts": 0},
@@ -42,3 +42,9 @@ def test_importing_the_config_imports_nothing_heavy() -> None:
     script = "import sys, videobert.codebook.config; print(sorted({'torch', 'numpy', 'ray'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("clips", "depth"), [(10, 1), (2_879, 1), (2_880, 2), (34_560, 3), (10**9, 4)])
+def test_a_depth_of_zero_follows_the_clips(clips: int, depth: int) -> None:
+    assert CodebookConfig(depth=0).sized(clips).depth == depth
+    assert CodebookConfig(depth=2).sized(clips).depth == 2

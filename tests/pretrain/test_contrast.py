@@ -16,7 +16,7 @@ from videobert.model.network import VideoBert
 from videobert.pretrain.config import LossWeights, Mixture, PretrainConfig
 from videobert.pretrain.data import Example, Part, PretrainData
 from videobert.pretrain.objective import PARTS, counts, loss_sums
-from videobert.tokens.records import TokenizedVideo
+from videobert.tokens.records import Segment, TokenizedVideo
 
 WORDS = vocabulary(20, 30)
 A, B, C = [FIRST_WORD, FIRST_WORD + 1], [FIRST_WORD + 2], [FIRST_WORD + 3, FIRST_WORD + 4]
@@ -54,6 +54,10 @@ def model(**options: Any) -> VideoBert:
     return made.double().eval()
 
 
+def at_its_middle(segment: Segment) -> Segment:
+    return dataclasses.replace(segment, said_at=(segment.first_clip + segment.last_clip) / 2 + 0.2)
+
+
 def test_every_segment_comes_once_an_epoch_and_every_sentence_once_a_step() -> None:
     found = examples()
     assert sorted(clips(e, 1) for e in found if e.types_L[-1] == 1) == [[1, 2], [3], [4], [5], [6, 7], [8]]
@@ -67,11 +71,11 @@ def test_a_span_is_said_by_every_sentence_that_shares_a_clip_with_it() -> None:
     overlapping = dataclasses.replace(videos[1].segments[0], first_clip=0, last_clip=2)  # C over the first clip of A
     videos[1] = dataclasses.replace(videos[1], segments=(overlapping, *videos[1].segments[1:]))
     found = examples(videos)
-    number = {tuple(e.ids_L[1:-1]): e.said[0] for e in found if e.types_L[-1] == 0 and e.said}
+    number = {tuple(e.ids_L[1:-1]): next(iter(e.said)) for e in found if e.types_L[-1] == 0 and e.said}
     said = {tuple(clips(e, 1)): e.said for e in found if e.types_L[-1] == 1}
-    assert said[(1, 2)] == (number[tuple(A)],)
-    assert said[(3,)] == ()
-    assert set(said[(6, 7)] or ()) == {number[tuple(A)], number[tuple(C)]}
+    assert said[(1, 2)] == {number[tuple(A)]: 1.0}
+    assert said[(3,)] == {}
+    assert said[(6, 7)] == {number[tuple(A)]: 1.0, number[tuple(C)]: 1.0}
 
 
 def test_surroundings_are_read_as_something_else_and_places_do_not_shift_at_the_edge() -> None:
@@ -118,7 +122,9 @@ def test_a_pair_is_masked_on_one_side() -> None:
 
 
 def test_the_loss_is_the_cross_entropy_of_every_sentence_and_span() -> None:
-    net, batch = model(), collate(examples())
+    videos = corpus()
+    videos[0] = dataclasses.replace(videos[0], segments=tuple(at_its_middle(s) for s in videos[0].segments))
+    net, batch = model(), collate(examples(videos))
     with torch.no_grad():
         total = loss_sums(net, batch, weights=LossWeights())[PARTS.index("retrieval")]
         hidden_TD = net(batch.tokens)
@@ -126,10 +132,14 @@ def test_the_loss_is_the_cross_entropy_of_every_sentence_and_span() -> None:
         videos = net.video_vectors(hidden_TD, batch.tokens, asked.videos_C)
         texts = net.text_vectors(hidden_TD, batch.tokens, asked.texts_S)
     expected = 0.0
+    degrees = set()
     for c, said in enumerate(asked.said_CE.tolist()):
         for s, number in enumerate(asked.numbers_S.tolist()):
             logit = videos[c] @ texts[s] / 0.07 - 3.0
-            expected -= float(F.logsigmoid(logit if number in said else -logit))
+            near = float(asked.near_CE[c, said.index(number)]) if number in said else 0.0
+            expected -= near * float(F.logsigmoid(logit)) + (1 - near) * float(F.logsigmoid(-logit))
+            degrees.add(near)
+    assert len(degrees) > 2
     assert float(total) == pytest.approx(expected)
     assert counts(batch).tolist() == [0, 0, 0, 0, 0, 6]
 

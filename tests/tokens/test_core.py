@@ -215,3 +215,40 @@ def test_the_way_of_cutting_is_checked() -> None:
 def test_a_config_of_the_first_release_keeps_its_spec() -> None:
     assert "cues" not in output_config(TokensConfig())
     assert output_config(TokensConfig(cues="alone"))["cues"] == "alone"
+
+
+def test_the_middle_of_a_sentence_is_kept_in_clips_where_cues_stand_alone() -> None:
+    starts = np.arange(6) * 1.5
+    sentences = [
+        Sentence(start_seconds=3.0, end_seconds=3.6, text="cut it"),
+        Sentence(start_seconds=8.7, end_seconds=9.2, text="stir"),
+    ]
+    config = TokensConfig(cues="alone")
+    found = [s for s in make_segments(sentences, starts, starts + 1.5, tokenize=_tokenize, config=config) if s.text]
+    assert [s.said_at for s in found] == [pytest.approx(2.2), pytest.approx(5.5)]  # the last middle there is
+    assert all(
+        s.said_at is None for s in make_segments(sentences, starts, starts + 1.5, tokenize=_tokenize, config=CONFIG)
+    )
+    video = TokenizedVideo(video_id="v", visual=np.zeros(6, np.int32), segments=tuple(found))
+    assert from_json(to_json(video)).segments == tuple(found)
+
+
+def _said(first: int, last: int, number: int, at: float | None) -> Segment:
+    return Segment(
+        start_seconds=0, end_seconds=1, first_clip=first, last_clip=last, text="x", text_ids=(number,), said_at=at
+    )
+
+
+def test_a_sentence_is_said_over_clips_by_how_close_its_middle_is() -> None:
+    segments = (_said(3, 4, 1, 3.2), _said(3, 4, 2, 3.5), _said(0, 8, 3, 4.0))
+    video = TokenizedVideo(video_id="v", visual=np.zeros(9, np.int32), segments=segments)
+    assert video.sentences_near(3, 4) == {(1,): pytest.approx(0.7), (2,): 1.0, (3,): pytest.approx(0.875)}
+    assert video.sentences_near(2, 3) == {(1,): pytest.approx(0.3), (3,): pytest.approx(0.625)}
+    assert video.sentences_near(8, 9) == {}
+    assert video.sentences_near(2, 6)[(1,)] == pytest.approx(0.7)  # the clip that is nearest
+
+
+def test_where_no_middle_is_kept_sharing_a_clip_decides() -> None:
+    video = TokenizedVideo(video_id="v", visual=np.zeros(9, np.int32), segments=(_said(3, 5, 1, None),))
+    assert video.sentences_near(4, 9) == {(1,): 1.0}
+    assert video.sentences_near(5, 9) == {}

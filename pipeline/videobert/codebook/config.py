@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from videobert.errors import InputError
 
 __all__ = ["MAX_LEAVES", "CodebookConfig"]
 
+CLIPS_PER_LEAF = 20
+"""Clips that a leaf should stand for on average where the depth follows the data."""
 MAX_LEAVES = 1 << 24
 """Leaf ids travel as int32 and a level is kept as one dense array; 16.7 M leaves is far beyond any use."""
 
@@ -24,7 +26,7 @@ class CodebookConfig:
     branching: int = 12
     """Children of a node (k of the paper)."""
     depth: int = 4
-    """Levels of the hierarchy (d of the paper); branching ** depth leaves."""
+    """Levels of the hierarchy (d of the paper); branching ** depth leaves. 0: as many as the clips fill, up to 4."""
     iterations: int = 25
     """Lloyd iterations of a node at most."""
     tolerance: float = 0.2
@@ -60,8 +62,8 @@ class CodebookConfig:
     def __post_init__(self) -> None:
         if self.branching < 2:
             raise InputError(f"branching={self.branching}: a node needs at least 2 children; use 12 as in the paper")
-        if self.depth < 1:
-            raise InputError(f"depth={self.depth}: a codebook needs at least one level; use 4 as in the paper")
+        if self.depth < 0:
+            raise InputError(f"depth={self.depth} is negative; use 4 as in the paper, or 0 to follow the clips")
         if self.leaves > MAX_LEAVES:
             raise InputError(f"{self.branching} ** {self.depth} leaves exceed {MAX_LEAVES}; lower branching or depth")
         for name in ("iterations", "restarts", "seed_rows", "worker_clips"):
@@ -81,6 +83,13 @@ class CodebookConfig:
             raise InputError(f"seed={self.seed} must not be negative")
         if self.assignment not in ("greedy", "flat"):
             raise InputError(f"assignment={self.assignment!r} is unknown; choose 'greedy' or 'flat'")
+
+    def sized(self, clips: int) -> CodebookConfig:
+        """With the depth that so many clips fill: the deepest of one to four levels with CLIPS_PER_LEAF each."""
+        if self.depth:
+            return self
+        fitting = [d for d in range(1, 5) if clips >= CLIPS_PER_LEAF * self.branching**d]
+        return replace(self, depth=max(fitting, default=1))
 
     @property
     def leaves(self) -> int:

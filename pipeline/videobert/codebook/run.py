@@ -50,6 +50,7 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
         return done
     files = _sample(inputs, config)
     clips = sum(len(file.rows) for file in files)
+    asked, config = config, config.sized(clips)
     _LOG.info("codebook: fitting %d ** %d leaves on %s clips", config.branching, config.depth, f"{clips:,}")
     with _worker_group(config, inputs, files, executor) as (workers, device, group_elements):
         codebook = fit_with_group(workers, config, feature_spec=specs[0], device=device, group_elements=group_elements)
@@ -75,7 +76,7 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
     }  # fmt: skip
     if config.components:
         facts["components"] = config.components
-    return commit_files(inputs, CODEBOOK, spec, artifacts, config=output_config(config), facts=facts)
+    return commit_files(inputs, CODEBOOK, spec, artifacts, config=output_config(asked), facts=facts)
 
 
 def _sample(inputs: Inputs, config: CodebookConfig) -> list[FileRows]:

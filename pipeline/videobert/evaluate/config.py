@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from videobert.errors import InputError
 
@@ -23,6 +25,8 @@ class Gates:
 class EvaluateConfig:
     """Zero-shot classification and retrieval on the held-out videos."""
 
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"calibrate": False}
+
     labels: str = ""
     """URL of JSON lines of video_id, start_seconds, end_seconds, verb, noun; `{root}` is filled in; empty: none."""
     prompt: str = "now let me show you how to [MASK] the [MASK]"
@@ -34,6 +38,9 @@ class EvaluateConfig:
     """Most common nouns taken as candidates."""
     max_retrieval: int = 1_000
     """Most segments in the retrieval test."""
+    calibrate: bool = False
+    """Rank answers by what the video adds to the prompt, over how often the training narration has each word. Else a
+    prompt that no narrator would say decides alone: "[MASK] the" where narrators say "picks up an"."""
     gates: Gates = field(default_factory=Gates)
     """When a model may be promoted."""
 

@@ -17,6 +17,7 @@ from videobert.evaluate.metrics import median_rank, recall_at_k, retrieval_ranks
 
 __all__ = [
     "Label",
+    "calibrated",
     "candidates",
     "gates_of",
     "parse_labels",
@@ -92,6 +93,18 @@ def word_figures(
         figures[f"top{k}_chance"] = min(1.0, k / scores_BC.shape[1])
         figures[f"top{k}_gain_in_standard_errors"] = float(gain_B.mean()) / error
     return figures
+
+
+def calibrated(
+    scores_BC: NDArray[np.float32], prompt_C: NDArray[np.float32], said_C: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(scores, prior) with the narration's habits in place of the prompt's.
+
+    By Bayes, log p(word | prompt, video) - log p(word | prompt) is what the video tells; the prior it is added to is
+    how often the narration says each of the C words, `said_C`. Cf. Zhao et al. (2021), calibrate before use.
+    """
+    prior_C = np.log((said_C + 1) / (said_C + 1).sum()).astype(np.float32)
+    return scores_BC - prompt_C + prior_C, prior_C
 
 
 def retrieval_figures(ranks_Q: NDArray[np.float64]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from videobert.codebook.load import load_tokenizer
@@ -15,6 +16,7 @@ from videobert.errors import InputError
 from videobert.evaluate.config import EvaluateConfig
 from videobert.evaluate.core import (
     Label,
+    calibrated,
     candidates,
     gates_of,
     parse_labels,
@@ -57,7 +59,12 @@ def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
     tokenizer = load_tokenizer(inputs.store, pretrain)
     fraction = codebook.facts["heldout_fraction"]
     shards = [output for tokens in inputs.upstream["tokens"] for output in tokens.outputs]
-    videos = [s for s in read_samples(inputs.store, shards) if is_held_out(s["video_id"], fraction)]
+    videos, said_V = [], np.zeros(model.vocabulary.size, dtype=np.int64)
+    for sample in read_samples(inputs.store, shards):
+        if is_held_out(sample["video_id"], fraction):
+            videos.append(sample)
+        else:
+            np.add.at(said_V, [number for s in sample["segments"] for number in s["text_ids"]], 1)
     if not videos:
         raise InputError(
             f"no video is held out (heldout_fraction {fraction}); add videos or raise codebook.heldout_fraction"
@@ -68,7 +75,7 @@ def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
     }  # fmt: skip
     labels = parse_labels(labels_data, labels_url)
     if labels:
-        metrics["zero_shot"] = _zero_shot(model, tokenizer, videos, labels, config)
+        metrics["zero_shot"] = _zero_shot(model, tokenizer, videos, labels, said_V, config)
     metrics["gates"] = gates_of(metrics, config)
     metrics["passed"] = all(gate["holds"] for gate in metrics["gates"])
     curve = json.loads(inputs.store.read(f"{pretrain.facts['directory']}/train_state.json"))["curve"]
@@ -85,9 +92,13 @@ def _zero_shot(
     tokenizer: Tokenizer,
     videos: Sequence[dict[str, Any]],
     labels: list[Label],
+    said_V: NDArray[np.int64],
     config: EvaluateConfig,
 ) -> dict[str, Any]:
-    """Verb and noun at the two masks of the prompt (section 4.3), for every labelled span of a held-out video."""
+    """Verb and noun at the two masks of the prompt (section 4.3), for every labelled span of a held-out video.
+
+    `said_V` tells how often the training narration has each word.
+    """
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     verbs, lost_verbs = candidates((x.verb for x in labels), limit=config.verbs, vocabulary=vocabulary)
     nouns, lost_nouns = candidates((x.noun for x in labels), limit=config.nouns, vocabulary=vocabulary)
@@ -109,12 +120,16 @@ def _zero_shot(
     prompt = tokenizer.encode(config.prompt, add_special_tokens=False).ids
     seen = zero_shot(model, prompt, spans, **ids)
     prior = zero_shot(model, prompt, [None], **ids)
+    answers = {"verb": (seen.verbs, prior.verbs[0]), "noun": (seen.nouns, prior.nouns[0])}
+    if config.calibrate:
+        said = {"verb": said_V[ids["verb_ids"]], "noun": said_V[ids["noun_ids"]]}
+        answers = {kind: calibrated(*scores, said[kind]) for kind, scores in answers.items()}
     verb_B = np.array([verbs.index(x.verb) for x in kept])
     noun_B = np.array([nouns.index(x.noun) for x in kept])
     return {
         "spans": len(kept), "verbs": verbs, "nouns": nouns, "not_in_vocabulary": lost_verbs + lost_nouns,
-        "verb": word_figures(seen.verbs, prior.verbs[0], verb_B),
-        "noun": word_figures(seen.nouns, prior.nouns[0], noun_B),
+        "verb": word_figures(*answers["verb"], verb_B),
+        "noun": word_figures(*answers["noun"], noun_B),
     }  # fmt: skip
 
 

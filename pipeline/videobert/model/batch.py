@@ -54,6 +54,8 @@ class Contrast:
     """Sequences of the spans."""
     said_CE: Tensor
     """Numbers of the sentences that are said over a span, 0 where there are fewer."""
+    near_CE: Tensor
+    """How much over it, 0 to 1."""
 
     def to(self, device: torch.device) -> Contrast:
         """The same on another device."""
@@ -163,15 +165,18 @@ def _residual_rows(
 def _contrast(examples: Sequence[Example], place_B: NDArray[np.int64]) -> Contrast:
     spans = [i for i, e in enumerate(examples) if e.said is not None and e.types_L[-1] == 1]
     texts = [i for i, e in enumerate(examples) if e.said is not None and e.types_L[-1] == 0]
-    said = [examples[i].said or () for i in spans]
+    said = [examples[i].said or {} for i in spans]
     said_CE = np.zeros((len(spans), max(map(len, said), default=0)), dtype=np.int64)
-    for row_E, numbers in zip(said_CE, said, strict=True):
-        row_E[: len(numbers)] = numbers
+    near_CE = np.zeros(said_CE.shape, dtype=np.float32)
+    for c, sentences in enumerate(said):
+        said_CE[c, : len(sentences)] = list(sentences)
+        near_CE[c, : len(sentences)] = list(sentences.values())
     return Contrast(
         texts_S=torch.from_numpy(place_B[texts]),
-        numbers_S=torch.tensor([(examples[i].said or (0,))[0] for i in texts], dtype=torch.int64),
+        numbers_S=torch.tensor([next(iter(examples[i].said or ())) for i in texts], dtype=torch.int64),
         videos_C=torch.from_numpy(place_B[spans]),
         said_CE=torch.from_numpy(said_CE),
+        near_CE=torch.from_numpy(near_CE),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -62,8 +62,8 @@ class Example:
     """Position ids where clips are missing at the edge of a video; None counts from 0."""
     residuals_LK: NDArray[np.floating] | None = None
     """What the visual tokens dropped, zero elsewhere and where a clip is masked or replaced; None: nothing is kept."""
-    said: tuple[int, ...] | None = None
-    """Sentence numbers of a contrast example: a text's own, or of all that is said over a video; None elsewhere."""
+    said: Mapping[int, float] | None = None
+    """Sentences of a contrast example by number: a text's own, or what is said over a video, and how much over it."""
 
 
 def layout(
@@ -195,16 +195,16 @@ class PretrainData:
         examples, texts = [], dict[int, Example]()
         for span in spans:
             _, footage = self._fit(None, self._footage(span))
-            said = [sentence_number(ids) for ids in self.index.sentences_over(span)]
-            examples.append(self._whole(None, footage, said=tuple(said)))
+            said = {sentence_number(ids): near for ids, near in self.index.sentences_near(span).items()}
+            examples.append(self._whole(None, footage, said=said))
             text_N = self.index.text_ids(span)
             number = sentence_number(tuple(text_N.tolist()))
             if len(text_N) and number not in texts:
-                texts[number] = self._whole(self._fit(text_N, None)[0], None, said=(number,))
+                texts[number] = self._whole(self._fit(text_N, None)[0], None, said={number: 1.0})
         return [*texts.values(), *examples]
 
     def _whole(
-        self, text_N: NDArray[np.int64] | None, footage: Footage | None, *, said: tuple[int, ...] | None = None,
+        self, text_N: NDArray[np.int64] | None, footage: Footage | None, *, said: Mapping[int, float] | None = None,
         aligned: bool | None = None,
     ) -> Example:  # fmt: skip
         """An example in which nothing is masked."""

@@ -55,7 +55,8 @@ def contrast(model: VideoBert, batch: Batch, hidden_TD: Tensor) -> Tensor:
     """Is this sentence said over this span? Binary cross-entropy of all pairs, summed over the local spans.
 
     Every distinct sentence of all workers is asked about every span, so a span may have several sentences or none, and
-    equal sentences are one question. The loss of Zhai et al. (2023, SigLIP); a softmax over spans asks for one answer.
+    equal sentences are one question. The answer may lie between, for a clip beside the middle of a sentence. The loss
+    of Zhai et al. (2023, SigLIP); a softmax over spans would ask for one answer.
     """
     asked = batch.contrast
     video_CD = model.video_vectors(hidden_TD, batch.tokens, asked.videos_C)
@@ -63,7 +64,7 @@ def contrast(model: VideoBert, batch: Batch, hidden_TD: Tensor) -> Tensor:
     numbers_S, _ = gather_rows(asked.numbers_S)
     if not len(text_SD) or not len(video_CD):
         return (text_SD.sum() + video_CD.sum()) * 0.0
-    said_CS = (asked.said_CE.unsqueeze(-1) == numbers_S).any(dim=1)
+    said_CS = (asked.near_CE.unsqueeze(-1) * (asked.said_CE.unsqueeze(-1) == numbers_S)).sum(dim=1)
     first_S = (numbers_S.unsqueeze(0) == numbers_S.unsqueeze(1)).int().argmax(dim=1)
     once_S = first_S == torch.arange(len(first_S), device=first_S.device)
     logits_CS = video_CD @ text_SD.T * model.temperature().reciprocal() + model.retrieval_bias

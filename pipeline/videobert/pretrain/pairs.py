@@ -149,12 +149,11 @@ class SegmentIndex:
         video = self._videos[span.video]
         return take(video.visual, video.residuals, clips_N, around=around)
 
-    def sentences_over(self, span: Span) -> list[tuple[int, ...]]:
-        """Word ids of every sentence of the video that shares a clip with the span, each once."""
-        segments = self._videos[span.video].segments
-        first, last = segments[span.first].first_clip, max(s.last_clip for s in segments[span.first : span.last])
-        found = (s.text_ids for s in segments if s.text_ids and s.first_clip < last and first < s.last_clip)
-        return list(dict.fromkeys(found))
+    def sentences_near(self, span: Span) -> dict[tuple[int, ...], float]:
+        """`TokenizedVideo.sentences_near` of a single segment's clips."""
+        video = self._videos[span.video]
+        segment = video.segments[span.first]
+        return video.sentences_near(segment.first_clip, segment.last_clip)
 
 
 def subsample(clips_N: NDArray[np.int64], *, rates: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -27,7 +27,8 @@ class TokensConfig:
     """A longer pause between cues ends a sentence."""
     cues: Literal["join", "alone"] = "join"
     """What becomes of captions without punctuation. `join`: every cue is taken for a fragment. `alone`: a cue is a
-    sentence of its own, unless it ends in the middle of a phrase ("now take the") or the video's cues mostly do."""
+    sentence of its own, unless it ends in the middle of a phrase ("now take the") or the video's cues mostly do; and
+    of every sentence the middle is kept, by which the clips around it are told apart."""
 
     def __post_init__(self) -> None:
         for name in ("clips_per_segment", "max_sentence_words"):

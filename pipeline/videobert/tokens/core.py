@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,11 @@ def make_segments(
         if not ids:
             continue
         free[first:last] = False
-        segments.append(_segment(first, last, clip_starts_N, clip_ends_N, text=sentence.text, ids=tuple(ids)))
+        segment = _segment(first, last, clip_starts_N, clip_ends_N, text=sentence.text, ids=tuple(ids))
+        if config.cues == "alone":
+            middle = (sentence.start_seconds + sentence.end_seconds) / 2
+            segment = replace(segment, said_at=float(np.interp(middle, middles_N, np.arange(len(middles_N)) + 0.5)))
+        segments.append(segment)
     for first, last in _runs(free):
         for start in range(first, last, config.clips_per_segment):
             end = min(start + config.clips_per_segment, last)
@@ -104,7 +108,7 @@ def to_json(video: TokenizedVideo, **lineage: Any) -> dict[str, Any]:
         {
             "start_seconds": s.start_seconds, "end_seconds": s.end_seconds, "first_clip": s.first_clip,
             "last_clip": s.last_clip, "text": s.text, "text_ids": list(s.text_ids),
-        }
+        } | ({} if s.said_at is None else {"said_at": s.said_at})
         for s in video.segments
     ]  # fmt: skip
     return {**lineage, "video_id": video.video_id, "visual": video.visual.tolist(), "segments": segments}
