@@ -13,12 +13,13 @@ from videobert.evaluate.config import EvaluateConfig, Gates
 from videobert.features.config import FeaturesConfig
 from videobert.ingest.config import IngestConfig
 from videobert.pretrain.config import PretrainConfig
+from videobert.pretrain.presets import own as own_pretraining
 from videobert.pretrain.presets import small
 from videobert.runtime.stage import Stage
 from videobert.shard.config import ShardConfig
 from videobert.tokens.config import TokensConfig
 
-__all__ = ["RECIPES", "Recipe", "demo", "get_recipe", "paper"]
+__all__ = ["RECIPES", "Recipe", "demo", "get_recipe", "own", "paper"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,17 @@ def demo() -> Recipe:
     )  # fmt: skip
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"demo": demo, "paper": paper}
+def own() -> Recipe:
+    """One's own videos, from some dozens on: sizes follow the data, and the model reads more than tokens."""
+    return Recipe(
+        codebook=CodebookConfig(depth=0, components=256, vocabulary_size=8_000, heldout_fraction=0.25),
+        tokens=TokensConfig(cues="alone"),
+        pretrain=own_pretraining(),
+        evaluate=EvaluateConfig(calibrate=True),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"demo": demo, "own": own, "paper": paper}
 
 
 def get_recipe(name: str) -> Recipe:

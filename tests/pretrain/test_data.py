@@ -176,3 +176,9 @@ def test_packed_tokens_are_the_examples_without_padding() -> None:
     edges = batch.tokens.packing.edges.tolist()
     rows = [truth_T[a:b].numpy().tobytes() for a, b in pairwise(edges)]
     assert Counter(rows) == Counter(restored(e).tobytes() for e in examples)
+
+
+def test_a_small_corpus_is_passed_over_more_often() -> None:
+    assert data(epochs=1.0, batch_size=32).steps < 50
+    assert data(epochs=1.0, batch_size=32, least_steps=50).steps == 50
+    assert data(epochs=1.0, batch_size=32, least_steps=50, steps=7).steps == 7

@@ -102,7 +102,7 @@ class PretrainConfig:
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("keep_checkpoints", "window_segments")
     """`pretrain_spec` adds `window_segments` where a corpus has several windows: in a single one it changes nothing."""
     ADDED_LATER: ClassVar[Mapping[str, object]] = {
-        "pair_masking": "both", "context_clips": 0, "residual_dropout": 0.0,
+        "pair_masking": "both", "context_clips": 0, "residual_dropout": 0.0, "least_steps": 0,
     }  # fmt: skip
 
     architecture: Architecture = field(default_factory=Architecture)
@@ -149,6 +149,8 @@ class PretrainConfig:
     """Optimiser steps; 0 derives them from `epochs`."""
     epochs: float = 8.0
     """Passes over the segments when `steps` is 0."""
+    least_steps: int = 0
+    """Steps that `epochs` never falls short of: a small corpus is passed over more often."""
     batch_size: int = 128
     """Examples an optimiser step, over all workers and accumulation steps."""
     accumulation: int = 1
@@ -216,8 +218,11 @@ def _check_optimisation(config: PretrainConfig) -> None:
             f"learning_rate {config.learning_rate}, weight_decay {config.weight_decay}, clip_norm {config.clip_norm}: "
             "the first and last must be positive, the second not negative"
         )
-    if min(config.warmup_steps, config.checkpoint_every_steps, config.threads) < 0 or config.retrieval_dim < 1:
-        raise InputError("warmup_steps, checkpoint_every_steps, threads are 0 or more, retrieval_dim 1 or more: fix it")
+    counts = (config.warmup_steps, config.checkpoint_every_steps, config.threads, config.least_steps)
+    if min(counts) < 0 or config.retrieval_dim < 1:
+        raise InputError(
+            "warmup_steps, checkpoint_every_steps, threads, least_steps are 0 or more, retrieval_dim 1 or more: fix it"
+        )
     if config.keep_checkpoints < 0:
         raise InputError(f"keep_checkpoints {config.keep_checkpoints} is negative: 2 is usual, 0 keeps all")
     if config.log_every_steps < 1:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from videobert.pretrain.config import Architecture, LossWeights, Mixture, PretrainConfig
 
-__all__ = ["medium", "small"]
+__all__ = ["medium", "own", "small"]
 
 
 def small() -> PretrainConfig:
@@ -55,3 +55,27 @@ def medium() -> PretrainConfig:
     """
     base = small()
     return replace(base, architecture=replace(base.architecture, dropout=0.0), steps=14_000)
+
+
+def own() -> PretrainConfig:
+    """For one's own footage, on CPU: sentences of short events, and what the tokens dropped of each clip.
+
+    docs/learning.md has the measurements. Half of a batch is contrast: 96 segments a step that every sentence among
+    them is asked about. Pairs are masked on one side, so that the words of a one-clip segment can be told from it.
+    """
+    base = small()
+    return replace(
+        base,
+        mixture=Mixture(text_only=1.0, video_only=1.0, video_text=2.0, contrast=4.0),
+        weights=LossWeights(text_only=0.3, alignment=0.3, retrieval=1.0),
+        mask_probability=0.3,
+        pair_masking="either",
+        context_clips=2,
+        residual_dropout=0.3,
+        negative_fraction=0.2,
+        learning_rate=2e-3,
+        steps=0,
+        epochs=15.0,
+        least_steps=600,
+        batch_size=192,
+    )

@@ -92,7 +92,7 @@ class Stream:
         segments = self._windows.segments
         first = next(number for number, steps in enumerate(self._window_steps) if steps)
         epoch = self._window_steps[first] * sum(segments) / segments[first]
-        return max(1, math.ceil(self._config.epochs * epoch))
+        return max(1, self._config.least_steps, math.ceil(self._config.epochs * epoch))
 
     def _data_of(self, step: int) -> tuple[PretrainData, int]:
         """The window of a step, opened, and the step's number among all visits to it; begins to read the next."""
