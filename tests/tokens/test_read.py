@@ -9,8 +9,8 @@ from videobert.errors import InputError
 from videobert.runtime.spec import canonical_json
 from videobert.runtime.storage import Store
 from videobert.runtime.tar import TarWriter, read_members
-from videobert.runtime.without import copy_without
 from videobert.tokens.core import from_json, to_json
+from videobert.tokens.drop import drop_video
 from videobert.tokens.read import array_bytes, read_shard
 from videobert.tokens.records import TokenizedVideo
 
@@ -61,7 +61,7 @@ def test_an_array_of_objects_is_never_unpickled(tmp_path: Path) -> None:
 
 
 def test_a_forgotten_video_takes_its_residuals_along(tmp_path: Path) -> None:
-    lost = copy_without("tokens", shard(tmp_path / "0.tar"), tmp_path / "1.tar", "a")
+    lost = drop_video(shard(tmp_path / "0.tar"), tmp_path / "1.tar", "a")
     assert lost["videos"] == 1
     with (tmp_path / "1.tar").open("rb") as source:
         assert [name for name, _ in read_members(source)] == ["b.json", "c.residuals.npy", "c.json"]
