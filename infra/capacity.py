@@ -33,7 +33,7 @@ SAMPLE = 20
 CLIP_SECONDS = FeaturesConfig().clip_seconds
 
 WORD = "stirring "
-"""Stands for a word: nine letters with its space, and one WordPiece."""
+"""In place of a word: nine letters with its space, and one WordPiece."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +42,14 @@ class Corpus:
 
     hours: float = 23_186
     """Hours of video; the default is the paper's set."""
-    minutes_a_video: float = 4.5
+    minutes_per_video: float = 4.5
     """Length of a video; the paper's 312 thousand have 4.5."""
     megabits: float = 1.0
-    """Bits of video and sound a second, in millions."""
-    seconds_a_sentence: float = 6.0
+    """Bits of video and sound per second, in millions."""
+    seconds_per_sentence: float = 6.0
     """A sentence is a segment and a row of embeddings."""
-    words_a_sentence: int = 12
-    """WordPieces a sentence."""
+    words_per_sentence: int = 12
+    """WordPieces per sentence."""
     feature_dimension: int = 1024
     """Of the clip encoder; S3D and V-JEPA 2 have 1,024."""
     hidden: int = 1024
@@ -62,37 +62,37 @@ class Corpus:
     """CPU milliseconds of encoding a clip; 50 is the packaged network. 0 where a GPU does it."""
     quantise_ms: float = 0.012
     """CPU milliseconds of finding a clip's leaf among 12 ** 4."""
-    clips_a_gpu_second: float = 0.0
+    clips_per_gpu_second: float = 0.0
     """What one of your GPUs encodes; 0 leaves GPU-hours out, since none was measured."""
 
     @property
     def videos(self) -> int:
-        return math.ceil(self.hours * 60 / self.minutes_a_video)
+        return math.ceil(self.hours * 60 / self.minutes_per_video)
 
     @property
     def clips(self) -> int:
-        return self.videos * self.clips_a_video
+        return self.videos * self.clips_per_video
 
     @property
-    def clips_a_video(self) -> int:
-        return int(self.minutes_a_video * 60 / CLIP_SECONDS)
+    def clips_per_video(self) -> int:
+        return int(self.minutes_per_video * 60 / CLIP_SECONDS)
 
     @property
-    def segments_a_video(self) -> int:
-        return max(1, int(self.minutes_a_video * 60 / self.seconds_a_sentence))
+    def segments_per_video(self) -> int:
+        return max(1, int(self.minutes_per_video * 60 / self.seconds_per_sentence))
 
     @property
     def video_bytes(self) -> int:
-        return round(self.minutes_a_video * 60 * self.megabits * 1e6 / 8)
+        return round(self.minutes_per_video * 60 * self.megabits * 1e6 / 8)
 
 
-def bytes_a_video(corpus: Corpus) -> dict[str, float]:
+def bytes_per_video(corpus: Corpus) -> dict[str, float]:
     """Stored bytes of one video at each stage, by writing `SAMPLE` of them; the file's own footer is shared by few."""
     rng = np.random.default_rng(0)
-    words = (WORD * corpus.words_a_sentence).strip()
+    words = (WORD * corpus.words_per_sentence).strip()
     cues = [
-        {"start_seconds": start, "end_seconds": start + corpus.seconds_a_sentence, "text": words}
-        for start in np.arange(corpus.segments_a_video) * corpus.seconds_a_sentence
+        {"start_seconds": start, "end_seconds": start + corpus.seconds_per_sentence, "text": words}
+        for start in np.arange(corpus.segments_per_video) * corpus.seconds_per_sentence
     ]
     catalog, features, tokens, rows = [], [], io.BytesIO(), []
     tar = TarWriter(tokens)
@@ -104,7 +104,7 @@ def bytes_a_video(corpus: Corpus) -> dict[str, float]:
         metadata += 2 * 512 + len(metadata_bytes(row))
         features.append(_features(corpus, video_id, rng))
         video = _tokens(corpus, video_id, words, rng)
-        starts = (np.arange(corpus.clips_a_video) * CLIP_SECONDS).tolist()
+        starts = (np.arange(corpus.clips_per_video) * CLIP_SECONDS).tolist()
         sample = to_json(video, uri=row["uri"], title=row["title"], clip_starts=starts, clip_ends=starts)
         tar.add(f"{video_id}.json", canonical_json(sample))
         rows += [_embedding_row(row, number, words) for number in range(-1, len(video.segments))]
@@ -139,13 +139,13 @@ def _catalog_row(corpus: Corpus, video_id: str, cues: list[dict[str, object]]) -
     return {
         "video_id": video_id, "uri": f"s3://bucket/incoming/2026-01-01/{video_id[:11]}.mp4", "source_digest": video_id,
         "size_bytes": corpus.video_bytes, "container": "mp4", "codec": "h264", "width": 640, "height": 360,
-        "rotation": 0, "fps": 29.97, "duration_seconds": corpus.minutes_a_video * 60, "has_audio": True,
+        "rotation": 0, "fps": 29.97, "duration_seconds": corpus.minutes_per_video * 60, "has_audio": True,
         "title": WORD * 6, "caption_source": "sidecar", "caption_language": "en", "caption_note": "", "cues": cues,
     }  # fmt: skip
 
 
 def _features(corpus: Corpus, video_id: str, rng: np.random.Generator) -> pa.Table:
-    clips, dimension = corpus.clips_a_video, corpus.feature_dimension
+    clips, dimension = corpus.clips_per_video, corpus.feature_dimension
     start = np.arange(clips) * CLIP_SECONDS
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(rng.random(clips * dimension, dtype=np.float32)), dimension)
     columns = [
@@ -159,16 +159,16 @@ def _features(corpus: Corpus, video_id: str, rng: np.random.Generator) -> pa.Tab
 
 
 def _tokens(corpus: Corpus, video_id: str, words: str, rng: np.random.Generator) -> TokenizedVideo:
-    edges = np.linspace(0, corpus.clips_a_video, corpus.segments_a_video + 1).astype(int).tolist()
+    edges = np.linspace(0, corpus.clips_per_video, corpus.segments_per_video + 1).astype(int).tolist()
     segments = tuple(
         Segment(
             start_seconds=a * CLIP_SECONDS, end_seconds=b * CLIP_SECONDS, first_clip=a, last_clip=b, text=words,
-            text_ids=tuple(rng.integers(1000, 30_000, corpus.words_a_sentence).tolist()),
+            text_ids=tuple(rng.integers(1000, 30_000, corpus.words_per_sentence).tolist()),
         )
         for a, b in itertools.pairwise(edges)
         if b > a
     )  # fmt: skip
-    visual = rng.integers(0, 12**4, corpus.clips_a_video).astype(np.int32)
+    visual = rng.integers(0, 12**4, corpus.clips_per_video).astype(np.int32)
     return TokenizedVideo(video_id=video_id, visual=visual, segments=segments)
 
 
@@ -185,15 +185,14 @@ def main() -> None:
     print(f"{corpus.hours:,.0f} hours: {corpus.videos:,} videos, {corpus.clips:,} clips of {CLIP_SECONDS} s\n")
     counts = objects(corpus)
     print(f"{'stored':<12}{'bytes per clip':>16}{'GB':>12}{'objects':>12}")
-    for stage, size in bytes_a_video(corpus).items():
-        print(
-            f"{stage:<12}{size / corpus.clips_a_video:>16,.0f}{size * corpus.videos / 1e9:>12,.0f}{counts[stage]:>12,}"
-        )
+    for stage, size in bytes_per_video(corpus).items():
+        per_clip, gigabytes = size / corpus.clips_per_video, size * corpus.videos / 1e9
+        print(f"{stage:<12}{per_clip:>16,.0f}{gigabytes:>12,.0f}{counts[stage]:>12,}")
     print(f"\n{'work':<12}{'core-hours':>14}")
     for name, hours in core_hours(corpus).items():
         print(f"{name:<12}{hours:>14,.{0 if hours >= 1 else 1}f}")
-    if corpus.clips_a_gpu_second:
-        print(f"{'encode':<12}{corpus.clips / corpus.clips_a_gpu_second / 3600:>14,.0f} GPU-hours")
+    if corpus.clips_per_gpu_second:
+        print(f"{'encode':<12}{corpus.clips / corpus.clips_per_gpu_second / 3600:>14,.0f} GPU-hours")
 
 
 if __name__ == "__main__":

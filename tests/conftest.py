@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Folders with servers and whole runs go first, so that neither of two processes ends with a long one alone."""
-    long = ("orchestration", "e2e", "operators", "faults")
+    long = ("orchestration", "e2e", "airflow_ray_jobs", "faults")
     items.sort(key=lambda item: next((i for i, name in enumerate(long) if name in item.path.parts), len(long)))
 
 

@@ -31,7 +31,7 @@ from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.spec import digest, output_config
 from videobert.runtime.storage import Store
-from videobert.stages import STAGES
+from videobert.stages import all_stages
 
 FOLDER = Path(__file__).parent / "fixtures" / "old_root"
 BATCH, SOURCE = "2026-01-01", "memory://old-root-source"
@@ -65,7 +65,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def raised_as_before(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Stages that were raised have the spec that they had."""
-    today, recorded = {stage.name: stage.version for stage in STAGES}, _recorded()["versions"]
+    today, recorded = {stage.name: stage.version for stage in all_stages()}, _recorded()["versions"]
     configs = {
         type(getattr(_recipe(), manifest["stage"])): manifest["config"]
         for manifest in _manifests(root)
@@ -80,7 +80,7 @@ def raised_as_before(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 def test_versions_are_those_recorded_but_for_what_was_raised_on_purpose() -> None:
-    assert {stage.name: stage.version for stage in STAGES} == _recorded()["versions"] | RAISED
+    assert {stage.name: stage.version for stage in all_stages()} == _recorded()["versions"] | RAISED
 
 
 @pytest.mark.parametrize("recipe", ["demo", "paper"])
@@ -143,7 +143,7 @@ def _run_all(recipe: Recipe, store: Store) -> list[StageResult]:
 
 
 def _set_versions(versions: Mapping[str, int]) -> None:
-    for stage in STAGES:
+    for stage in all_stages():
         object.__setattr__(stage, "version", versions[stage.name])  # it is frozen, for every other purpose
 
 

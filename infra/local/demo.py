@@ -44,7 +44,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
     except KeyboardInterrupt:
-        print("interrupted; everything that was started is stopped, what is committed stands", file=sys.stderr)
+        print("interrupted; everything that was started is stopped, what is committed stays", file=sys.stderr)
         sys.exit(130)
 
 
@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--root", default="demo", help="where everything is written: a folder or s3://bucket/prefix")
     parser.add_argument("--s3-server", action="store_true", help="start a packaged S3 server and write to it")
-    parser.add_argument("--videos-per-batch", type=int, default=30, help="kitchen videos a batch (default 30)")
+    parser.add_argument("--videos-per-batch", type=int, default=30, help="kitchen videos per batch (default 30)")
     parser.add_argument("--state", default="demo-state", help="folder for logs and Airflow's database")
     parser.add_argument("--keep", action="store_true", help="leave the UI and Ray up until Ctrl-C")
     return parser.parse_args()

@@ -44,7 +44,7 @@ class S3Server:
         return self._keys | {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
 
     def wait(self, bucket: str) -> None:
-        """Until the server takes requests, and the bucket stands."""
+        """Until the server takes requests, and the bucket exists."""
 
         def ready() -> bool:
             client = s3fs.S3FileSystem(

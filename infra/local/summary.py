@@ -15,7 +15,7 @@ __all__ = ["print_summary"]
 
 
 def print_summary(store: Store, seconds: Mapping[str, float], computed: Sequence[bool]) -> None:
-    """Videos, clips, tokens, segments and dead letters a batch; seconds a stage; the figures of the model."""
+    """Videos, clips, tokens, segments and dead letters per batch; seconds per stage; the figures of the model."""
     pointer = read_pointer(store)
     assert pointer is not None  # the training run ended in a promotion
     rows = [_row(store, manifest) for manifest in embedding_manifests(store, pointer.embed_spec)]

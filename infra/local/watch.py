@@ -50,11 +50,11 @@ class Watch:
             time.sleep(_EVERY_SECONDS if found else 1.0)
 
     def task_seconds(self) -> dict[str, float]:
-        """Seconds a stage, from its start to its end in Airflow, added up over batches."""
+        """Seconds per stage, from its start to its end in Airflow, added up over batches."""
         return dict(self._seconds)
 
     def results(self) -> list[bool]:
-        """Of every result that the tasks of these runs gave: whether it was computed, or stood already."""
+        """Of every result that the tasks of these runs gave: whether it was computed, or already committed."""
         computed = []
         for path in self._succeeded:
             value = self._airflow.call("GET", f"{path}/xcomEntries/return_value")["value"]

@@ -14,6 +14,7 @@ from videobert.errors import InputError, VideoError
 from videobert.ingest import worker as ingest_worker
 from videobert.recipes import Recipe
 from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.filesystem import fetch
 from videobert.runtime.storage import Store
 from videobert.stages import flow_of
 
@@ -45,7 +46,7 @@ def test_a_mended_video_becomes_rows_and_costs_only_its_shard(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, store, straight = tiny_recipe(corpus), Store(str(tmp_path / "a")), Store(str(tmp_path / "b"))
-    real = ingest_worker.fetch
+    real = fetch
 
     def forbidden(url: str, target: Path) -> str:
         if "kitchen-00003" in url:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_ray_jobs.attempts import MAX_ATTEMPTS, Attempt, Origin, base_id, claim_attempt, digest_of
+from airflow_ray_jobs.attempts import Attempt, Origin, base_id, claim_attempt, digest_of
 from airflow_ray_jobs.backend import JobSpec
 from airflow_ray_jobs.endpoint import Endpoint
 from airflow_ray_jobs.errors import RayJobBadInput, RayJobError, RayJobResultError, RayNotReady, RayUnavailable
@@ -182,10 +183,31 @@ def test_a_server_in_trouble_and_a_wrong_token_are_unavailable(fake: FakeJobsApi
     fake.url = fake_url
 
 
-def test_an_endless_row_of_ended_attempts_is_an_error(fake: FakeJobsApi) -> None:
-    fake.jobs = {f"base-a{n}": FakeJob("FAILED") for n in range(1, MAX_ATTEMPTS + 1)}
-    with pytest.raises(RayJobError, match="attempts of base"):
-        claim(fake)
+@pytest.mark.parametrize("ended", [1, 2, 3, 200, 201, 5000])
+def test_forced_runs_never_use_the_attempts_up(fake: FakeJobsApi, ended: int) -> None:
+    fake.jobs = {f"base-a{n}": FakeJob("SUCCEEDED") for n in range(1, ended + 1)}
+    attempt = claim(fake, force=True)
+    assert (attempt.submission_id, attempt.origin) == (f"base-a{ended + 1}", Origin.SUBMITTED)
+    assert len(fake.calls) <= 2 * math.log2(ended) + 3
+    attempt = claim(fake, force=True)
+    assert (attempt.submission_id, attempt.origin) == (f"base-a{ended + 1}", Origin.ATTACHED)
+
+
+def test_the_newest_result_that_stands_is_reused(fake: FakeJobsApi, tmp_path: Path) -> None:
+    fake.jobs = {f"base-a{n}": FakeJob("SUCCEEDED") for n in range(1, 301)} | {"base-a300": FakeJob("FAILED")}
+    write_result(tmp_path, "base-a1")
+    write_result(tmp_path, "base-a298")
+    assert claim(fake, tmp_path).submission_id == "base-a298"
+    (tmp_path / "base-a298.json").unlink()
+    assert claim(fake, tmp_path).submission_id == "base-a301"  # no search through hundreds of objects
+    assert len(fake.calls) < 80
+
+
+def test_a_server_that_says_of_every_id_that_it_ended_is_an_error(fake: FakeJobsApi) -> None:
+    fake.jobs = {f"base-a{n}": FakeJob("FAILED") for n in range(1, 100)}
+    fake.hide_once = set(fake.jobs)
+    with pytest.raises(RayJobError, match="won by others"):
+        claim(fake, force=True)
 
 
 def test_identity_is_stable_and_tells_runs_and_inputs_apart() -> None:

@@ -73,7 +73,7 @@ def test_a_cluster_that_kubernetes_refuses_and_a_wrong_token_are_named(
 
 def test_the_teardown_runs_after_a_failed_job_too() -> None:
     with DAG("with_cluster", schedule=None) as dag:
-        cluster = create().as_setup()
+        cluster = create().as_setup()  # type: ignore[no-untyped-call]
         job = RayJobOperator(task_id="job", entrypoint="true", address=cluster.address)
         removal = DeleteRayCluster(task_id="removal", conn_id="kube").as_teardown(setups=cluster)
         cluster >> job >> removal

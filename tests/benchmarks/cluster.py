@@ -184,7 +184,7 @@ def on_cluster(
         return features(store, shards, Watching(folder) if gpus else Recording(folder))
     finally:
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def waits(folder: Path) -> tuple[list[int], float, float]:

@@ -138,7 +138,8 @@ def products_in_cache(vectors: torch.Tensor, centroids: torch.Tensor, depth: int
     scores = torch.empty(BRANCHING, len(vectors))
     for level in range(depth):
         left = centroids[level * BRANCHING : (level + 1) * BRANCHING]
-        for rows, out in zip(*(t.split((1 << 19) // vectors.shape[1], 1) for t in (vectors.T, scores)), strict=True):
+        width = (1 << 19) // vectors.shape[1]
+        for rows, out in zip(torch.split(vectors.T, width, 1), torch.split(scores, width, 1), strict=True):
             torch.mm(left, rows, out=out)
 
 

@@ -138,7 +138,7 @@ def _cpu_seconds() -> float:
     """Of this process and its children, which are still running."""
     own = psutil.Process()
     children = (child.cpu_times() for child in own.children())
-    return time.process_time() + sum(times.user + times.system for times in children)
+    return time.process_time() + float(sum(times.user + times.system for times in children))
 
 
 def _decode_alone(path: Path, config: FeaturesConfig) -> int:

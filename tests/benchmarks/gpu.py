@@ -181,7 +181,7 @@ def random_encoder(name: str, folder: Path, *, batch: int, device: str) -> Encod
         source = "torchvision:s3d"
         _write_s3d(folder)
     elif not (folder / name).is_dir():
-        ViTModel(ViTConfig(**VITS[name])).save_pretrained(folder / name)
+        ViTModel(ViTConfig.from_dict(VITS[name])).save_pretrained(folder / name)
         (folder / name / "preprocessor_config.json").write_text(
             json.dumps({"image_mean": [0.5] * 3, "image_std": [0.5] * 3})
         )
@@ -205,7 +205,7 @@ def flops(encoder: Encoder) -> float:
     # In one kernel, the products of attention are counted on some devices only.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         encoder.encode(clips)
-    return counter.get_total_flops() / encoder.batch_clips
+    return float(counter.get_total_flops() / encoder.batch_clips)
 
 
 def report_encoder(encoder: Encoder, device: str, *, clips: int, peak: float) -> None:

@@ -191,11 +191,13 @@ def measure(calls: dict[str, Callable[[], list[str]]], repeats: int) -> dict[str
 
 
 def report(title: str, times: dict[str, list[tuple[float, float, list[str]]]], expected: list[str]) -> None:
+    ours = times["ours"]
     for name, found in times.items():
-        walls, cpus = (statistics.median(t[part] for t in found) for part in (0, 1))
-        ratios = [
-            statistics.median(t[part] / o[part] for t, o in zip(found, times["ours"], strict=True)) for part in (0, 1)
-        ]
+        walls, cpus = statistics.median(t[0] for t in found), statistics.median(t[1] for t in found)
+        ratios = (
+            statistics.median(t[0] / o[0] for t, o in zip(found, ours, strict=True)),
+            statistics.median(t[1] / o[1] for t, o in zip(found, ours, strict=True)),
+        )
         same = "yes" if all(t[2] == expected for t in found) else "no"
         print(f"{title:<26}{name:<13}{walls:>8.3f}{cpus:>8.3f}{ratios[0]:>8.2f}{ratios[1]:>8.2f}  {same}", flush=True)
         title = ""

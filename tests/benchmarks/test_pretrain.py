@@ -16,7 +16,8 @@ TINY = Setting(size="tiny", batch=8, steps=2)
 @pytest.mark.parametrize("padding", ["max", "longest"])
 def test_padded_or_packed_the_first_loss_is_the_same(padding: str) -> None:
     ours = TINY.model()
-    theirs = as_trainer_model(ours).eval()
+    theirs = as_trainer_model(ours)
+    theirs.eval()  # type: ignore[no-untyped-call]
     batch = pad(trainer_rows(TINY.data.examples(0)), padding)
     with torch.inference_mode():
         logits = theirs(**{name: batch[name] for name in ("input_ids", "token_type_ids", "attention_mask")})

@@ -93,7 +93,8 @@ def _cpu_seconds() -> float:
     """Of this process and its children, running or ended."""
     times = os.times()
     running = (child.cpu_times() for child in psutil.Process().children())
-    return time.process_time() + times.children_user + times.children_system + sum(t.user + t.system for t in running)
+    ended = times.children_user + times.children_system
+    return time.process_time() + ended + float(sum(t.user + t.system for t in running))
 
 
 def with_opencv(path: Path, request: ClipRequest, config: FeaturesConfig) -> Iterator[ClipFrames]:
@@ -121,8 +122,9 @@ def with_pipe(path: Path, request: ClipRequest, config: FeaturesConfig) -> Itera
     command = [*_ffmpeg(path, request, config), "-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:"]
     size = request.size
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        pictures = iter(lambda: process.stdout.read(3 * size * size), b"")
+        pipe = process.stdout
+        assert pipe is not None
+        pictures = iter(lambda: pipe.read(3 * size * size), b"")
         images = (np.frombuffer(data, np.uint8).reshape(size, size, 3) for data in pictures)
         yield from _clips(images, request, config)
 

@@ -64,7 +64,7 @@ def test_a_second_call_writes_nothing_and_says_so(corpus: Path) -> None:
     lines: list[str] = []
     assert write(corpus, progress=lines.append) == 0
     assert snapshot(corpus) == before
-    assert lines == ["kitchen: 6 of 6 videos stand already, 0 to render"]
+    assert lines == ["kitchen: 6 of 6 videos are there already, 0 to render"]
 
 
 def test_the_same_seed_writes_the_same_bytes_with_any_number_of_processes(corpus: Path, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_forecast_and_text_to_video_write_pages_that_stand_alone(
 ) -> None:
     root, page = str(run.root), tmp_path / "page.html"
     row = next(open_model(run.store).samples())["video_id"] + ":0"
-    commands = (
+    commands: tuple[ForecastCommand | TextToVideoCommand, ...] = (
         ForecastCommand(row=row, root=root, horizon=4, top=2, out=str(page)),
         TextToVideoCommand(text="stir <the> egg", root=root, clips=4, top=2, out=str(page)),
     )

@@ -27,7 +27,8 @@ def test_pandas(run: Run) -> None:
 def test_polars(run: Run) -> None:
     frame = pl.read_parquet(run.root / "embeddings/**/*.parquet", hive_partitioning=True)
     assert frame.height == _rows(run)
-    assert frame["embedding"].dtype == pl.Array(pl.Float32, frame["embedding"].dtype.shape[0])
+    dtype = frame["embedding"].dtype
+    assert isinstance(dtype, pl.Array) and dtype.inner == pl.Float32 and len(dtype.shape) == 1
     assert frame["row_id"].n_unique() == frame.height
 
 
@@ -36,7 +37,7 @@ def test_duckdb(run: Run) -> None:
         select level, count(*), count(distinct video_id)
         from read_parquet('{run.root}/embeddings/*/*/*.parquet', hive_partitioning = true) group by level order by level
     """
-    segments, videos = duckdb.sql(query).fetchall()
+    segments, videos = duckdb.execute(query).fetchall()
     assert segments[0] == "segment" and videos[0] == "video"
     assert segments[1] + videos[1] == _rows(run)
     assert videos[1] == videos[2] == segments[2]

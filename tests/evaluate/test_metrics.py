@@ -28,12 +28,12 @@ def test_any_of_several_labels_counts() -> None:
     labels=st.sets(st.integers(0, 4), min_size=1),
     k=st.integers(1, 5),
 )
-def test_ties_count_as_often_as_a_random_order_would_hit(scores, labels, k) -> None:
+def test_ties_count_as_often_as_a_random_order_would_hit(scores: list[int], labels: set[int], k: int) -> None:
     labels = {label for label in labels if label < len(scores)} or {0}
     hits = []
     for order in itertools.permutations(range(len(scores))):
-        ranked = sorted(range(len(scores)), key=lambda i, order=order: (-scores[i], order[i]))
-        hits.append(bool(set(ranked[:k]) & labels))
+        ranked = sorted((-score, place, i) for i, (score, place) in enumerate(zip(scores, order, strict=True)))
+        hits.append(any(i in labels for _, _, i in ranked[:k]))
     exact = top_k_accuracy(np.array([scores], float), [sorted(labels)], k=k)
     assert exact == pytest.approx(np.mean(hits))
 

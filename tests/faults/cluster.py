@@ -18,7 +18,7 @@ def main() -> None:
     ready.with_suffix(".new").write_text(cluster.address)
     ready.with_suffix(".new").rename(ready)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def main() -> None:
     found["node"] = _run(executor, folder, (6, 7, 8))
     print(json.dumps(found))
     ray.shutdown()
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _local_run(folder: Path) -> str:

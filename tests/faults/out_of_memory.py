@@ -63,7 +63,7 @@ def main() -> None:
         tries = {int(path.name): path.stat().st_size for path in folder.iterdir()}
     print(json.dumps(found | {"tries": tries}, indent=1))
     ray.shutdown()
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
     told = "Ray lost 4 actors over one shard" in found["always"] and "the same command resumes" in found["always"]
     once_more = {1: 1, 2: 1, 3: 2, 4: 1, 5: 1, 13: 4}
     sys.exit(not (found["once"] == "[2, 4, 6, 8]" and told and tries == once_more))

@@ -68,7 +68,7 @@ def _empty_page(number: int) -> bytes:
     """The page of Ogg after the first picture's, and so on; a picture lasts a twentieth of a second."""
     last, serial = 255 * (number + 1), struct.unpack_from("<I", DATA, 14)[0]
     page = bytearray(b"OggS\0\0" + struct.pack("<QIIIB", last << 6, serial, 3 + number, 0, 255) + bytes(255))
-    struct.pack_into("<I", page, 22, _crc(page))
+    struct.pack_into("<I", page, 22, _crc(bytes(page)))
     return bytes(page)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.capacity import Corpus, bytes_a_video, core_hours, objects
+from infra.capacity import Corpus, bytes_per_video, core_hours, objects
 from videobert.runtime.plan import Item, extend_plan
 from videobert.shard.config import ShardConfig
 
@@ -22,11 +22,11 @@ def test_shards_are_those_of_the_planner() -> None:
 
 
 def test_bytes_follow_the_dimensions_and_nothing_else() -> None:
-    small, wide = (bytes_a_video(Corpus(feature_dimension=size)) for size in (512, 1024))
+    small, wide = (bytes_per_video(Corpus(feature_dimension=size)) for size in (512, 1024))
     assert wide["features"] == pytest.approx(2 * small["features"], rel=0.01)
     for stage in small.keys() - {"features"}:  # other random names and numbers, which zstd takes differently
         assert wide[stage] == pytest.approx(small[stage], rel=0.01)
-    vectors = 4 * 1024 * Corpus().clips_a_video
+    vectors = 4 * 1024 * Corpus().clips_per_video
     assert 0.8 * vectors < wide["features"] < 1.01 * vectors
 
 

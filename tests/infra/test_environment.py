@@ -34,7 +34,7 @@ def name_of(argument: ast.expr) -> str:
     """The variable's name; where a part of it is computed, as in VIDEOBERT_OPTIONS_<STAGE>, a mark for that part."""
     if not isinstance(argument, ast.JoinedStr):
         return str(ast.literal_eval(argument))
-    return "".join(part.value if isinstance(part, ast.Constant) else "<STAGE>" for part in argument.values)
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "<STAGE>" for part in argument.values)
 
 
 def set_for_the_dags(environment: dict[str, Any]) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,9 +110,12 @@ def test_a_second_run_opens_no_part_from_which_nothing_has_left(
         first = batch.run()
     (batch.folder / "b.mp4").unlink()
     opened: list[str] = []
-    monkeypatch.setattr(
-        "videobert.ingest.run.read_table", lambda s, path, **o: opened.append(path) or read_table(s, path, **o)
-    )
+
+    def recorded(store: Store, path: str, **options: Any) -> Any:
+        opened.append(path)
+        return read_table(store, path, **options)
+
+    monkeypatch.setattr("videobert.ingest.run.read_table", recorded)
     assert batch.run().digest == first.digest
     assert opened == [first.outputs[1].path]
 

@@ -43,18 +43,18 @@ def video(name: str, texts: Sequence[Sequence[int]], clips: Sequence[Sequence[in
 
 
 def numbered(
-    sizes: Sequence[int], *, lengths: Sequence[int] = (5,), silent: Sequence[tuple[int, int]] = ()
+    sizes: Sequence[int], *, lengths: Sequence[int] = (5,), untexted: Sequence[tuple[int, int]] = ()
 ) -> tuple[list[TokenizedVideo], Vocabulary]:
     """Videos of `sizes` segments; segment k of the corpus consists of word k and leaf k only.
 
-    `lengths` are taken in turn for text and clips alike; `silent` lists (video, segment) without text.
+    `lengths` are taken in turn for text and clips alike; `untexted` lists (video, segment) without text.
     """
     videos, number = [], 0
     for v, size in enumerate(sizes):
         texts, clips = list[list[int]](), list[list[int]]()
         for s in range(size):
             length = lengths[number % len(lengths)]
-            texts.append([] if (v, s) in silent else [FIRST_WORD + number] * length)
+            texts.append([] if (v, s) in untexted else [FIRST_WORD + number] * length)
             clips.append([number] * length)
             number += 1
         videos.append(video(f"video-{v}", texts, clips))

@@ -11,7 +11,15 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoModel, BertConfig, BertForMaskedLM, BertForPreTraining, RobertaConfig, RobertaModel
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    BertConfig,
+    BertForMaskedLM,
+    BertForPreTraining,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from tests.model.material import TINY, random_tokens, random_videos, vocabulary
 from videobert.errors import InputError
@@ -30,6 +38,12 @@ def small_model(**options: Any) -> VideoBert:
     config = PretrainConfig(architecture=TINY, retrieval_dim=16, **options)
     centroids_NF = np.random.default_rng(0).standard_normal((WORDS.leaves, 24))
     return VideoBert.create(config, vocabulary=WORDS, centroids_NF=centroids_NF).eval()
+
+
+def grad_of(parameter: Tensor) -> Tensor:
+    """Its gradient, which it must have."""
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 class FirstToken(nn.Module):
@@ -104,11 +118,11 @@ def test_loss_and_gradients_equal_those_of_bert(dtype: torch.dtype, tolerance: f
     expected.backward()
     sums = loss_sums(model, batch, weights=config.weights)
     loss = sums[:4].sum() / counts(batch)[:4].sum() + sums[4] / counts(batch)[4]
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert abs(float((loss - expected).detach())) <= tolerance
     named = dict(model.bert.named_parameters())
     for name, parameter in twin.bert.named_parameters():
-        assert (parameter.grad - named[name].grad).abs().max() <= tolerance, name
+        assert (grad_of(parameter) - grad_of(named[name])).abs().max() <= tolerance, name
 
 
 def test_the_alignment_head_reads_the_final_state_of_cls() -> None:
@@ -117,6 +131,7 @@ def test_the_alignment_head_reads_the_final_state_of_cls() -> None:
     with torch.no_grad():
         hidden_TD = model(tokens)
         before_B = model.alignment_logits(hidden_TD[tokens.packing.first_B])
+        assert model.bert.pooler is not None
         for parameter in model.bert.pooler.parameters():
             parameter.add_(1.0)
         after_B = model.alignment_logits(model(tokens)[tokens.packing.first_B])
@@ -131,7 +146,8 @@ def bert_checkpoint(directory: Path) -> BertForPreTraining:
         vocab_size=WORDS.text_size, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48,
         max_position_embeddings=40,
     )  # fmt: skip
-    bert = BertForPreTraining(config).eval()
+    bert = BertForPreTraining(config)
+    bert.eval()  # type: ignore[no-untyped-call]
     bert.save_pretrained(directory)
     return bert
 
@@ -154,7 +170,8 @@ def test_a_checkpoint_keeps_its_text_logits_when_visual_rows_are_added(tmp_path:
 @pytest.mark.parametrize("head", [True, False])
 def test_any_bert_checkpoint_is_a_start(tmp_path: Path, dtype: torch.dtype, head: bool) -> None:
     """Half precision, and an encoder without heads: what it has is kept, in float32."""
-    bert = bert_checkpoint(tmp_path).to(dtype)
+    bert = bert_checkpoint(tmp_path)
+    nn.Module.to(bert, dtype)
     (bert if head else bert.bert).save_pretrained(tmp_path)
     model = VideoBert.create(PretrainConfig(init_from=str(tmp_path), retrieval_dim=8), vocabulary=WORDS)
     assert {parameter.dtype for parameter in model.parameters()} == {model.config.dtype} == {torch.float32}
@@ -186,7 +203,8 @@ def test_visual_rows_start_as_the_centroids(features: int) -> None:
     assert np.linalg.norm(rows_ND, axis=1).mean() == pytest.approx(0.6, rel=1e-5)
 
     def distances(points: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(points[:, None] - points[None], axis=-1)
+        found: np.ndarray = np.linalg.norm(points[:, None] - points[None], axis=-1)
+        return found
 
     ratio = distances(rows_ND)[~np.eye(20, dtype=bool)] / distances(centroids_NF)[~np.eye(20, dtype=bool)]
     assert ratio.std() / ratio.mean() < 1e-5  # 20 points span at most 19 axes, so 32 hold them without distortion
@@ -206,8 +224,8 @@ def test_a_narrow_table_keeps_the_principal_axes() -> None:
 def test_frozen_rows_have_no_gradient_and_all_others_do() -> None:
     model = small_model()
     tokens = random_tokens(WORDS, LENGTHS)
-    model.cloze_logits(model(tokens)).square().sum().backward()
-    gradient_VD = model.bert.embeddings.word_embeddings.weight.grad
+    model.cloze_logits(model(tokens)).square().sum().backward()  # type: ignore[no-untyped-call]
+    gradient_VD = grad_of(model.bert.embeddings.word_embeddings.weight)
     assert (gradient_VD[WORDS.first_visual :] == 0).all()
     # The row of [PAD] is 0, so its logit is 0 and so is the gradient of its square.
     assert (gradient_VD[1 : WORDS.first_visual].abs().sum(1) > 0).all()
@@ -216,8 +234,8 @@ def test_frozen_rows_have_no_gradient_and_all_others_do() -> None:
 def test_rows_without_centroids_are_trained() -> None:
     model = VideoBert.create(PretrainConfig(architecture=TINY), vocabulary=WORDS)
     tokens = random_tokens(WORDS, LENGTHS)
-    model.cloze_logits(model(tokens)).square().sum().backward()
-    assert (model.bert.embeddings.word_embeddings.weight.grad[WORDS.first_visual :].abs().sum(1) > 0).all()
+    model.cloze_logits(model(tokens)).square().sum().backward()  # type: ignore[no-untyped-call]
+    assert (grad_of(model.bert.embeddings.word_embeddings.weight)[WORDS.first_visual :].abs().sum(1) > 0).all()
 
 
 def test_creation_is_seeded_and_leaves_the_global_generator_alone() -> None:
@@ -254,14 +272,15 @@ def test_transformers_finds_every_key_of_a_saved_model(tmp_path: Path, caplog: p
     inputs = padded(tokens)
     with caplog.at_level(logging.WARNING):
         encoder, report = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
-        cloze, cloze_report = BertForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+        cloze, cloze_report = AutoModelForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert isinstance(cloze, BertForMaskedLM)
     assert not report["missing_keys"]
     assert not cloze_report["missing_keys"]
     assert not any("newly initialized" in message for message in caplog.messages)
     real = inputs["attention_mask"].bool()
     with torch.no_grad():
         assert (encoder.eval()(**inputs).last_hidden_state[real] - model(tokens)).abs().max() < 1e-5
-        assert (cloze.eval()(**inputs).logits[real] - model.cloze_logits(model(tokens))).abs().max() < 1e-5
+        assert (cloze.eval()(**inputs).logits[real] - model.cloze_logits(model(tokens))).abs().max() < 1e-5  # type: ignore[no-untyped-call]
 
 
 def test_every_weight_is_saved_once(tmp_path: Path) -> None:
@@ -303,6 +322,7 @@ def test_the_pooler_stays_that_of_bert(tmp_path: Path) -> None:
     tokens = random_tokens(WORDS, [(12, 0), (5, 0)])
     with torch.no_grad():
         hidden_TD = model(tokens)
+        assert model.bert.pooler is not None
         ours = model.bert.pooler(hidden_TD[tokens.packing.first_B].unsqueeze(1))
         theirs = bert.bert(**padded(tokens)).pooler_output
     assert (ours - theirs).abs().max() <= 1e-10

@@ -113,7 +113,7 @@ def test_segments_without_text_train_on_video_only_and_all_of_them_do() -> None:
             numbers = {int(leaf) for leaf in leaves if leaf >= 0}
             if numbers & untexted:
                 assert example.aligned is None
-                assert (example.types_L == 0).sum() == 1, "a untexted segment met a sentence"
+                assert (example.types_L == 0).sum() == 1, "an untexted segment met a sentence"
                 met |= numbers & untexted
     assert met == untexted
 

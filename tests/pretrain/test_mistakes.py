@@ -16,9 +16,12 @@ import videobert.evaluate.metrics
 import videobert.model.batch
 import videobert.model.packing
 import videobert.pretrain.data
+import videobert.pretrain.masking
+import videobert.pretrain.objective
 from tests.codebook import test_hierarchy, test_sampling
-from tests.evaluate import test_core
-from tests.pretrain import test_data, test_masking, test_metrics, test_model, test_packed, test_pairs, test_train
+from tests.evaluate import test_core, test_metrics
+from tests.model import test_network, test_packing
+from tests.pretrain import test_data, test_masking, test_pairs, test_train
 from videobert.codebook.core import Codebook
 from videobert.codebook.sampling import ClipSample
 from videobert.model.network import VideoBert
@@ -96,12 +99,12 @@ def padding_in_the_loss(patch: pytest.MonkeyPatch) -> None:
         found = whole(batch)
         return torch.cat([found[:4] + padding / 4, found[4:]])
 
-    whole = test_model.counts
-    patch.setattr(test_model, "counts", padded)
+    whole = videobert.pretrain.objective.counts
+    patch.setattr(test_network, "counts", padded)
 
 
 def masks_on_special_tokens(patch: pytest.MonkeyPatch) -> None:
-    whole = test_masking.mask_tokens
+    whole = videobert.pretrain.masking.mask_tokens
     patch.setattr(test_masking, "mask_tokens", lambda ids, **options: whole(ids, **(options | {"keep": frozenset()})))
 
 
@@ -128,7 +131,9 @@ def causal_attention(patch: pytest.MonkeyPatch) -> None:
 
 def alignment_from_the_pooler(patch: pytest.MonkeyPatch) -> None:
     def pooled(self: VideoBert, cls_BD: torch.Tensor) -> torch.Tensor:
-        return self.alignment(self.bert.pooler(cls_BD.unsqueeze(1))).squeeze(-1)
+        assert self.bert.pooler is not None
+        logits: torch.Tensor = self.alignment(self.bert.pooler(cls_BD.unsqueeze(1)))
+        return logits.squeeze(-1)
 
     patch.setattr(VideoBert, "alignment_logits", pooled)
 
@@ -164,15 +169,18 @@ MISTAKES: list[tuple[Patch, Callable[[], None]]] = [
         replacements_of_the_other_modality,
         test_data.test_special_tokens_are_never_predicted_and_targets_are_the_truth_of_their_modality,
     ),
-    (padding_in_the_attention, lambda: test_packed.test_attention_stays_within_each_sequence(test_packed.LENGTHS)),
-    (padding_in_the_loss, lambda: test_model.test_loss_and_gradients_equal_those_of_bert(torch.float64, 1e-10)),
+    (padding_in_the_attention, lambda: test_packing.test_attention_stays_within_each_sequence(test_packing.LENGTHS)),
+    (padding_in_the_loss, lambda: test_network.test_loss_and_gradients_equal_those_of_bert(torch.float64, 1e-10)),
     (masks_on_special_tokens, test_masking.test_special_tokens_are_never_chosen),
     (
         masks_one_place_too_early,
         test_data.test_special_tokens_are_never_predicted_and_targets_are_the_truth_of_their_modality,
     ),
-    (causal_attention, test_model.test_words_see_the_video_that_follows_them),
-    (alignment_from_the_pooler, lambda: test_model.test_logits_equal_those_of_bert_with_padding(torch.float64, 1e-10)),
+    (causal_attention, test_network.test_words_see_the_video_that_follows_them),
+    (
+        alignment_from_the_pooler,
+        lambda: test_network.test_logits_equal_those_of_bert_with_padding(torch.float64, 1e-10),
+    ),
     (flat_labels_of_a_hierarchy, test_hierarchy.test_greedy_encoding_repeats_the_training_paths),
     (overflow_thrown_away, test_sampling.test_the_limit_holds_and_a_smaller_sample_is_the_beginning_of_a_larger_one),
     (frozen_rows_that_decay, test_train.test_frozen_rows_stay_bit_identical_under_weight_decay),

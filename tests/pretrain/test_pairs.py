@@ -69,7 +69,7 @@ def test_neighbours_are_taken_in_on_both_sides() -> None:
     assert spans == {(1, 3), (2, 4)}
 
 
-def test_a_silent_segment_ends_a_run_of_neighbours() -> None:
+def test_an_untexted_segment_ends_a_run_of_neighbours() -> None:
     videos, vocabulary = numbered([5], untexted=[(0, 2)])
     index = SegmentIndex(videos, vocabulary)
     for anchor in range(index.captioned):

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def keys(examples: Sequence[Example]) -> list[tuple[object, ...]]:
     return [tuple(v if isinstance(v, int | bool | None) else v.tobytes() for v in _values(e)) for e in examples]
 
 
-def _values(example: Example) -> list[object]:
+def _values(example: Example) -> list[Any]:
     return [getattr(example, field.name) for field in dataclasses.fields(example)]
 
 
@@ -69,7 +70,7 @@ def word_of(example: Example) -> int:
 
 
 @pytest.mark.parametrize("options", [{}, {"steps": 40}])
-def test_one_window_is_what_was_without_windows(options: dict[str, int]) -> None:
+def test_one_window_is_what_was_without_windows(options: dict[str, Any]) -> None:
     videos = random_videos(12, words=60, leaves=40)
     config = dataclasses.replace(CONFIG, **options)
     plain = PretrainData(videos, vocabulary=WORDS, config=config, max_length=64)

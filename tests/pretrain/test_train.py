@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import spawn
 
 from tests.model.material import FIRST_WORD, TINY, random_videos, video, vocabulary
 from videobert.errors import InputError
@@ -110,7 +110,7 @@ def test_two_workers_train_the_model_of_one(tmp_path: Path) -> None:
     )
     alone = fresh(config)
     state = train(alone, corpus(), config)
-    mp.spawn(_work, args=(2, config, tmp_path), nprocs=2)
+    spawn(_work, args=(2, config, tmp_path), nprocs=2)  # type: ignore[no-untyped-call]
     assert_close(alone.eval(), load_model(tmp_path / "model"))
     curve = load_state(tmp_path / "model").curve
     assert len(curve) == len(state.curve) == 3
@@ -126,6 +126,7 @@ def test_frozen_rows_stay_bit_identical_under_weight_decay() -> None:
     model = fresh(config)
     before_VD = model.bert.embeddings.word_embeddings.weight.detach().clone()
     pooler = copy.deepcopy(model.bert.pooler)
+    assert pooler is not None and model.bert.pooler is not None
     train(model, corpus(), config)
     after_VD = model.bert.embeddings.word_embeddings.weight.detach()
     assert torch.equal(before_VD[WORDS.first_visual :], after_VD[WORDS.first_visual :])

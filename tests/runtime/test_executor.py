@@ -71,7 +71,7 @@ class Holder:
 
 
 def test_a_worker_group_keeps_what_it_holds_until_its_end() -> None:
-    with LocalExecutor().worker_group(Holder, [(1,), (2,)]) as workers:
+    with LocalExecutor().worker_group(f"{__name__}:Holder", [(1,), (2,)]) as workers:
         workers("add", 3)
         assert workers("add", 4) == [[1, 3, 4], [2, 3, 4]]
 

@@ -33,7 +33,7 @@ MARKED = {
 """Worth nothing to anybody; the S3 server makes its own keys."""
 
 
-def videobert(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def videobert(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """The command in an environment full of secrets."""
     return subprocess.run(
         [sys.executable, "-m", "videobert", *arguments], env=inherited_env() | MARKED | env, capture_output=True,
@@ -70,7 +70,7 @@ def told(texts: Mapping[str, bytes | str], values: Mapping[str, str]) -> list[tu
     return found
 
 
-def secrets_of(env: Mapping[str, str]) -> dict[str, str]:
+def secrets_of(env: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in (MARKED | env).items() if name.endswith(("_KEY", "_KEY_ID", "TOKEN", "RD"))}
 
 

@@ -24,7 +24,7 @@ def broken_files() -> dict[str, bytes]:
 
 
 def _truncated() -> bytes:
-    """The first half of a real mp4: the `moov` box, which tells where the frames are, stands at the end and is lost."""
+    """The first half of a real mp4: the `moov` box, which says where the frames are, comes last and is lost."""
     config = KitchenConfig(steps_min=1, steps_max=1, step_seconds_min=2.0, step_seconds_max=2.0)
     recipe = build_kitchen(config).recipe("broken/truncated")
     whole = encode(
@@ -36,12 +36,12 @@ def _truncated() -> bytes:
 
 
 def write_broken(out_url: str, batches: Sequence[str]) -> tuple[int, int]:
-    """Write them to `videos/<batch>/`, in turn over `batches`; returns (files that stand, files this call wrote)."""
+    """Write them to `videos/<batch>/`, over `batches` in turn; returns (files present, files this call wrote)."""
     store, written, files = Store(out_url), 0, broken_files()
-    standing = store.list("videos")
+    present = store.list("videos")
     for number, (name, data) in enumerate(files.items()):
         path = f"videos/{batches[number % len(batches)]}/{name}"
-        if standing.get(path) != len(data):
+        if present.get(path) != len(data):
             store.write(path, data)
             written += 1
     return len(files), written

@@ -16,17 +16,17 @@ __all__ = ["DemoCorpus", "write_demo_corpus"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoCorpus:
-    """What stands below the URL of the demo's corpus."""
+    """What is below the URL of the demo's corpus."""
 
     videos: str
     """URL of the folder of batches: what to ingest."""
     batches: tuple[str, ...]
     kitchen: KitchenSummary
     real_clips: int
-    """Real clips that stand; 0 when their packages are not installed."""
+    """Real clips present; 0 when their packages are not installed."""
     broken_files: int
     written: int
-    """Videos, clips and broken files that this call wrote; 0 when everything stood already."""
+    """Videos, clips and broken files that this call wrote; 0 when everything was there already."""
 
 
 def write_demo_corpus(

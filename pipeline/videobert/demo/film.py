@@ -19,7 +19,7 @@ from videobert.demo.speech import RATE, spoken_frames
 __all__ = ["FRAME_RATES", "FilmFormat", "encode", "format_of", "sentence", "webvtt"]
 
 FRAME_RATES: tuple[Fraction | None, ...] = (Fraction(24), Fraction(25), Fraction(30000, 1001), None)
-"""None stands for variable: every frame lasts 1/30, 1/25, 1/20 or 1/15 s, at random."""
+"""None means variable: every frame lasts 1/30, 1/25, 1/20 or 1/15 s, at random."""
 VARIABLE_TICKS = (3000, 3600, 4500, 6000)
 TICK = Fraction(1, 90_000)
 WEBM_SHARE = 0.06
@@ -101,7 +101,7 @@ def sentence(caption: str) -> str:
 
 
 def webvtt(recipe: Recipe) -> str:
-    """The narration as WebVTT, one cue a step."""
+    """The narration as WebVTT, one cue per step."""
     cues = (
         f"{_clock(step.start_seconds)} --> {_clock(step.end_seconds)}\n{sentence(step.caption)}\n"
         for step in recipe.steps

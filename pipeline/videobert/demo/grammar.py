@@ -38,9 +38,9 @@ class KitchenConfig:
     successor_probability: float = 0.6
     """Chance that the next step is one of the successors; otherwise it is drawn by popularity."""
     narration_current: float = 0.5
-    """Chance that a sentence tells the action on the screen."""
+    """Chance that a sentence names the action on the screen."""
     narration_neighbour: float = 0.3
-    """Chance that it tells the action of the step before or after; the rest is chit-chat that names no action."""
+    """Chance that it names the action of the step before or after; the rest is chit-chat that names no action."""
     steps_min: int = 5
     """Fewest steps of a video."""
     steps_max: int = 8
@@ -127,7 +127,7 @@ class Kitchen:
         self.stationary_A = _stationary(self.transition_AA)
 
     def recipe(self, key: str) -> Recipe:
-        """The recipe of the video `key`; the same for ever."""
+        """The recipe of the video `key`; always the same."""
         config = self.config
         rng = random_for(config.seed, f"recipe/{key}")
         count = int(rng.integers(config.steps_min, config.steps_max + 1))
@@ -215,7 +215,7 @@ def _transitions(
 
 
 def _stationary(transition_AA: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The distribution that steps have at any position; videos start in it, so position tells nothing."""
+    """The distribution that steps have at any position; videos start in it, so position says nothing."""
     actions = len(transition_AA)
     system = np.vstack([transition_AA.T - np.eye(actions), np.ones(actions)])
     target = np.append(np.zeros(actions), 1.0)

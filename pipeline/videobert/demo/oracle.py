@@ -116,7 +116,7 @@ def counting_model(
 
 
 def sighted_information(config: KitchenConfig, videos: Sequence[SampledVideo]) -> dict[str, float]:
-    """Nats that an eye which knows every action saves at the verb and at the noun of these very sentences."""
+    """Nats that an observer who knows every action saves at the verb and at the noun of these very sentences."""
     kitchen = build_kitchen(config)
     actions_N, narrated_N = _column(videos, "action"), _column(videos, "narrated_action")
     told_NA = _told(kitchen)[actions_N]
@@ -138,7 +138,7 @@ def _told(kitchen: Kitchen) -> Floats:
     """
     config = kitchen.config
     if config.steps_min == 1:
-        raise InputError("steps_min=1 makes videos without neighbours to tell of; the oracle needs steps_min >= 2")
+        raise InputError("steps_min=1 makes videos without neighbours to talk about; the oracle needs steps_min >= 2")
     forward_AA = kitchen.transition_AA
     backward_AA = (kitchen.stationary_A[:, None] * forward_AA).T / kitchen.stationary_A[:, None]
     around_AA = (forward_AA + backward_AA) / 2

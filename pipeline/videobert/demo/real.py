@@ -1,4 +1,4 @@
-"""Real clips that lie inside Python packages: found by distribution name, read as data, never imported.
+"""Real clips inside Python packages: found by distribution name, read as data, never imported.
 
 The packages are installed without their dependencies and are nothing but containers here; see `PACKAGES`.
 """
@@ -38,7 +38,7 @@ class _Known:
     sha256: str
     content: str
     captions: str = ""
-    """A caption file of the same package, to lie beside the clip."""
+    """A caption file of the same package, to put next to the clip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class RealClip:
     content: str
     """What is seen and heard."""
     captions: Path | None
-    """A caption file to lie beside it."""
+    """A caption file to put next to it."""
 
 
 _MEDIA_TERMS = "package {}; the terms of the clip itself are not stated: tests only, do not redistribute"
@@ -176,10 +176,10 @@ def copy_real_clips(out_url: str, batches: Sequence[str]) -> tuple[int, int]:
     Returns (clips that stand, clips that this call wrote).
     """
     store, written = Store(out_url), 0
-    standing, clips = store.list("videos"), find_real_clips()
+    present, clips = store.list("videos"), find_real_clips()
     for number, clip in enumerate(clips):
         target = f"videos/{batches[number % len(batches)]}/real-{clip.path.name}"
-        if standing.get(target) == clip.path.stat().st_size:
+        if present.get(target) == clip.path.stat().st_size:
             continue
         if clip.captions is not None:
             store.upload(clip.captions, str(PurePosixPath(target).with_suffix(clip.captions.suffix)))
@@ -189,7 +189,7 @@ def copy_real_clips(out_url: str, batches: Sequence[str]) -> tuple[int, int]:
 
 
 def _installed(package: str, path: str) -> Path | None:
-    """Where a file of an installed distribution lies; data files (`share/...`) lie outside site-packages."""
+    """Where a file of an installed distribution is; data files (`share/...`) are outside site-packages."""
     try:
         files = distribution(package.split("==")[0]).files or []
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Write the kitchen's videos, captions and truth below any URL; what already stands is not made again."""
+"""Write the kitchen's videos, captions and truth below any URL; what is there already is not made again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TruthRow:
     verb: str
     noun: str
     caption: str
-    """The cue as it stands in the caption file."""
+    """The cue as written in the caption file."""
     narration: str
     """`current`, `neighbour` or `chit-chat`."""
 
@@ -49,9 +49,9 @@ class KitchenSummary:
     """What a call of `write_kitchen` did."""
 
     videos: int
-    """Videos that stand now, of those asked for."""
+    """Videos present now, of those asked for."""
     written: int
-    """Videos that this call made; 0 when all stood already."""
+    """Videos that this call made; 0 when all were there already."""
     steps: int
     seconds: float
     """Length of all videos together."""
@@ -118,7 +118,7 @@ def write_kitchen(
     """Make `videos/<batch>/kitchen-<number>.{mp4,webm}` with `.vtt`, and `truth/`, below `out_url` (any fsspec URL).
 
     Video number n of a batch is the same whatever else is asked for. A video is skipped when the index knows it,
-    of this config, and an object of that size stands. Truth rows of videos that were not asked for are kept.
+    of this config, and an object of that size is there. Truth rows of videos that were not asked for are kept.
     Raises InputError for impossible counts, or when `speech` is wanted and espeak-ng is missing.
     """
     if videos_per_batch < 1 or processes < 1 or not batches:
@@ -137,7 +137,7 @@ def write_kitchen(
     index = json.loads(store.read_or_none(INDEX) or b"{}")
     sizes = store.list("videos")
     todo = [film for film in films if not _stands(film, index, sizes)]
-    progress(f"kitchen: {len(films) - len(todo)} of {len(films)} videos stand already, {len(todo)} to render")
+    progress(f"kitchen: {len(films) - len(todo)} of {len(films)} videos are there already, {len(todo)} to render")
     if todo:
         for done, (film, entry) in enumerate(_made(todo, store.root, processes), start=1):
             index[film.file] = entry

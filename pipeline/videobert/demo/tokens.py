@@ -1,4 +1,4 @@
-"""The kitchen without pixels: visual tokens sampled straight from the grammar, with the truth beside them.
+"""The kitchen without pixels: visual tokens sampled straight from the grammar, with the truth next to them.
 
 Suffixes: A actions, P phases of a step, T token values.
 """

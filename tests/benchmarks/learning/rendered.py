@@ -87,7 +87,7 @@ class Rendered(World):
     def training(self) -> list[TokenizedVideo]:
         """The training share, as `pretrain` reads it."""
         config = recipe_of(self.kitchen.seed).pretrain
-        return training_windows(self.store, self._tokens, self.codebook, config).read(0, lambda: None)
+        return list(training_windows(self.store, self._tokens, self.codebook, config).read(0, lambda: None))
 
     def held_out(self) -> list[SampledVideo]:
         """The other videos, cut into the steps of their recipes."""

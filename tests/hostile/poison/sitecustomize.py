@@ -32,12 +32,14 @@ def _fail(way: str) -> None:
 
 
 def _poison() -> None:
-    from videobert.video import decode, frames
+    import av
+
+    from videobert.video import frames
 
     def way_of(path: Path) -> str:
         return path.read_bytes()[-32:].rpartition(b"poison:")[2].decode("ascii", "replace") if path.is_file() else ""
 
-    real_open, real_decode = decode.av.open, frames.ClipDecoder._decode
+    real_open, real_decode = av.open, frames.ClipDecoder._decode
 
     def open_(name: str, *args: Any, **options: Any) -> Any:
         _fail(way_of(Path(name.removeprefix("file:"))))
@@ -51,7 +53,7 @@ def _poison() -> None:
             _fail(way)
         return real_decode(self, packet)
 
-    decode.av.open = open_  # type: ignore[assignment]
+    av.open = open_  # type: ignore[assignment]
     frames.ClipDecoder._decode = decode_  # type: ignore[method-assign]
 
 
