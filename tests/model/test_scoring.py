@@ -96,7 +96,8 @@ def test_the_video_of_a_sentence_is_imagined_and_what_goes_on_is_forecast(traine
 def test_guesses_are_read_at_the_masks_after_the_last_that_was_seen(model: VideoBert) -> None:
     seen = CLIPS[7]
     visual_N = np.append(WORDS.visual_ids(seen), [MASK, MASK])
-    tokens, _ = pack_sequences(*([x] for x in layout(np.array(TEXTS[3]), visual_N, vocabulary=WORDS)))
+    ids_L, types_L = layout(np.array(TEXTS[3]), visual_N, vocabulary=WORDS)
+    tokens, _ = pack_sequences([ids_L], [types_L])
     with torch.no_grad():
         shares_LV = model.eval().cloze_logits(model(tokens)).softmax(-1).numpy()
     found = predict_visual(model, TEXTS[:9], CLIPS[4:13], places=2, k=3)

@@ -35,8 +35,8 @@ def corpus() -> list[TokenizedVideo]:
 
 
 def config(**options: Any) -> PretrainConfig:
-    options = {"mixture": ONLY, "batch_size": 6, "context_clips": 1, "architecture": TINY} | options
-    return PretrainConfig(**options)
+    small: dict[str, Any] = {"mixture": ONLY, "batch_size": 6, "context_clips": 1, "architecture": TINY}
+    return PretrainConfig(**small | options)
 
 
 def examples(videos: list[TokenizedVideo] | None = None, *, step: int = 0, **options: Any) -> list[Example]:
@@ -46,7 +46,8 @@ def examples(videos: list[TokenizedVideo] | None = None, *, step: int = 0, **opt
 
 def clips(example: Example, kind: int) -> list[int]:
     visual = example.ids_L >= WORDS.first_visual
-    return (example.ids_L[visual & (example.types_L == kind)] - WORDS.first_visual).tolist()
+    leaves: list[int] = (example.ids_L[visual & (example.types_L == kind)] - WORDS.first_visual).tolist()
+    return leaves
 
 
 def model(**options: Any) -> VideoBert:
@@ -129,13 +130,13 @@ def test_the_loss_is_the_cross_entropy_of_every_sentence_and_span() -> None:
         total = loss_sums(net, batch, weights=LossWeights())[PARTS.index("retrieval")]
         hidden_TD = net(batch.tokens)
         asked = batch.contrast
-        videos = net.video_vectors(hidden_TD, batch.tokens, asked.videos_C)
+        shown = net.video_vectors(hidden_TD, batch.tokens, asked.videos_C)
         texts = net.text_vectors(hidden_TD, batch.tokens, asked.texts_S)
     expected = 0.0
     degrees = set()
     for c, said in enumerate(asked.said_CE.tolist()):
         for s, number in enumerate(asked.numbers_S.tolist()):
-            logit = videos[c] @ texts[s] / 0.07 - 3.0
+            logit = shown[c] @ texts[s] / 0.07 - 3.0
             near = float(asked.near_CE[c, said.index(number)]) if number in said else 0.0
             expected -= near * float(F.logsigmoid(logit)) + (1 - near) * float(F.logsigmoid(-logit))
             degrees.add(near)
@@ -178,7 +179,7 @@ def test_a_projection_of_zero_is_the_model_of_tokens_alone() -> None:
 
 def test_the_projection_learns_from_the_first_step() -> None:
     net, batch = model(), collate(examples())
-    loss_sums(net, batch, weights=LossWeights()).sum().backward()
+    loss_sums(net, batch, weights=LossWeights()).sum().backward()  # type: ignore[no-untyped-call]
     assert net.residual.weight.grad is not None
     assert float(net.residual.weight.grad.abs().max()) > 0
 

@@ -218,7 +218,7 @@ def test_a_config_of_the_first_release_keeps_its_spec() -> None:
 
 
 def test_the_middle_of_a_sentence_is_kept_in_clips_where_cues_stand_alone() -> None:
-    starts = np.arange(6) * 1.5
+    starts = np.arange(6, dtype=np.float64) * 1.5
     sentences = [
         Sentence(start_seconds=3.0, end_seconds=3.6, text="cut it"),
         Sentence(start_seconds=8.7, end_seconds=9.2, text="stir"),

@@ -12,7 +12,8 @@ VIDEO = TokenizedVideo(video_id="v", visual=LEAVES, segments=(), residuals=RESID
 
 
 def own(footage: Footage) -> list[int]:
-    return footage.leaves[footage.first : footage.last].tolist()
+    leaves: list[int] = footage.leaves[footage.first : footage.last].tolist()
+    return leaves
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_residuals_come_back_with_their_own_video(tmp_path: Path) -> None:
         if expected.residuals is None:
             assert video.residuals is None
         else:
-            assert np.array_equal(video.residuals, expected.residuals)
+            assert video.residuals is not None and np.array_equal(video.residuals, expected.residuals)
 
 
 def test_a_damaged_array_is_refused_with_its_name(tmp_path: Path) -> None:

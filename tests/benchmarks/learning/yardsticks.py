@@ -50,7 +50,7 @@ class Corpus:
     @property
     def tokens(self) -> int:
         """Width of a one-hot token."""
-        return 1 + max(max(s["visual"]) for s in self.samples.values())
+        return 1 + max(int(max(s["visual"])) for s in self.samples.values())
 
     def training(self) -> list[Window]:
         """Windows of the other videos."""
@@ -146,10 +146,10 @@ def closed_set(corpus: Corpus, rows: Rows, *, epochs: int = 25) -> NDArray[np.fl
     windows = corpus.training()
     chosen = set(sorted({v for v, _ in windows})[::6])
     stop = np.array([v in chosen for v, _ in windows])
-    x, z = _around(rows, windows, 1), _around(rows, corpus.windows, 1)
+    around, others = _around(rows, windows, 1), _around(rows, corpus.windows, 1)
     y = np.array([[q in corpus.said.get(w, ()) for q in corpus.queries] for w in windows], dtype=np.float32)
-    mean, scale = x.mean(0), x.std(0) + 1e-6
-    x, z = torch.tensor((x - mean) / scale), torch.tensor((z - mean) / scale)
+    mean, scale = around.mean(0), around.std(0) + 1e-6
+    x, z = torch.tensor((around - mean) / scale), torch.tensor((others - mean) / scale)
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Dropout(0.3), nn.Linear(x.shape[1], 256), nn.GELU(), nn.Dropout(0.5), nn.Linear(256, len(corpus.queries))
@@ -159,9 +159,9 @@ def closed_set(corpus: Corpus, rows: Rows, *, epochs: int = 25) -> NDArray[np.fl
     best, found = -1.0, np.zeros((len(z), len(corpus.queries)), dtype=np.float32)
     for _ in range(epochs):
         net.train()
-        for part in torch.randperm(len(seen)).split(64):
+        for part in torch.split(torch.randperm(len(seen)), 64):
             optimiser.zero_grad()
-            nn.functional.binary_cross_entropy_with_logits(net(seen[part]), told[part]).backward()
+            nn.functional.binary_cross_entropy_with_logits(net(seen[part]), told[part]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         net.eval()
         with torch.no_grad():
