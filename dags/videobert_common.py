@@ -1,7 +1,7 @@
 """What the three DAGs share: settings from the environment, assets, and one function that makes a stage a Ray job.
 
 VIDEOBERT_ROOT      where everything is written, for example s3://bucket/videobert
-VIDEOBERT_RECIPE    named configuration (`demo`, `paper`)
+VIDEOBERT_RECIPE    the one configuration: `own` (default), `demo`, `paper`, a TOML file, or module:function
 VIDEOBERT_OPTIONS   more flags for every job, for example `--ingest.source s3://bucket/videos/{batch}`
 VIDEOBERT_OPTIONS_FEATURES, ..._PRETRAIN and so on: more flags for the jobs of one stage, for example its GPUs
 VIDEOBERT_SHARES   Ray jobs that share the features of one batch; 1 by default
@@ -25,6 +25,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_ray_jobs.ray_job import RayJobOperator
 from videobert.batch_key import BATCH_KEY, check_batch_key, parse_batch_keys
 from videobert.errors import InputError
+from videobert.recipes import DEFAULT_RECIPE
 from videobert.runtime.job_result import JobResult
 from videobert.stages import BatchStage, get_stage
 
@@ -162,7 +163,7 @@ def _stage_command(stage: str, batch: str, flags: Sequence[str]) -> list[str]:
 
 
 def _where() -> list[str]:
-    return ["--root", root(), "--recipe", os.environ.get("VIDEOBERT_RECIPE", "demo")]
+    return ["--root", root(), "--recipe", os.environ.get("VIDEOBERT_RECIPE", DEFAULT_RECIPE)]
 
 
 def _settings(deadline: timedelta) -> dict[str, Any]:

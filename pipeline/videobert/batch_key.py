@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from videobert.errors import InputError
 
-__all__ = ["BATCH_KEY", "check_batch_key", "parse_batch_keys"]
+__all__ = ["BATCH_KEY", "batch_key_of", "check_batch_key", "parse_batch_keys"]
 
 BATCH_KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """A key is a folder below the root, a partition of Airflow and a word of a command: letters that none of them reads."""
@@ -24,6 +24,12 @@ def check_batch_key(key: str) -> str:
             "beginning with a letter or a digit, such as 2026-01-01"
         )
     return key
+
+
+def batch_key_of(source: str) -> str:
+    """A key for a folder or prefix: its last part, with `-` for what a key may not hold."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.rstrip("/").rsplit("/", 1)[-1]).strip("-._")
+    return check_batch_key(name[:100] or "videos")
 
 
 def parse_batch_keys(given: str | Iterable[str]) -> tuple[str, ...]:

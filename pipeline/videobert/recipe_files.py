@@ -18,13 +18,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from videobert.errors import InputError
-from videobert.recipes import Recipe, get_recipe
+from videobert.recipes import DEFAULT_RECIPE, Recipe, get_recipe
 from videobert.runtime.filesystem import open_filesystem
 
 __all__ = ["call_recipe", "read_recipe"]
 
 _Config = TypeVar("_Config")
-_DEFAULT_BASE = "demo"
 
 
 def read_recipe(url: str) -> Recipe:
@@ -36,7 +35,7 @@ def read_recipe(url: str) -> Recipe:
         raise InputError(f"recipe {url} is not there; correct the path, or give the name of a recipe") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"recipe {url} is no TOML file: {error}; correct that place") from error
-    base = told.pop("base", _DEFAULT_BASE)
+    base = told.pop("base", DEFAULT_RECIPE)
     if not isinstance(base, str) or base.endswith(".toml"):
         raise InputError(f"recipe {url} has base = {base!r}; give the name of a recipe, or module:function")
     return _changed(get_recipe(base), told, where=url)

@@ -19,7 +19,7 @@ from videobert.runtime.stage import Stage
 from videobert.shard.config import ShardConfig
 from videobert.tokens.config import TokensConfig
 
-__all__ = ["RECIPES", "Recipe", "demo", "get_recipe", "own", "paper"]
+__all__ = ["DEFAULT_RECIPE", "RECIPES", "Recipe", "demo", "get_recipe", "own", "paper"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,15 +73,8 @@ def demo() -> Recipe:
     )  # fmt: skip
 
 
-def own() -> Recipe:
-    """One's own videos, from some dozens on: sizes follow the data, and the model reads more than tokens."""
-    return Recipe(
-        codebook=CodebookConfig(depth=0, components=256, vocabulary_size=8_000, heldout_fraction=0.25),
-        tokens=TokensConfig(cues="alone"),
-        pretrain=own_pretraining(),
-        evaluate=EvaluateConfig(calibrate=True),
-    )
-
+DEFAULT_RECIPE = "own"
+"""What `videobert run VIDEOS` and the DAGs take when nobody names another."""
 
 RECIPES: dict[str, Callable[[], Recipe]] = {"demo": demo, "own": own, "paper": paper}
 

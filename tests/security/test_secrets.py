@@ -20,6 +20,7 @@ from videobert.runtime.storage import Store
 pytestmark = pytest.mark.slow
 
 TINY = (
+    "--recipe", "demo",
     "--ingest.source", "s3://bucket/videos/{batch}", "--codebook.branching", "3", "--codebook.depth", "2",
     "--codebook.heldout-fraction", "0.4", "--pretrain.architecture.layers", "1", "--pretrain.architecture.hidden", "32",
     "--pretrain.architecture.heads", "2", "--pretrain.architecture.intermediate", "32", "--pretrain.steps", "2",

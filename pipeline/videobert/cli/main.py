@@ -27,6 +27,7 @@ class Command(Protocol):
 
 COMMANDS = {
     "run": "stages:RunCommand",
+    "check": "check:CheckCommand",
     "stage": "stages:StageCommand",
     "status": "state:StatusCommand",
     "search": "query:SearchCommand",

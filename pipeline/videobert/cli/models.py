@@ -8,7 +8,7 @@ import videobert
 from videobert.admin.promotion import promote, roll_back
 from videobert.api import EmbeddingsInfo, ModelInfo, Root
 from videobert.errors import InputError
-from videobert.recipes import get_recipe
+from videobert.recipes import DEFAULT_RECIPE, get_recipe
 from videobert.runtime.storage import Store
 
 __all__ = ["ModelsCommand"]
@@ -32,7 +32,7 @@ class ModelsCommand:
     """Spec of the model to turn readers to, when its gates hold and no batch would be missing."""
     force: bool = False
     """Promote even if a gate is missed."""
-    recipe: str = "demo"
+    recipe: str = DEFAULT_RECIPE
     """Recipe whose embedding config `promote` means."""
     rollback: bool = False
     """Turn readers back to the embeddings they took before."""

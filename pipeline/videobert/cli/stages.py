@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import tyro
 
 from videobert.admin.promotion import promote
-from videobert.batch_key import parse_batch_keys
+from videobert.batch_key import batch_key_of, parse_batch_keys
 from videobert.cli.dry_run import print_plan
 from videobert.cli.ray_job import RayJob
 from videobert.errors import InputError
 from videobert.flow import StageResult, run_stage
-from videobert.recipes import Recipe, get_recipe
+from videobert.recipes import DEFAULT_RECIPE, Recipe, get_recipe
 from videobert.resolve import Selection
 from videobert.runtime.executor import Executor, LocalExecutor
 from videobert.runtime.inputs import Share
@@ -70,8 +71,8 @@ class Compute:
     """Where everything is written: a path or an fsspec URL such as s3://bucket/prefix."""
     batch: str = ""
     """Batch keys, separated by commas; empty: all that are there."""
-    recipe: str = "demo"
-    """Named configuration; every field below can be changed by its flag."""
+    recipe: str = DEFAULT_RECIPE
+    """Configuration: a name, a TOML file, or module:function; every field below can be changed by its flag."""
     executor: ExecutorOptions = field(default_factory=ExecutorOptions)
     """Where the work runs."""
     config: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
@@ -89,6 +90,18 @@ class Compute:
     @property
     def batches(self) -> tuple[str, ...]:
         return parse_batch_keys(self.batch)
+
+    def for_source(self, source: str) -> tuple[Recipe, tuple[str, ...]]:
+        """Configuration and batches when the videos below `source` are meant; a source is a batch of its name."""
+        if not source:
+            if not self.batches:
+                raise InputError("neither videos nor batches are named; give a folder, as in: videobert run VIDEOS")
+            return self.config, self.batches
+        if "{batch}" in source and not self.batches:
+            raise InputError(f"{source} holds {{batch}}, but none is named; give --batch KEY, or a folder")
+        source = source if "://" in source else str(Path(source).expanduser().absolute())
+        config = replace(self.config, ingest=replace(self.config.ingest, source=source))
+        return config, self.batches or (batch_key_of(source),)
 
     def store(self) -> Store:
         store = Store(self.root)
@@ -135,27 +148,34 @@ class StageCommand(Compute):
 
 @dataclass(frozen=True, kw_only=True)
 class RunCommand(Compute):
-    """Run all stages: ingest to features of every batch, train, evaluate, embed, promote when the gates hold."""
+    """Run all stages: ingest to features of every batch, train, evaluate, embed, promote when the gates hold.
+
+    `videobert run VIDEOS --root R` takes any folder or prefix, with the recipe for one's own videos.
+    """
+
+    source: tyro.conf.Positional[str] = ""
+    """Prefix of the videos, also with `{batch}`; empty: that of the recipe, for the batches of --batch."""
 
     def execute(self) -> None:
-        if not self.batches:
-            raise InputError("--batch is empty; name the batches to run, such as --batch 2026-01-01,2026-01-02")
+        from videobert.cli.check import report_check
+
+        config, batches = self.for_source(self.source)
         store = self.store()
         if self.dry_run:
-            print_plan(self.config, store, run_order(), self.batches, Selection())
+            print_plan(config, store, run_order(), batches, Selection())
             return
+        if self.source:
+            report_check(config, store, batches)
         executor = self.executor.build()
         chosen: dict[str, str] = {}
         for name in run_order():
-            results = run_stage(
-                self.config, store, name, batches=self.batches, selection=Selection(**chosen), executor=executor
-            )
+            results = run_stage(config, store, name, batches=batches, selection=Selection(**chosen), executor=executor)
             for result in results:
                 print(result_line(result), flush=True)
             stage = get_stage(name)
             if isinstance(stage, CorpusStage) and stage.artifact:
                 chosen[stage.artifact] = results[0].spec
-        print(promote(self.config, store, chosen["model"]))
+        print(promote(config, store, chosen["model"]))
 
 
 def _recipe_name(arguments: Sequence[str]) -> str:
@@ -165,7 +185,7 @@ def _recipe_name(arguments: Sequence[str]) -> str:
             return arguments[position + 1]
         if argument.startswith("--recipe="):
             return argument.removeprefix("--recipe=")
-    return "demo"
+    return DEFAULT_RECIPE
 
 
 def result_line(result: StageResult) -> str:
