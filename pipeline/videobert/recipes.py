@@ -73,6 +73,16 @@ def demo() -> Recipe:
     )  # fmt: skip
 
 
+def own() -> Recipe:
+    """One's own videos, from some dozens on: sizes follow the data, and the model reads more than tokens."""
+    return Recipe(
+        codebook=CodebookConfig(depth=0, components=256, vocabulary_size=8_000, heldout_fraction=0.25),
+        tokens=TokensConfig(cues="alone"),
+        pretrain=own_pretraining(),
+        evaluate=EvaluateConfig(calibrate=True),
+    )
+
+
 DEFAULT_RECIPE = "own"
 """What `videobert run VIDEOS` and the DAGs take when nobody names another."""
 
