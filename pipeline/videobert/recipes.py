@@ -79,7 +79,7 @@ def own() -> Recipe:
         codebook=CodebookConfig(depth=0, components=256, vocabulary_size=8_000, heldout_fraction=0.25),
         tokens=TokensConfig(cues="alone"),
         pretrain=own_pretraining(),
-        evaluate=EvaluateConfig(calibrate=True),
+        evaluate=EvaluateConfig(answers="narration"),
     )
 
 

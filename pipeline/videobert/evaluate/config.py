@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from videobert.errors import InputError
 
@@ -25,7 +25,7 @@ class Gates:
 class EvaluateConfig:
     """Zero-shot classification and retrieval on the held-out videos."""
 
-    ADDED_LATER: ClassVar[Mapping[str, object]] = {"calibrate": False}
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"answers": "cloze"}
 
     labels: str = ""
     """URL of JSON lines of video_id, start_seconds, end_seconds, verb, noun; `{root}` is filled in; empty: none."""
@@ -38,15 +38,18 @@ class EvaluateConfig:
     """Most common nouns taken as candidates."""
     max_retrieval: int = 1_000
     """Most segments in the retrieval test."""
-    calibrate: bool = False
-    """Rank answers by what the video adds to the prompt, over how often the training narration has each word. Else a
-    prompt that no narrator would say decides alone: "[MASK] the" where narrators say "picks up an"."""
+    answers: Literal["cloze", "narration"] = "cloze"
+    """Where verbs and nouns are read. `cloze`: at the two masks of the prompt, as in the paper. `narration`: every
+    sentence of the training narration is compared with the span in the retrieval space, and a word has the share of the
+    sentences that hold it; no prompt has to be found, which another narrator would never say."""
     gates: Gates = field(default_factory=Gates)
     """When a model may be promoted."""
 
     def __post_init__(self) -> None:
         if self.prompt.count("[MASK]") != 2:
             raise InputError(f"evaluate.prompt is {self.prompt!r}; it needs two [MASK]: the verb and the noun")
+        if self.answers not in ("cloze", "narration"):
+            raise InputError(f"evaluate.answers is {self.answers!r}; choose cloze or narration")
         for name in ("verbs", "nouns", "max_retrieval"):
             if getattr(self, name) < 1:
                 raise InputError(f"evaluate.{name} is {getattr(self, name)}; it must be at least 1")

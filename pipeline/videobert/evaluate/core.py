@@ -17,9 +17,9 @@ from videobert.evaluate.metrics import median_rank, recall_at_k, retrieval_ranks
 
 __all__ = [
     "Label",
-    "calibrated",
     "candidates",
     "gates_of",
+    "narrated",
     "parse_labels",
     "reranked_figures",
     "retrieval_figures",
@@ -95,16 +95,20 @@ def word_figures(
     return figures
 
 
-def calibrated(
-    scores_BC: NDArray[np.float32], prompt_C: NDArray[np.float32], said_C: NDArray[np.int64]
+def narrated(
+    shares_BS: NDArray[np.float32], sentences: Mapping[tuple[int, ...], int], word_ids: Sequence[int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(scores, prior) with the narration's habits in place of the prompt's.
+    """(scores [B, C], prior [C]) of C words from the shares of S narrated sentences, which come with their counts.
 
-    By Bayes, log p(word | prompt, video) - log p(word | prompt) is what the video tells; the prior it is added to is
-    how often the narration says each of the C words, `said_C`. Cf. Zhao et al. (2021), calibrate before use.
+    A sentence that holds several of the words divides its share among them. The prior is how often each is said.
     """
-    prior_C = np.log((said_C + 1) / (said_C + 1).sum()).astype(np.float32)
-    return scores_BC - prompt_C + prior_C, prior_C
+    place = {word: column for column, word in enumerate(word_ids)}
+    holds_SC = np.zeros((len(sentences), len(word_ids)), dtype=np.float32)
+    for row_C, text_ids in zip(holds_SC, sentences, strict=True):
+        row_C[[place[word] for word in text_ids if word in place]] = 1.0
+    holds_SC /= np.maximum(holds_SC.sum(axis=1, keepdims=True), 1.0)
+    counts_S = np.array(list(sentences.values()), dtype=np.float32)
+    return shares_BS @ holds_SC, counts_S @ holds_SC / max(1.0, float(counts_S.sum()))
 
 
 def retrieval_figures(ranks_Q: NDArray[np.float64]) -> dict[str, float]:

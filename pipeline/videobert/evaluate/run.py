@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from videobert.codebook.load import load_tokenizer
+from videobert.errors import InputError
 from videobert.evaluate.config import EvaluateConfig
 from videobert.evaluate.core import (
     Label,
-    calibrated,
     candidates,
     gates_of,
+    narrated,
     parse_labels,
     reranked_figures,
     retrieval_figures,
@@ -38,10 +40,14 @@ from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.spec import output_config
 from videobert.tokens.core import from_json
+from videobert.tokens.footage import Footage
 from videobert.tokens.read import read_samples
 
 __all__ = ["run"]
 
+_SENTENCES = 20_000
+"""Most common sentences of the narration that a span is compared with."""
+_Scores = tuple[NDArray[np.float32], NDArray[np.float32]]
 RERANKED = 10
 """Nearest segments that the alignment head puts in order."""
 
@@ -58,12 +64,12 @@ def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
     tokenizer = load_tokenizer(inputs.store, pretrain)
     fraction = codebook.facts["heldout_fraction"]
     shards = [output for tokens in inputs.upstream["tokens"] for output in tokens.outputs]
-    videos, said_V = [], np.zeros(model.vocabulary.size, dtype=np.int64)
+    videos, narration = [], Counter[tuple[int, ...]]()
     for sample in read_samples(inputs.store, shards):
         if is_held_out(sample["video_id"], fraction):
             videos.append(sample)
         else:
-            np.add.at(said_V, [number for s in sample["segments"] for number in s["text_ids"]], 1)
+            narration.update(tuple(s["text_ids"]) for s in sample["segments"] if s["text_ids"])
     metrics: dict[str, Any] = {
         "model": pretrain.spec, "heldout_videos": len(videos), "codebook": codebook.facts["health"],
         "retrieval": _retrieval(model, videos, config),
@@ -75,7 +81,7 @@ def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
         )
     labels = parse_labels(labels_data, labels_url)
     if labels:
-        metrics["zero_shot"] = _zero_shot(model, tokenizer, videos, labels, said_V, config)
+        metrics["zero_shot"] = _zero_shot(model, tokenizer, videos, labels, narration, config)
     metrics["gates"] = gates_of(metrics, config)
     metrics["passed"] = all(gate["holds"] for gate in metrics["gates"])
     curve = json.loads(inputs.store.read(f"{pretrain.facts['directory']}/train_state.json"))["curve"]
@@ -92,13 +98,10 @@ def _zero_shot(
     tokenizer: Tokenizer,
     videos: Sequence[dict[str, Any]],
     labels: list[Label],
-    said_V: NDArray[np.int64],
+    narration: Counter[tuple[int, ...]],
     config: EvaluateConfig,
 ) -> dict[str, Any]:
-    """Verb and noun at the two masks of the prompt (section 4.3), for every labelled span of a held-out video.
-
-    `said_V` tells how often the training narration has each word.
-    """
+    """Verb and noun of every labelled span of a held-out video; `narration` counts the sentences of the others."""
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     verbs, lost_verbs = candidates((x.verb for x in labels), limit=config.verbs, vocabulary=vocabulary)
     nouns, lost_nouns = candidates((x.noun for x in labels), limit=config.nouns, vocabulary=vocabulary)
@@ -116,21 +119,45 @@ def _zero_shot(
             spans.append(from_json(video).footage(first, last, around=model.reading.context_clips))
     if not kept:
         return {"spans": 0}
-    ids = {"verb_ids": [vocabulary[w] for w in verbs], "noun_ids": [vocabulary[w] for w in nouns]}
-    prompt = tokenizer.encode(config.prompt, add_special_tokens=False).ids
-    seen = zero_shot(model, prompt, spans, **ids)
-    prior = zero_shot(model, prompt, [None], **ids)
-    answers = {"verb": (seen.verbs, prior.verbs[0]), "noun": (seen.nouns, prior.nouns[0])}
-    if config.calibrate:
-        said = {"verb": said_V[ids["verb_ids"]], "noun": said_V[ids["noun_ids"]]}
-        answers = {kind: calibrated(*scores, said[kind]) for kind, scores in answers.items()}
+    ids = ([vocabulary[w] for w in verbs], [vocabulary[w] for w in nouns])
+    if config.answers == "cloze":
+        prompt = tokenizer.encode(config.prompt, add_special_tokens=False).ids
+        verb, noun = _at_masks(model, prompt, spans, *ids)
+    else:
+        verb, noun = _in_narration(model, narration, spans, *ids)
     verb_B = np.array([verbs.index(x.verb) for x in kept])
     noun_B = np.array([nouns.index(x.noun) for x in kept])
     return {
         "spans": len(kept), "verbs": verbs, "nouns": nouns, "not_in_vocabulary": lost_verbs + lost_nouns,
-        "verb": word_figures(*answers["verb"], verb_B),
-        "noun": word_figures(*answers["noun"], noun_B),
+        "verb": word_figures(*verb, verb_B),
+        "noun": word_figures(*noun, noun_B),
     }  # fmt: skip
+
+
+def _at_masks(
+    model: VideoBert, prompt: list[int], spans: Sequence[Footage], verb_ids: list[int], noun_ids: list[int]
+) -> tuple[_Scores, _Scores]:
+    """Scores and language prior of verbs and of nouns at the two masks of the prompt (section 4.3)."""
+    seen = zero_shot(model, prompt, spans, verb_ids=verb_ids, noun_ids=noun_ids)
+    prior = zero_shot(model, prompt, [None], verb_ids=verb_ids, noun_ids=noun_ids)
+    return (seen.verbs, prior.verbs[0]), (seen.nouns, prior.nouns[0])
+
+
+def _in_narration(
+    model: VideoBert,
+    narration: Counter[tuple[int, ...]],
+    spans: Sequence[Footage],
+    verb_ids: list[int],
+    noun_ids: list[int],
+) -> tuple[_Scores, _Scores]:
+    """Scores and prior of verbs and of nouns by the narrated sentences that lie near each span."""
+    sentences = dict(sorted(narration.items(), key=lambda item: (-item[1], item[0]))[:_SENTENCES])
+    if not sentences:
+        raise InputError("evaluate.answers is narration, but no training video has a sentence; choose cloze")
+    logits_BS = encode_video(model, spans) @ encode_text(model, list(sentences)).T / float(model.temperature().detach())
+    shares_BS = np.exp(logits_BS - logits_BS.max(axis=1, keepdims=True))
+    shares_BS /= shares_BS.sum(axis=1, keepdims=True)
+    return narrated(shares_BS, sentences, verb_ids), narrated(shares_BS, sentences, noun_ids)
 
 
 def _retrieval(model: VideoBert, samples: Sequence[dict[str, Any]], config: EvaluateConfig) -> dict[str, float]:

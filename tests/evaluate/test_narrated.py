@@ -1,0 +1,57 @@
+"""Words by the sentences that hold them."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tests.model.material import TINY, vocabulary
+from videobert.errors import InputError
+from videobert.evaluate.config import EvaluateConfig
+from videobert.evaluate.core import narrated
+from videobert.evaluate.run import _in_narration
+from videobert.model.network import VideoBert
+from videobert.model.scoring import encode_text, encode_video
+from videobert.pretrain.config import PretrainConfig
+from videobert.runtime.spec import output_config
+from videobert.tokens.footage import Footage
+
+CUT, STIR, ONION, EGG = 10, 11, 20, 21
+NARRATION = {(CUT, 5, ONION): 6, (STIR, 5, EGG): 3, (7, 8): 1}
+
+
+def test_a_word_has_the_share_of_the_sentences_that_hold_it() -> None:
+    shares = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], np.float32)
+    scores, prior = narrated(shares, NARRATION, [STIR, CUT])
+    assert scores == pytest.approx(np.array([[0.2, 0.7], [0.1, 0.1]]))
+    assert prior == pytest.approx(np.array([0.3, 0.6]))
+
+
+def test_a_sentence_with_two_of_the_words_divides_its_share() -> None:
+    scores, _ = narrated(np.ones((1, 1), np.float32), {(CUT, CUT, STIR): 1}, [CUT, STIR, EGG])
+    assert scores.tolist() == [[0.5, 0.5, 0.0]]
+
+
+def test_the_way_of_answering_is_checked_and_the_first_one_keeps_its_spec() -> None:
+    with pytest.raises(InputError, match="cloze or narration"):
+        EvaluateConfig(answers="guess")  # type: ignore[arg-type]
+    assert "answers" not in output_config(EvaluateConfig())
+    assert output_config(EvaluateConfig(answers="narration"))["answers"] == "narration"
+
+
+def test_sentences_are_weighed_by_their_nearness_to_the_span() -> None:
+    words = vocabulary(60, 40)
+    model = VideoBert.create(PretrainConfig(architecture=TINY), vocabulary=words).eval()
+    spans = [Footage.plain(np.array([1, 2, 3])), Footage.plain(np.array([30]))]
+    (verbs, prior), (nouns, _) = _in_narration(model, Counter(NARRATION), spans, [CUT, STIR], [ONION, EGG])
+    near = encode_video(model, spans) @ encode_text(model, list(NARRATION)).T / 0.07
+    shares = np.exp(near) / np.exp(near).sum(axis=1, keepdims=True)
+    assert verbs == pytest.approx(shares[:, :2], rel=1e-4)
+    assert nouns == pytest.approx(verbs)
+    assert prior == pytest.approx(np.array([0.6, 0.3]))
+
+
+def test_without_narration_there_is_nothing_to_compare_with() -> None:
+    model = VideoBert.create(PretrainConfig(architecture=TINY), vocabulary=vocabulary(60, 40))
+    with pytest.raises(InputError, match="no training video has a sentence"):
+        _in_narration(model, Counter(), [], [CUT], [ONION])
