@@ -108,11 +108,13 @@ def test_every_clip_is_covered_and_no_segment_leaves_the_video(
         assert segment.end_seconds == ends[segment.last_clip - 1]
         assert bool(segment.text) == bool(segment.text_ids)
         assert segment.text or segment.last_clip - segment.first_clip <= size
+        inner = slice(segment.first_clip, segment.last_clip - 1)
+        assert segment.text or np.array_equal(ends[inner], starts[1:][inner])
     assert list(segments) == sorted(segments, key=lambda s: (s.first_clip, s.last_clip, s.text))
 
 
 @given(video=_video())
-def test_a_sentence_takes_the_clips_whose_middle_it_holds_or_the_nearest(
+def test_a_sentence_takes_the_clips_whose_middle_it_holds_or_the_one_that_shows_its_middle(
     video: tuple[NDArray[np.float64], NDArray[np.float64], list[Sentence]],
 ) -> None:
     starts, ends, sentences = video
@@ -126,11 +128,31 @@ def test_a_sentence_takes_the_clips_whose_middle_it_holds_or_the_nearest(
             assert taken == []
         elif len(inside):
             assert taken == [(inside[0], inside[-1] + 1)]
-        elif starts[0] <= middle < ends[-1]:
+        elif ((starts <= middle) & (middle < ends)).any():
             nearest = np.abs(middles - middle)
             assert len(taken) == 1 and taken[0][1] - taken[0][0] == 1 and nearest[taken[0][0]] == nearest.min()
         else:
             assert taken == []
+
+
+def test_what_is_said_in_a_damaged_gap_goes_to_no_clip_and_nothing_silent_spans_it() -> None:
+    """Five minutes are lost between the clips 3 and 4."""
+    starts = np.array([0, 1.5, 3, 4.5, 306, 307.5, 309])
+    said = [
+        Sentence(start_seconds=t, end_seconds=t + 1, text=text)
+        for t, text in ((1.6, "cut"), (150, "lost"), (300, "lost"), (306.2, "stir"))
+    ]
+    segments = make_segments(said, starts, starts + 1.5, tokenize=_tokenize, config=CONFIG)
+    assert [(s.first_clip, s.last_clip, s.text) for s in segments] == [
+        (0, 1, ""), (1, 2, "cut"), (2, 4, ""), (4, 5, "stir"), (5, 7, ""),
+    ]  # fmt: skip
+
+
+def test_clips_that_overlap_have_no_gaps() -> None:
+    starts = np.arange(6) * 0.5
+    said = [Sentence(start_seconds=1.9, end_seconds=2.1, text="cut")]
+    segments = make_segments(said, starts, starts + 1.5, tokenize=_tokenize, config=CONFIG)
+    assert [(s.first_clip, s.last_clip, s.text) for s in segments] == [(0, 2, ""), (2, 3, "cut"), (3, 6, "")]
 
 
 def test_a_sentence_shorter_than_a_clip_still_gets_one() -> None:

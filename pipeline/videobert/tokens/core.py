@@ -17,6 +17,8 @@ from videobert.tokens.records import Segment, TokenizedVideo
 __all__ = ["Sentence", "from_json", "make_segments", "split_sentences", "to_json"]
 
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][\"')\]])|(?<=[.!?…][\"')\]]{2}))\s+")
+_GAP_SECONDS = 1e-3
+"""Times of clips are floats: less is no gap, and a lost clip is far more."""
 _ENDS = re.compile(r"[.!?…][\"')\]]*$")
 
 
@@ -71,8 +73,9 @@ def make_segments(
 ) -> tuple[Segment, ...]:
     """Segments of one video in time order.
 
-    A sentence takes the clips whose middle lies in it, at least the nearest one; spans that no sentence takes are
-    cut into segments of `clips_per_segment` clips without text.
+    A sentence takes the clips whose middle lies in it, or the one clip that shows its middle; one that is spoken where
+    no clip is, beyond the last clip or where damage took them, has no segment. Spans that no sentence takes are cut
+    into segments of `clips_per_segment` clips without text, none of which reaches over a gap in time.
     """
     middles_N = (clip_starts_N + clip_ends_N) / 2
     segments: list[Segment] = []
@@ -82,9 +85,9 @@ def make_segments(
         last = int(np.searchsorted(middles_N, sentence.end_seconds, side="left"))
         if last <= first:
             middle = (sentence.start_seconds + sentence.end_seconds) / 2
-            if not clip_starts_N[0] <= middle < clip_ends_N[-1]:
-                continue  # spoken beyond the last whole clip
             first = int(np.abs(middles_N - middle).argmin())
+            if not clip_starts_N[first] <= middle < clip_ends_N[first]:
+                continue
             last = first + 1
         ids = tokenize(sentence.text)
         if not ids:
@@ -95,7 +98,7 @@ def make_segments(
             middle = (sentence.start_seconds + sentence.end_seconds) / 2
             segment = replace(segment, said_at=float(np.interp(middle, middles_N, np.arange(len(middles_N)) + 0.5)))
         segments.append(segment)
-    for first, last in _runs(free):
+    for first, last in _runs(free, gaps=clip_starts_N[1:] - clip_ends_N[:-1] > _GAP_SECONDS):
         for start in range(first, last, config.clips_per_segment):
             end = min(start + config.clips_per_segment, last)
             segments.append(_segment(start, end, clip_starts_N, clip_ends_N, text="", ids=()))
@@ -143,9 +146,12 @@ def _join(a: Sentence, b: Sentence) -> Sentence:
     return Sentence(start_seconds=a.start_seconds, end_seconds=end, text=f"{a.text} {b.text}")
 
 
-def _runs(free: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], free.astype(np.int8), [0]))))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+def _runs(free: NDArray[np.bool_], *, gaps: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Ranges of free clips that follow one another in time; `gaps[i]` tells of one between the clips i and i + 1."""
+    joined = free[1:] & free[:-1] & ~gaps
+    first_N = np.flatnonzero(free & ~np.concatenate(([False], joined)))
+    last_N = np.flatnonzero(free & ~np.concatenate((joined, [False])))
+    return list(zip(first_N.tolist(), (last_N + 1).tolist(), strict=True))
 
 
 def _segment(

@@ -24,7 +24,7 @@ class Tokens(BatchStage[TokensConfig]):
     reads = ("features", "ingest", "codebook")
     folder = "tokens/{spec}"
     suffix = "tar"
-    version = 1
+    version = 2
     summary = "quantise clips, tokenise sentences, align both into segments"
     parts = ("train", "embed")
     hours = 24
