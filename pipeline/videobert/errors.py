@@ -21,7 +21,7 @@ class InputError(PipelineError):
 
 
 class VideoError(PipelineError):
-    """One video cannot be used. `reason` is a short stable class such as `undecodable` or `too-short`.
+    """One video cannot be used. `reason` is a short stable class such as `undecodable` or `too-long`.
 
     `attempts` counts the tries that failed, `salvageable_seconds` tells how far from its start the video is good.
     """

@@ -124,6 +124,11 @@ class Counted:
         damaged: list[tuple[float, float]] = self._source.damaged
         return damaged
 
+    @property
+    def held_from(self) -> float | None:
+        held_from: float | None = self._source.held_from
+        return held_from
+
     def __iter__(self) -> Iterator[ClipFrames]:
         for clip in self._source:
             self._watch.count()

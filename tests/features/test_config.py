@@ -8,6 +8,7 @@ import pytest
 
 from videobert.errors import InputError
 from videobert.features.config import FeaturesConfig
+from videobert.features.encoders import output_identity
 from videobert.video.limits import DecoderLimits
 
 
@@ -55,3 +56,18 @@ def test_config_imports_nothing_heavy() -> None:
     check = "import sys, videobert.features.config; print(sorted({'numpy', 'torch', 'av', 'ray'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("stride", [0.0, -1.0, 0.03, 1.55, float("nan"), float("inf")])
+def test_a_stride_is_some_ticks_and_no_longer_than_a_clip(stride: float) -> None:
+    with pytest.raises(InputError, match="clip_stride="):
+        FeaturesConfig(clip_stride=stride)
+
+
+def test_fields_that_came_later_enter_a_spec_when_they_say_something_new() -> None:
+    usual = output_identity(FeaturesConfig())
+    assert set(usual) == set(FeaturesConfig.OUTPUT_FIELDS)
+    assert output_identity(FeaturesConfig(clip_stride=0.5)) == usual | {"clip_stride": 0.5}
+    assert output_identity(FeaturesConfig(last_clip="hold")) == usual | {"last_clip": "hold"}
+    with pytest.raises(InputError, match="last_clip='pad' is unknown; choose drop or hold"):
+        FeaturesConfig(last_clip="pad")  # type: ignore[arg-type]

@@ -98,6 +98,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.damaged: list[tuple[float, float]] = []
+        self.held_from = None
         self.taken = 0
 
     def __iter__(self) -> Iterator[ClipFrames]:
@@ -164,10 +165,10 @@ class CountingEncoder(MeanEncoder):
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_a_still_is_encoded_once_and_has_all_its_rows(tmp_path: Path, decoder: IsolatedDecoder, batch: int) -> None:
     still = tmp_path / "still.mp4"
-    still.write_bytes(encode_clip(Clip(frames=3, times=[Fraction(0), Fraction(60), Fraction(90)])))
+    still.write_bytes(encode_clip(Clip(frames=4, times=[Fraction(0), Fraction(60), Fraction(90), Fraction(120)])))
     encoder = CountingEncoder(batch)
     got = encoded(still, encoder, FeaturesConfig(), decoder=decoder)
-    # The square moves at 60 and at 90 s; FFmpeg lets the last picture stay as long as the one before.
+    # The square moves at 60 and at 90 s, and once more at the end, which the header puts at 120.05 s.
     assert len(got.features_ND) == 80 and encoder.clips == 3
     for first, end in ((0, 40), (40, 60), (60, 80)):
         assert (got.features_ND[first:end] == got.features_ND[first]).all()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults.reference import objects_of
+from tests.video.test_ending import slides
 from tests.video.videos import moving_square, write_video
 from videobert.features.config import FeaturesConfig
 from videobert.features.long_videos import ChunkTask, join_chunks
@@ -80,6 +81,11 @@ CASES: dict[str, tuple[Callable[[Path], Path], str, bool]] = {
     "damage on a seam": (lambda path: damaged(path, at=0.2), "mkv", False),
     "no key frames": (lambda path: constant(path, **{"x264-params": "intra-refresh=1"}), "mp4", False),
     "cut off": (cut_off, "mkv", False),
+    "sound that outlasts the pictures": (
+        lambda path: slides(path, [n / 10 for n in range(240)], sound=36),
+        "mp4",
+        True,
+    ),
 }
 """How a video is made, its container, and whether its chunks are used."""
 
@@ -106,12 +112,27 @@ def test_chunks_change_no_byte(
     assert store.read(found.path) == store.read(expected.path)
     assert (found.counts, found.rejects) == (expected.counts, expected.rejects)
     with (tmp_path / "spool").open("w+b") as spool:
-        rows = ClipRows(spool, dimension=2560, clip_seconds=1.5)
+        rows = ClipRows(spool, dimension=2560, options=CONFIG.decoding)
         assert join_chunks(store, chunks, rows, max_packets=9_999) == fits
         assert not join_chunks(store, chunks, rows, max_packets=SECONDS * RATE - 1)  # a limit of the whole video
         store.delete([chunks[-1].path])
         assert not join_chunks(store, chunks, rows, max_packets=9_999)  # another run has swept
         assert rows.counts["videos"] == fits
+
+
+def test_chunks_of_clips_that_overlap_change_no_byte(tmp_path: Path) -> None:
+    """One begins every 0.4 s, and the last is held for want of pictures."""
+    store = Store(str(tmp_path / "root"))
+    config = dataclasses.replace(CONFIG, clip_stride=0.4, last_clip="hold")
+    whole, cut = (FeaturesWorker(dataclasses.replace(config, chunk_minutes=m), store) for m in (30.0, 5 / 60))
+    pack(store, constant(tmp_path / "video.mp4"), container=CONTAINERS["mp4"])
+    shard = ShardTask(shard=0, input_digest="x", payload="00000.tar", path="x/whole", receipt="x/whole.json")
+    expected, _ = in_parts(whole, shard)
+    found, chunks = in_parts(cut, dataclasses.replace(shard, path="x/cut"))
+    assert expected.counts["clips"] == 58 and expected.counts["incomplete_clips"] == 1 and len(chunks) == 5
+    assert store.read(found.path) == store.read(expected.path) and found.counts == expected.counts
+    with (tmp_path / "spool").open("w+b") as spool:
+        assert join_chunks(store, chunks, ClipRows(spool, dimension=2560, options=config.decoding), max_packets=9_999)
 
 
 def pack(store: Store, video: Path, *, container: str) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from videobert.features.rows import ClipRows, features_schema
 from videobert.runtime.parquet import table_bytes, vectors_of
+from videobert.video.options import DecodeOptions
 
 DIMENSION, GROUP = 4, 10
 
@@ -30,7 +31,7 @@ def vectors(count: int) -> NDArray[np.float32]:
 def test_bytes_are_those_of_the_whole_table(tmp_path: Path, counts: tuple[int, ...]) -> None:
     tables = [features_schema(DIMENSION).empty_table()]
     with (tmp_path / "spool").open("w+b") as spool:
-        rows = ClipRows(spool, dimension=DIMENSION, clip_seconds=1.5)
+        rows = ClipRows(spool, dimension=DIMENSION, options=DecodeOptions())
         for number, count in enumerate(counts):
             features_ND, index_N = vectors(count), np.arange(count, dtype=np.int32)
             for part in np.array_split(np.arange(count), 3):
@@ -52,7 +53,7 @@ def table(video_id: str, features_ND: NDArray[np.float32]) -> pa.Table:
 
 def test_a_video_that_fails_in_the_end_leaves_nothing(tmp_path: Path) -> None:
     with (tmp_path / "spool").open("w+b") as spool:
-        rows = ClipRows(spool, dimension=DIMENSION, clip_seconds=1.5)
+        rows = ClipRows(spool, dimension=DIMENSION, options=DecodeOptions())
         for name, start in (("a", 0), ("", 20), ("b", 40)):
             rows.add(np.array([2, 5], np.int32), vectors(60)[start : start + 2])
             if name:
@@ -66,3 +67,19 @@ def test_a_video_that_fails_in_the_end_leaves_nothing(tmp_path: Path) -> None:
     assert found["start_seconds"].to_pylist() == [3.0, 7.5] * 2 and found["end_seconds"].to_pylist() == [4.5, 9.0] * 2
     assert np.array_equal(vectors_of(found), vectors(60)[[0, 1, 40, 41]])
     assert json.loads(found.schema.metadata[b"damaged_seconds"]) == {"b": [[1.5, 3.25]]}
+
+
+def test_a_clip_that_is_not_whole_ends_where_its_pictures_end_and_is_named(tmp_path: Path) -> None:
+    path, options = tmp_path / "a.parquet", DecodeOptions(clip_stride=0.5, last_clip="hold")
+    with (tmp_path / "spool").open("w+b") as spool:
+        rows = ClipRows(spool, dimension=DIMENSION, options=options)
+        rows.add(np.array([0, 1, 2], np.int32), np.zeros((3, DIMENSION), np.float32))
+        rows.keep("a", [], held_from=2.25)
+        rows.add(np.array([0], np.int32), np.ones((1, DIMENSION), np.float32))
+        rows.keep("b", [])
+        assert rows.counts == {"videos": 2, "clips": 4, "damaged_milliseconds": 0, "incomplete_clips": 1}
+        rows.write(path)
+    table = pq.read_table(path)
+    assert table["start_seconds"].to_pylist() == [0, 0.5, 1, 0]
+    assert table["end_seconds"].to_pylist() == [1.5, 2, 2.25, 1.5]
+    assert json.loads(table.schema.metadata[b"held_from"]) == {"a": 2.25}

@@ -149,7 +149,7 @@ def test_what_is_said_in_a_damaged_gap_goes_to_no_clip_and_nothing_silent_spans_
 
 
 def test_clips_that_overlap_have_no_gaps() -> None:
-    starts = np.arange(6) * 0.5
+    starts = np.arange(6, dtype=np.float64) * 0.5
     said = [Sentence(start_seconds=1.9, end_seconds=2.1, text="cut")]
     segments = make_segments(said, starts, starts + 1.5, tokenize=_tokenize, config=CONFIG)
     assert [(s.first_clip, s.last_clip, s.text) for s in segments] == [(0, 2, ""), (2, 3, "cut"), (3, 6, "")]

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from videobert.video.chunks import ChunkFacts, fit_together, plan_chunks
 from videobert.video.clips import ClipRange
+from videobert.video.options import DecodeOptions
 
 CLIP = Fraction(3, 2)
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 
 
 def plan(seconds: float | None, *, chunk: float, container: str = MP4, most: float = 43_200) -> tuple[ClipRange, ...]:
-    return plan_chunks(container, seconds, clip_length=CLIP, chunk_seconds=chunk, max_seconds=most)
+    return plan_chunks(container, seconds, options=DecodeOptions(), chunk_seconds=chunk, max_seconds=most)
 
 
 @given(seconds=st.floats(1, 40_000), chunk=st.floats(10, 4_000))

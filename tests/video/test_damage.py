@@ -78,12 +78,9 @@ def test_all_is_well_until_the_first_damage() -> None:
     assert damage.good_until(seconds(9)) == 4
 
 
-def test_what_the_header_declared_beyond_the_end_is_lost() -> None:
-    def after(damage: DamageTracker, declared: float | None) -> list[tuple[float, float]]:
-        damage.end(seconds(4), declared=None if declared is None else seconds(declared), tolerance=CLIP)
-        return lost(damage)
-
-    assert after(DamageTracker(), None) == after(DamageTracker(), 5.5) == []
-    assert after(DamageTracker(), 5.501) == [(4, 5.501)]
-    assert after(opened(), 4.1) == [(4, 4.1)]  # damage to the end: no header is inexact then
-    assert after(opened(), 4) == after(opened(), None) == []
+def test_what_comes_after_the_last_good_frame_is_lost() -> None:
+    damage = DamageTracker()
+    damage.end(seconds(4), lost_until=seconds(4))
+    assert not damage.was_met
+    damage.end(seconds(4), lost_until=seconds(5.5))
+    assert lost(damage) == [(4, 5.5)]

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import ClassVar, Literal
 
 from videobert.errors import InputError
 from videobert.video.limits import DecoderLimits
-from videobert.video.options import DecodeOptions
+from videobert.video.options import ClipTiming, DecodeOptions
 
 __all__ = ["FeaturesConfig"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeaturesConfig:
+class FeaturesConfig(ClipTiming):
     """From decoded frames to one vector a clip; the defaults are the paper's 30 frames at 20 fps = 1.5 s."""
 
     OUTPUT_FIELDS: ClassVar[tuple[str, ...]] = ("encoder", "fps", "clip_seconds", "frames_per_clip", "autocast")
-    """The fields that change a feature vector. `encoder` names weights: hash `encoders.output_identity(config)`,
-    which puts the digest of the weights in its place, so that moving a model directory recomputes nothing.
-    The limits only decide which videos are refused; a refused video is tried again by `replay`."""
+    """The fields that change a feature vector, with those of `ADDED_LATER`. `encoder` names weights: hash
+    `encoders.output_identity(config)`, which puts the digest of the weights in its place, so that moving a model
+    directory recomputes nothing. The limits only decide which videos are refused; `replay` tries those again."""
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"decoder": "cpu", "clip_stride": None, "last_clip": "drop"}
+    """Fields that came after the first release and enter a spec only with another value than this."""
 
     encoder: str = "packaged"
     """`packaged`, `hf:<Hugging Face id or local directory>`, or `torchvision:s3d`."""
     fps: float = 20.0
     """Ticks a second at which the video is sampled."""
     clip_seconds: float = 1.5
-    """Length of a clip; clips do not overlap, and an incomplete last one is left out."""
+    """Length of a clip."""
+    clip_stride: float | None = None
+    """Seconds from the start of a clip to the start of the next, for clips that overlap; none: `clip_seconds`, so that
+    they do not, as in the paper."""
+    last_clip: Literal["drop", "hold"] = "drop"
+    """What becomes of the pictures after the last whole clip. `drop` leaves them out, as the paper does; `hold` makes
+    one more clip, whose last picture stands to its end. A video shorter than one clip always gives one such clip. Its
+    row ends when the pictures end, and the file's metadata names it."""
     frames_per_clip: int | None = None
     """Frames of a clip that the encoder sees, evenly spread; none: what fits the encoder."""
     autocast: Literal["off", "bf16", "fp16"] = "off"
@@ -70,7 +79,13 @@ class FeaturesConfig:
     @property
     def decoding(self) -> DecodeOptions:
         """What the decoder has to know."""
-        return DecodeOptions(fps=self.fps, clip_seconds=self.clip_seconds, decoding_gpu=self.decoding_gpu)
+        return DecodeOptions(
+            fps=self.fps,
+            clip_seconds=self.clip_seconds,
+            clip_stride=self.clip_stride,
+            last_clip=self.last_clip,
+            decoding_gpu=self.decoding_gpu,
+        )
 
     @property
     def decoding_gpu(self) -> int | None:
@@ -78,18 +93,3 @@ class FeaturesConfig:
         if self.decoder == "cpu":
             return None
         return int(self.device.partition(":")[2] or 0)
-
-    @property
-    def rate(self) -> Fraction:
-        """Ticks a second, exact."""
-        return self.decoding.rate
-
-    @property
-    def clip_length(self) -> Fraction:
-        """Seconds a clip, exact."""
-        return self.decoding.clip_length
-
-    @property
-    def ticks_per_clip(self) -> int:
-        """Ticks a clip; 30 in the paper."""
-        return self.decoding.ticks_per_clip

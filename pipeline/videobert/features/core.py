@@ -25,10 +25,13 @@ T = TypeVar("T")
 
 
 class ClipSource(Protocol):
-    """The undamaged clips of one video in time order; `damaged` is final when they have ended."""
+    """The undamaged clips of one video in time order; `damaged` and `held_from` are final when they have ended."""
 
     @property
     def damaged(self) -> list[tuple[float, float]]: ...
+
+    @property
+    def held_from(self) -> float | None: ...
 
     def __iter__(self) -> Iterator[ClipFrames]: ...
 
@@ -38,7 +41,7 @@ class ClipVectors:
     """Some clips of the video whose end comes next, in time order."""
 
     index_N: NDArray[np.int32]
-    """Clip i starts at i x clip_seconds; clips that meet damage are left out."""
+    """Clip i starts at i x clip_stride; clips that meet damage are left out."""
     features_ND: NDArray[np.float32]
 
     def __post_init__(self) -> None:
@@ -56,6 +59,8 @@ class VideoEnd:
     name: str
     damaged_seconds: tuple[tuple[float, float], ...] = ()
     """Half-open ranges that could not be trusted; the clips that meet them are left out."""
+    held_from: float | None = None
+    """When the pictures end that fill a part only of the last clip; none when the last clip is whole."""
     error: VideoError | None = None
     """Why the video cannot be used: then the clips that came before are to be forgotten."""
 
@@ -90,7 +95,7 @@ def _decoded(videos: Iterable[tuple[str, ClipSource]], *, batch: int) -> Generat
         except VideoError as error:
             yield VideoEnd(name=name, error=error)
         else:
-            yield VideoEnd(name=name, damaged_seconds=tuple(source.damaged))
+            yield VideoEnd(name=name, damaged_seconds=tuple(source.damaged), held_from=source.held_from)
 
 
 def _clips(source: Iterable[ClipFrames]) -> Generator[ClipFrames]:

@@ -48,7 +48,7 @@ class ChunkTask:
 def chunk_tasks(task: ShardTask, metadata: dict[str, Any], config: FeaturesConfig) -> list[ChunkTask]:
     """The chunks of the video that leads a tar; none when it is read in one go."""
     clip_ranges = plan_chunks(
-        metadata["container"], metadata["duration_seconds"], clip_length=config.clip_length,
+        metadata["container"], metadata["duration_seconds"], options=config.decoding,
         chunk_seconds=60 * config.chunk_minutes, max_seconds=config.limits.max_seconds,
     )  # fmt: skip
     # Named for what they are made of and for where they are cut: those of other inputs or lengths are others.
@@ -80,7 +80,8 @@ def join_chunks(store: Store, chunks: Sequence[ChunkTask], rows: ClipRows, *, ma
     except FileNotFoundError:  # another run of this batch has committed meanwhile, and swept
         rows.drop()
         return False
-    rows.keep(chunks[0].video_id, [pair for fact in facts for pair in fact.damaged])
+    damaged = [pair for fact in facts for pair in fact.damaged]
+    rows.keep(chunks[0].video_id, damaged, held_from=facts[-1].held_from)
     return True
 
 

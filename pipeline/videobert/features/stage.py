@@ -23,7 +23,7 @@ class Features(BatchStage[FeaturesConfig]):
     reads = ("shard",)
     folder = "features/{spec}"
     suffix = "parquet"
-    version = 3
+    version = 4
     summary = "decode 20 fps clips of 1.5 s and encode each into one vector"
     parts = ("ingest",)
     asset = "features"

@@ -44,7 +44,7 @@ class FeaturesWorker:
     def __call__(self, task: ShardTask | ChunkTask) -> Output | SplitShard | None:
         """The shard; or, while chunks of a long video are missing, what they are; nothing for a chunk."""
         with tempfile.TemporaryDirectory(prefix="videobert-") as name, (Path(name) / "vectors").open("w+b") as spool:
-            rows = ClipRows(spool, dimension=self._encoder.dimension, clip_seconds=self._config.clip_seconds)
+            rows = ClipRows(spool, dimension=self._encoder.dimension, options=self._config.decoding)
             if isinstance(task, ChunkTask):
                 self._chunk(task, rows, Path(name) / "rows.parquet")
                 return None
@@ -73,7 +73,7 @@ class FeaturesWorker:
         clips = self._decoder.clips(
             self._copy.path, self._encoder.request, self._config.decoding, clip_range=task.clip_range
         )
-        source = ChunkClips(clips, task.clip_range, self._config.clip_length)
+        source = ChunkClips(clips, task.clip_range, self._config.decoding)
         (end,) = self._encode([(task.video_id, source)], rows)
         rows.write(target, metadata_of(ChunkFacts.unreadable() if end.error else source.facts))
         self._store.write(task.path, target)
@@ -96,7 +96,7 @@ class FeaturesWorker:
                 if event.error:
                     rows.drop()
                 else:
-                    rows.keep(event.name, event.damaged_seconds)
+                    rows.keep(event.name, event.damaged_seconds, held_from=event.held_from)
         return ends
 
     def _sources(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from videobert.video.displayed import DisplayedFrame
+from videobert.video.options import DecodeOptions
 from videobert.video.request import ClipFrames, ClipRequest
 
 __all__ = ["ClipAssembler"]
@@ -23,21 +24,22 @@ class _OpenClip:
 
 
 class ClipAssembler:
-    """Takes every tick of a video once and in order; its memory is that of one clip."""
+    """Takes every tick of a video once and in order; its memory is that of the clips that overlap at a time."""
 
-    def __init__(self, request: ClipRequest, *, ticks_per_clip: int) -> None:
-        self._request, self._ticks = request, ticks_per_clip
-        self._open: _OpenClip | None = None
+    def __init__(self, request: ClipRequest, options: DecodeOptions) -> None:
+        self._request, self._ticks, self._stride = request, options.ticks_per_clip, options.ticks_per_stride
+        self._open: dict[int, _OpenClip] = {}
+        """By the tick with which each begins."""
 
     def show(self, frame: DisplayedFrame, ticks: range) -> Iterator[ClipFrames]:
         """Give a frame to these ticks; the clips whose last tick is among them, as soon as they are full."""
         for tick in ticks:
-            index, position = divmod(tick, self._ticks)
-            if self._open is None:
-                self._open = self._begin(index, frame)
-            self._place(self._open, position, frame)
-            if position == self._ticks - 1:
-                full, self._open = self._open, None
+            index, position = divmod(tick, self._stride)
+            if not position:
+                self._open[tick] = self._begin(index, frame)
+            for begin, clip in self._open.items():
+                self._place(clip, tick - begin, frame)
+            if full := self._open.pop(tick + 1 - self._ticks, None):
                 yield full.frames
 
     def _begin(self, index: int, first: DisplayedFrame) -> _OpenClip:

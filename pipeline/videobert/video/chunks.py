@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from videobert.video.clips import ClipRange, clip_count
 from videobert.video.isolated import IsolatedClips
+from videobert.video.options import DecodeOptions
 from videobert.video.request import ClipFrames
 
 __all__ = ["ChunkClips", "ChunkFacts", "fit_together", "plan_chunks"]
@@ -35,6 +36,8 @@ class ChunkFacts:
     """Ranges in seconds that begin in this chunk."""
     packets: int
     """Packets that were read."""
+    held_from: float | None = None
+    """See `frames.ClipDecoder`; of the last chunk."""
 
     @classmethod
     def unreadable(cls) -> ChunkFacts:
@@ -43,13 +46,13 @@ class ChunkFacts:
 
 
 def plan_chunks(
-    container: str, duration_seconds: float | None, *, clip_length: Fraction, chunk_seconds: float, max_seconds: float
+    container: str, duration_seconds: float | None, *, options: DecodeOptions, chunk_seconds: float, max_seconds: float
 ) -> tuple[ClipRange, ...]:
     """Chunks of equal length, none above `chunk_seconds`; a single one where the video is to be read in one go."""
     seconds = duration_seconds or 0.0
     if container not in _SEEKABLE or not chunk_seconds < seconds <= max_seconds:
         return (ClipRange(),)
-    clips = clip_count(Fraction(seconds), clip_length)
+    clips = clip_count(Fraction(seconds), options.clip_length, options.stride)
     count = -int(-seconds // chunk_seconds)
     cuts = [clips * number // count for number in range(count)]
     if cuts != sorted(set(cuts)):  # chunks of less than a clip
@@ -66,8 +69,8 @@ def fit_together(chunks: Sequence[ChunkFacts], *, max_packets: int) -> bool:
 class ChunkClips:
     """The clips of one chunk; `facts` and `damaged` are final when they have ended."""
 
-    def __init__(self, source: IsolatedClips, clip_range: ClipRange, clip_length: Fraction) -> None:
-        self._source, self._clip_range, self._clip_length = source, clip_range, clip_length
+    def __init__(self, source: IsolatedClips, clip_range: ClipRange, options: DecodeOptions) -> None:
+        self._source, self._clip_range, self._options = source, clip_range, options
         self._digests: dict[int, str] = {}
 
     def __iter__(self) -> Iterator[ClipFrames]:
@@ -82,16 +85,22 @@ class ChunkClips:
         return self._source.damaged
 
     @property
+    def held_from(self) -> float | None:
+        return self._source.held_from
+
+    @property
     def facts(self) -> ChunkFacts:
         """How it was read."""
-        first = float(self._clip_range.first * self._clip_length)
-        last = float("inf") if self._clip_range.last is None else float(self._clip_range.last * self._clip_length)
+        first, last = float(self._options.start_of(self._clip_range.first)), float("inf")
+        if self._clip_range.last is not None:
+            last = float(self._options.start_of(self._clip_range.last))
         next_pixels = "" if self._clip_range.last is None else self._digests.get(self._clip_range.last, "")
         return ChunkFacts(
             first_pixels=self._digests.get(self._clip_range.first, ""),
             next_pixels=next_pixels if self._source.refused_until <= last else "",
             damaged=tuple((start, end) for start, end in self._source.damaged if first <= start < last),
             packets=self._source.packets,
+            held_from=self._source.held_from,
         )
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-__all__ = ["END_TOLERANCE", "ClipRange", "TickClock", "clip_count", "overlaps", "spread_ticks", "ticks_before"]
+__all__ = [
+    "END_TOLERANCE", "ClipRange", "TickClock", "clip_count", "has_rest", "overlaps", "spread_ticks", "ticks_before",
+]  # fmt: skip
 
 END_TOLERANCE = Fraction(2, 1000)
 """Containers that count in milliseconds round both the last time stamp and its duration: 36 frames at 24 fps may end at
@@ -32,9 +34,15 @@ def ticks_before(seconds: Fraction, rate: Fraction) -> int:
     return max(0, ceil(seconds * rate))
 
 
-def clip_count(seconds: Fraction, clip_length: Fraction) -> int:
-    """Whole clips in a video of this length: floor(T / 1.5) in the paper."""
-    return max(0, int((seconds + END_TOLERANCE) // clip_length))
+def clip_count(seconds: Fraction, clip_length: Fraction, stride: Fraction | None = None) -> int:
+    """Whole clips in a video of this length, one begun every `stride`; without it floor(T / 1.5) as in the paper."""
+    stride = stride or clip_length
+    return max(0, int((seconds + END_TOLERANCE - clip_length) // stride) + 1)
+
+
+def has_rest(seconds: Fraction, covered: Fraction, rate: Fraction) -> bool:
+    """Whether a video of this length shows a picture at a tick after the clips that cover its beginning."""
+    return ticks_before(seconds - END_TOLERANCE, rate) > ticks_before(covered, rate)
 
 
 def spread_ticks(frames: int, ticks: int) -> tuple[int, ...]:

@@ -80,10 +80,7 @@ class DamageTracker:
         self._open_since = None
         return True
 
-    def end(self, shown_until: Fraction, *, declared: Fraction | None, tolerance: Fraction) -> None:
-        """The file has ended: what its header declared beyond the last good frame is lost.
-
-        A header that declares no more than `tolerance` too much is believed to be inexact, unless damage is open.
-        """
-        if declared is not None and declared - shown_until > (0 if self.is_open else tolerance):
-            self._ranges.append((shown_until, declared))
+    def end(self, shown_until: Fraction, *, lost_until: Fraction) -> None:
+        """The file has ended, and what comes after its last good frame is lost."""
+        if lost_until > shown_until:
+            self._ranges.append((shown_until, lost_until))

@@ -6,7 +6,6 @@ could make the decoder read other files or the network.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.codec.codec import Codec
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
@@ -27,14 +27,16 @@ from av.video.stream import VideoStream
 
 from videobert.errors import InputError, VideoError
 from videobert.video.limits import DecoderLimits
+from videobert.video.orientation import orientation_of
+from videobert.video.timing import declared_end, time_zero
 
 __all__ = [
-    "REASONS", "Beat", "PacketMeter", "SubtitleTrack", "VideoProbe", "declared_seconds", "describe", "nvdec",
-    "open_video", "packets_of", "probe", "quarter_turns", "ignore_beat", "time_zero", "video_stream",
+    "REASONS", "Beat", "PacketMeter", "SubtitleTrack", "VideoProbe", "describe", "ignore_beat", "nvdec", "open_video",
+    "packets_of", "probe", "sound_stream", "video_stream",
 ]  # fmt: skip
 
 REASONS = (
-    "undecodable", "no-video-stream", "too-short", "too-large", "too-long", "too-many-packets",
+    "undecodable", "no-video-stream", "too-large", "too-long", "too-many-packets",
     "decoder-crash", "decoder-memory", "decoder-timeout",
 )  # fmt: skip
 """Every `VideoError.reason` of whatever opens a video."""
@@ -46,7 +48,6 @@ _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,gif,flv,asf"
 _CONTEXTS: list[HWAccel] = []
 """Keep a GPU's context alive between videos, so that not every video makes one."""
 _TEXT_CODECS = frozenset({"mov_text", "subrip", "webvtt", "ass", "ssa", "text"})
-_MATROSKA_DURATION = re.compile(r"(\d+):(\d\d):(\d\d\.\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +71,13 @@ class VideoProbe:
     """Stored pixels, before rotation."""
     height: int
     rotation: int
-    """Degrees by which a player turns the picture counterclockwise: 0, 90, 180 or 270."""
+    """Degrees by which a player turns the picture counterclockwise, 0, 90, 180 or 270; where the file says so, after
+    it has mirrored the picture left to right."""
     sample_aspect_ratio: float
     fps: float | None
     """Average frame rate; none when the container does not tell."""
     duration_seconds: float | None
-    """From the header, so not proven; none when the container does not tell."""
+    """Until pictures and sound have ended. From the header, so not proven; none when the container does not tell."""
     has_audio: bool
     subtitles: tuple[SubtitleTrack, ...]
 
@@ -155,6 +157,12 @@ def video_stream(container: InputContainer, *, limits: DecoderLimits) -> VideoSt
     return stream
 
 
+def sound_stream(container: InputContainer) -> AudioStream | None:
+    """The sound that a player would play with the pictures."""
+    stream = container.streams.best("audio")
+    return stream if isinstance(stream, AudioStream) else None
+
+
 def packets_of(container: InputContainer, *streams: Any) -> Iterator[Packet[Any]]:
     """Packets of these streams (none: of all), the flushing ones last. Raises what FFmpeg raises.
 
@@ -168,30 +176,6 @@ def packets_of(container: InputContainer, *streams: Any) -> Iterator[Packet[Any]
         return
 
 
-def time_zero(container: InputContainer) -> Fraction | None:
-    """Start of the container in seconds, from which captions count; none when it does not tell."""
-    start = container.start_time
-    return None if start is None else Fraction(start, av.time_base)
-
-
-def declared_seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Length of the video stream as its header tells; none when it does not (the container's may be the sound's)."""
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
-    # Matroska keeps it in a tag such as 00:01:02.503000000, counted from the start of the container.
-    tag = _MATROSKA_DURATION.fullmatch(stream.metadata.get("DURATION", ""))
-    if tag:
-        return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
-    if len(container.streams) == 1 and container.duration:
-        return Fraction(container.duration, av.time_base)
-    return None
-
-
-def quarter_turns(frame: VideoFrame) -> int:
-    """Counterclockwise quarter turns that a player applies to this frame, 0 to 3."""
-    return round(frame.rotation / 90) % 4
-
-
 def probe(path: str | Path, *, limits: DecoderLimits, beat: Beat = ignore_beat) -> VideoProbe:
     """Describe a local video, decoding its first frame.
 
@@ -202,21 +186,31 @@ def probe(path: str | Path, *, limits: DecoderLimits, beat: Beat = ignore_beat) 
         frame = _first_frame(container, stream, meter)
         if frame is None:
             raise VideoError("undecodable", "no frame of the video stream can be decoded")
-        duration = declared_seconds(container, stream)
-        if duration is None and container.duration:
-            duration = Fraction(container.duration, av.time_base)
+        duration = _duration(container, stream, frame)
         return VideoProbe(
             container=container.format.name,
             codec=stream.codec.canonical_name,
             width=frame.width,
             height=frame.height,
-            rotation=90 * quarter_turns(frame),
+            rotation=90 * orientation_of(frame).turns,
             sample_aspect_ratio=float(stream.sample_aspect_ratio or 1),
             fps=float(stream.average_rate) if stream.average_rate else None,
             duration_seconds=None if duration is None else float(duration),
             has_audio=bool(container.streams.audio),
             subtitles=tuple(describe(track) for track in container.streams.subtitles),
         )
+
+
+def _duration(container: InputContainer, stream: VideoStream, first: VideoFrame) -> Fraction | None:
+    """Until the last of pictures and sound has ended, or all else in the file where neither tells."""
+    zero = time_zero(container)
+    if zero is None:
+        zero = Fraction(0) if first.pts is None or first.time_base is None else first.pts * first.time_base
+    ends = [declared_end(container, one, zero=zero) for one in (stream, sound_stream(container)) if one is not None]
+    known = [end for end in ends if end is not None]
+    if known:
+        return max(known)
+    return Fraction(container.duration, av.time_base) if container.duration else None
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, meter: PacketMeter) -> VideoFrame | None:

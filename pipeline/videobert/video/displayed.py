@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from videobert.video.decode import quarter_turns
+from videobert.video.orientation import Orientation
 
 __all__ = ["DisplayedFrame"]
 
@@ -20,9 +20,15 @@ class DisplayedFrame:
     """The frame on screen; scaled on first use and at most once for each need, however many ticks show it."""
 
     def __init__(
-        self, frame: VideoFrame, scalers: tuple[VideoReformatter, VideoReformatter], pixel_aspect: Fraction
+        self,
+        frame: VideoFrame,
+        scalers: tuple[VideoReformatter, VideoReformatter],
+        *,
+        pixel_aspect: Fraction = Fraction(1),
+        orientation: Orientation = Orientation(),  # noqa: B008 - frozen
     ) -> None:
         self._frame, self._scalers, self._pixel_aspect = frame, scalers, pixel_aspect
+        self._orientation = orientation
         self._rgb: NDArray[np.uint8] | None = None
         self._rgb_size = (0, 0)
         self._gray: NDArray[np.uint8] | None = None
@@ -35,7 +41,7 @@ class DisplayedFrame:
 
     @property
     def _lies_on_its_side(self) -> bool:
-        return quarter_turns(self._frame) % 2 == 1
+        return self._orientation.turns % 2 == 1
 
     def rgb(self, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Scaled to this width and height, shape [H, W, 3]."""
@@ -59,4 +65,4 @@ class DisplayedFrame:
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)[:, : width * channels]
         image = rows.reshape(height, width, channels) if channels > 1 else rows
         # A small picture is turned at a fraction of the cost.
-        return np.rot90(image, quarter_turns(self._frame))
+        return self._orientation.apply(image)

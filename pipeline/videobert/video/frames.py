@@ -16,30 +16,33 @@ from av.video.stream import VideoStream
 
 from videobert.errors import VideoError
 from videobert.video.assembly import ClipAssembler
-from videobert.video.clips import ClipRange, TickClock, clip_count
+from videobert.video.clips import ClipRange, TickClock, clip_count, has_rest
 from videobert.video.damage import DamageTracker
 from videobert.video.decode import (
     Beat,
     PacketMeter,
-    declared_seconds,
     ignore_beat,
     nvdec,
     open_video,
     packets_of,
-    time_zero,
+    sound_stream,
     video_stream,
 )  # fmt: skip
 from videobert.video.displayed import DisplayedFrame
+from videobert.video.ending import INEXACT_SECONDS, Ending
 from videobert.video.limits import DecoderLimits
 from videobert.video.options import DecodeOptions
+from videobert.video.orientation import OrientationMeter
 from videobert.video.request import ClipFrames, ClipRequest
+from videobert.video.timing import declared_end, time_zero
+from videobert.video.tracks import sound_end
 
 __all__ = ["ClipDecoder", "ClipFrames", "ClipRequest"]
 
 _MAX_FAILURES = 1000
 _GAP_SECONDS = Fraction(1, 5)
 """Broadcast streams have a constant rate: a longer hole means lost packets, of which the decoder says nothing. In other
-containers a hole is a picture that stands still."""
+containers a hole is a picture that stands still. They have no header either: FFmpeg estimates their length."""
 
 _SEEK_BACK_SECONDS = 5
 """Indices count in decoding times, by which a key frame may stand before a time after which it is shown."""
@@ -66,19 +69,22 @@ class ClipDecoder:
     ) -> None:
         self._path, self._options, self._limits, self._clip_range = path, options, limits, clip_range
         self.meter = PacketMeter(limits, beat)
-        self._clock = TickClock(options.rate, first=clip_range.first * options.ticks_per_clip)
-        self._assembler = ClipAssembler(request, ticks_per_clip=options.ticks_per_clip)
+        self._clock = TickClock(options.rate, first=clip_range.first * options.ticks_per_stride)
+        self._assembler = ClipAssembler(request, options)
         self._scalers = (VideoReformatter(), VideoReformatter())
-        self._pixel_aspect = Fraction(1)
+        self._pixel_aspect, self._orientation_of = Fraction(1), OrientationMeter()
         self._zero: Fraction | None = None
         self._now: Fraction | None = None
         self._shown: DisplayedFrame | None = None
         self._shown_until = Fraction(0)
         self._held: ClipFrames | None = None
         self._damage = DamageTracker()
-        self._holes_are_losses = self._empty_repeats = False
+        self._is_broadcast = self._empty_repeats = False
         self.frames_decoded = 0
         self.clips = 0
+        self.held_from: Fraction | None = None
+        """When the pictures end that fill a part only of the last clip, whose rest shows the last of them; none when
+        the last clip is whole."""
 
     def __iter__(self) -> Iterator[ClipFrames]:
         gpu, limits = self._options.decoding_gpu, self._limits
@@ -88,7 +94,7 @@ class ClipDecoder:
                 if other.index != stream.index:
                     other.discard = Discard.all
             self._zero = time_zero(container)
-            self._holes_are_losses = container.format.name in ("mpegts", "mpeg")
+            self._is_broadcast = container.format.name in ("mpegts", "mpeg")
             # Theora writes a picture that is equal to the one before as no bytes, which FFmpeg's decoder refuses.
             self._empty_repeats = stream.codec.name == "theora"
             self._pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -99,8 +105,9 @@ class ClipDecoder:
                     yield from self._accept(frame)
                 if self._is_past_range:
                     return
-            declared = declared_seconds(container, stream)
-        yield from self._finish(declared)
+            declared = declared_end(container, stream, zero=self._zero or Fraction(0))
+            outlasts = self._may_be_outlasted(container)
+        yield from self._finish(declared, heard_until=self._sound_end() if outlasts else Fraction(0))
         if not self.clips:
             raise self._no_clip()
 
@@ -117,16 +124,18 @@ class ClipDecoder:
     @property
     def good_until(self) -> Fraction:
         """Seconds from the start of the video up to which all is well."""
-        return self._damage.good_until(self._shown_until)
+        return self._damage.good_until(self._shown_until if self.held_from is None else self.held_from)
 
     def _refused(self, reason: str, message: str) -> VideoError:
         return VideoError(reason, message, salvageable_seconds=float(self.good_until))
 
     def _no_clip(self) -> VideoError:
-        length = f"one clip of {self._options.clip_seconds:g} s"
         if self._damage.was_met:
+            length = f"one clip of {self._options.clip_seconds:g} s"
             return self._refused("undecodable", f"the file is damaged and does not hold {length} unharmed")
-        return self._refused("too-short", f"{float(self._shown_until):.3f} s is less than {length}")
+        if self._shown is None:
+            return self._refused("undecodable", "the video stream holds no picture")
+        return self._refused("undecodable", f"the video ends before clip {self._clip_range.first}")
 
     def _seek(self, container: InputContainer, stream: VideoStream) -> None:
         """Go to the key frame before the clip range."""
@@ -134,14 +143,14 @@ class ClipDecoder:
             return
         if self._zero is None or stream.time_base is None:
             raise self._refused("undecodable", "a video without a start cannot be read from its middle")
-        start = self._zero + max(Fraction(0), self._clip_range.first * self._options.clip_length - _SEEK_BACK_SECONDS)
+        start = self._zero + max(Fraction(0), self._options.start_of(self._clip_range.first) - _SEEK_BACK_SECONDS)
         container.seek(int(start / stream.time_base), stream=stream)
 
     @property
     def _is_past_range(self) -> bool:
         """Whether all clips of the clip range came out, or were found damaged."""
         last = self._clip_range.last
-        if last is None or self._clock.next < (last + 1) * self._options.ticks_per_clip:
+        if last is None or self._clock.next < self._options.end_of(last) * self._options.rate:
             return False
         return self._held is None or self._held.index > last
 
@@ -195,7 +204,7 @@ class ClipDecoder:
         seconds = self._seconds(frame)
         if self._clip_range.first and self._now is None and not self._may_begin(frame, seconds):
             return
-        if frame.is_corrupt or (self._holes_are_losses and self._is_late(seconds)):
+        if frame.is_corrupt or (self._is_broadcast and self._is_late(seconds)):
             self._damage.open(self._shown_until)
         if not self._damage.admits(seconds, is_whole_key=frame.key_frame and not frame.is_corrupt):
             return
@@ -221,7 +230,9 @@ class ClipDecoder:
             raise self._refused("too-long", f"a frame at {float(seconds):.0f} s is above max_seconds={limit:g}")
         self._shown_until = seconds + self._length_of(frame, seconds)
         self._now = seconds
-        successor = DisplayedFrame(frame, self._scalers, self._pixel_aspect)
+        successor = DisplayedFrame(
+            frame, self._scalers, pixel_aspect=self._pixel_aspect, orientation=self._orientation_of(frame)
+        )
         yield from self._show(self._shown or successor, self._clock.until(seconds))
         self._shown = successor
 
@@ -243,19 +254,57 @@ class ClipDecoder:
                 self._held = clip
 
     def _is_whole(self, clip: ClipFrames) -> bool:
-        return clip.index < clip_count(self._shown_until, self._options.clip_length)
+        return clip.index < self._whole_clips
+
+    @property
+    def _whole_clips(self) -> int:
+        return clip_count(self._shown_until, self._options.clip_length, self._options.stride)
 
     def _release(self, clip: ClipFrames) -> Iterator[ClipFrames]:
-        length, last = self._options.clip_length, self._clip_range.last
+        last = self._clip_range.last
         if last is not None and clip.index > last:
             return
-        if not self._damage.touches(clip.index * length, (clip.index + 1) * length):
+        if not self._damage.touches(self._options.start_of(clip.index), self._options.end_of(clip.index)):
             self.clips += 1
             yield clip
 
-    def _finish(self, declared: Fraction | None) -> Iterator[ClipFrames]:
-        """Let the last frame stand for its own time, and call damaged what the header promised beyond it."""
-        end, length = self._shown_until, self._options.clip_length
-        self._damage.end(end, declared=declared, tolerance=length)
-        if self._shown is not None:
-            yield from self._show(self._shown, self._clock.until(clip_count(end, length) * length))
+    def _may_be_outlasted(self, container: InputContainer) -> bool:
+        """Whether sound may go on after the last picture."""
+        sound = sound_stream(container)
+        if sound is None or self._shown is None or self._damage.is_open:
+            return False
+        declared = declared_end(container, sound, zero=self._zero or Fraction(0))
+        return declared is None or declared - self._shown_until > INEXACT_SECONDS
+
+    def _sound_end(self) -> Fraction:
+        """Found by reading on: a header may lie, and damaged sound must not harm the pictures."""
+        after, zero = self._shown_until, self._zero or Fraction(0)
+        end = sound_end(self._path, after=after, zero=zero, limits=self._limits, meter=self.meter)
+        if float(end) > (limit := self._limits.max_seconds):
+            raise self._refused("too-long", f"there is sound until {float(end):.0f} s, above max_seconds={limit:g}")
+        return end
+
+    def _finish(self, declared: Fraction | None, *, heard_until: Fraction) -> Iterator[ClipFrames]:
+        """Let the last picture stand as long as players show it, or call lost what the file has broken off."""
+        ending = Ending(
+            shown_from=self._now or Fraction(0), shown_until=self._shown_until, declared=declared,
+            heard_until=heard_until,
+        )  # fmt: skip
+        tolerance = self._options.clip_length if self._is_broadcast or self._whole_clips else None
+        if self._damage.is_open or ending.breaks_off(tolerance):
+            self._damage.end(self._shown_until, lost_until=declared or Fraction(0))
+        elif self._shown is not None:
+            self._shown_until = ending.stands_until
+            if self._is_broadcast or not ending.breaks_off():
+                self._hold_last()
+        if self._shown is not None and (clips := self._whole_clips):
+            last = clips - 1 if self._clip_range.last is None else min(clips - 1, self._clip_range.last)
+            yield from self._show(self._shown, self._clock.until(self._options.end_of(last)))
+
+    def _hold_last(self) -> None:
+        """Let the last picture fill an incomplete clip, where that is wanted: always in a video that has no other."""
+        options, clips = self._options, self._whole_clips
+        covered = options.end_of(clips - 1) if clips else Fraction(0)
+        is_wanted = not clips or (options.last_clip == "hold" and has_rest(self._shown_until, covered, options.rate))
+        if is_wanted and not self._damage.touches(options.start_of(clips), options.end_of(clips)):
+            self.held_from, self._shown_until = self._shown_until, options.end_of(clips)

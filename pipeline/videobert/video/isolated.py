@@ -154,6 +154,8 @@ class IsolatedClips:
         """Half-open ranges in seconds whose frames could not be trusted."""
         self.frames_decoded = self.packets = 0
         self.refused_until = 0.0
+        self.held_from: float | None = None
+        """See `frames.ClipDecoder`."""
 
     def __iter__(self) -> Generator[ClipFrames]:
         request = self._request
@@ -166,7 +168,7 @@ class IsolatedClips:
                 if "index" not in head:
                     self.damaged = [(start, end) for start, end in head["damaged"]]
                     self.frames_decoded, self.packets = head["frames_decoded"], head["packets"]
-                    self.refused_until = head["refused_until"]
+                    self.refused_until, self.held_from = head["refused_until"], head["held_from"]
                     continue
                 colour, pixels = tuple(head["shape"]), np.frombuffer(body, np.uint8)
                 size = math.prod(colour)

@@ -92,6 +92,7 @@ def _answer(order: dict[str, Any], limits: DecoderLimits, say: _Voice) -> Iterat
         yield {
             "damaged": damaged, "frames_decoded": decoder.frames_decoded, "packets": decoder.meter.packets,
             "refused_until": float(decoder.refused_until),
+            "held_from": None if decoder.held_from is None else float(decoder.held_from),
         }, b""  # fmt: skip
 
 

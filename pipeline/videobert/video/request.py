@@ -53,7 +53,7 @@ class ClipFrames:
     """One clip, ready for an encoder."""
 
     index: int
-    """The clip starts at index x clip_seconds."""
+    """The clip starts at index x stride (see `DecodeOptions`)."""
     rgb: NDArray[np.uint8]
     """Colour frames, shape [F, H, W, 3]."""
     gray: NDArray[np.uint8] | None

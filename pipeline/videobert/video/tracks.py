@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ import av
 import numpy as np
 from av.audio.fifo import AudioFifo
 from av.audio.resampler import AudioResampler
+from av.stream import Discard
 from av.subtitles.subtitle import AssSubtitle
 from numpy.typing import NDArray
 
 from videobert.errors import VideoError
-from videobert.video.decode import Beat, PacketMeter, describe, ignore_beat, open_video, packets_of, time_zero
+from videobert.video.decode import Beat, PacketMeter, describe, ignore_beat, open_video, packets_of, sound_stream
 from videobert.video.limits import DecoderLimits
+from videobert.video.timing import time_zero
 
-__all__ = ["SOUND_RATE", "choose_track", "read_sound", "read_subtitles"]
+__all__ = ["SOUND_RATE", "choose_track", "read_sound", "read_subtitles", "sound_end"]
 
 SOUND_RATE = 16_000
 _BLOCK_SAMPLES = 500_000
@@ -27,6 +30,8 @@ _OTHER_TAGS = {"cs": "cze", "de": "ger", "el": "gre", "es": "spa", "ja": "jpn", 
                "sv": "swe", "tr": "tur", "zh": "chi"}  # fmt: skip
 """ISO 639-2 tags in files that do not begin with the two-letter code."""
 _MAX_CUE_BYTES = 8_000
+_SILENCE_SECONDS = 60
+"""A packet of sound further ahead than this has a broken time stamp."""
 _ASS_OVERRIDES = re.compile(r"\{\\[^}]*\}")
 
 
@@ -93,6 +98,34 @@ def read_sound(path: str | Path, *, limits: DecoderLimits, beat: Beat = ignore_b
         if waiting.samples:
             yield from _resampled(resampler, waiting.read())
         yield from _resampled(resampler, None)
+
+
+def sound_end(
+    path: str | Path, *, after: Fraction, zero: Fraction, limits: DecoderLimits, meter: PacketMeter
+) -> Fraction:
+    """When the sound that a player plays has ended, in seconds from time zero; `after` when it is not heard after that.
+
+    Told by the packets that are there. They are not decoded, and damage ends the search. `zero` is the time stamp at
+    which the container starts. Raises `VideoError`.
+    """
+    end = after
+    with open_video(path, limits=limits) as container, suppress(av.FFmpegError):
+        stream = sound_stream(container)
+        if stream is None or stream.time_base is None:
+            return end
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        with suppress(av.FFmpegError):  # what cannot be sought is read from its start
+            container.seek(int((after + zero) / stream.time_base), stream=stream)
+        for packet in packets_of(container, stream):
+            meter(float(after))
+            if packet.pts is None:
+                continue
+            start = packet.pts * stream.time_base - zero
+            if start - end <= _SILENCE_SECONDS:
+                end = max(end, start + (packet.duration or 0) * stream.time_base)
+    return end
 
 
 def _resampled(resampler: AudioResampler, frame: Any) -> Iterator[NDArray[np.int16]]:

@@ -48,7 +48,7 @@ def _decode(path: Path, clips: list[NearestClip], options: DecodeOptions) -> dic
     """Decodes no further than the last of the clips."""
     by_index: dict[int, list[NearestClip]] = {}
     for clip in clips:
-        by_index.setdefault(round(clip.start_seconds / options.clip_seconds), []).append(clip)
+        by_index.setdefault(round(clip.start_seconds / float(options.stride)), []).append(clip)
     request = ClipRequest(frame_ticks=(options.ticks_per_clip // 2,), size=SIDE)
     found: dict[NearestClip, bytes] = {}
     for frames in ClipDecoder(path, request, options):

@@ -69,8 +69,8 @@ def page_of(opened: OpenModel, title: str, rows: Sequence[Row]) -> bytes:
     nearest = nearest_clips(opened.store, codebook, {cell.leaf for row in rows for cell in row.cells})
     batch = codebook.facts["batches"][0]
     features = _manifest(opened, "features", codebook.facts["feature_spec"], batch).config
-    # The spec names the weights by their digest; pictures need the length of a clip only.
-    kept = {name: features[name] for name in ("fps", "clip_seconds")}
+    # The spec names the weights by their digest; pictures need the times of clips only.
+    kept = {name: features[name] for name in ("fps", "clip_seconds", "clip_stride", "last_clip") if name in features}
     drawn = clip_pictures(opened.store, list(nearest.values()), DecodeOptions(**kept))
     pictures = {leaf: drawn[clip] for leaf, clip in nearest.items() if clip in drawn}
     return render_page(title, _NOTE, rows, pictures)

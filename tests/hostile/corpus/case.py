@@ -10,8 +10,8 @@ ROWS = "rows"
 """The video has rows in the features."""
 ANY = (
     ROWS, "ingest empty", "ingest undecodable", "ingest no-video-stream", "ingest too-large", "ingest decoder-memory",
-    "features undecodable", "features no-video-stream", "features too-short", "features too-long",
-    "features too-large", "features decoder-memory",
+    "features undecodable", "features no-video-stream", "features too-long", "features too-large",
+    "features decoder-memory",
 )  # fmt: skip
 """What may become of a damaged file; never the crash or the silence of a decoder."""
 

@@ -58,7 +58,7 @@ def damaged_cases(*, seed: int, flips: int) -> Iterator[Case]:
     for factor, note in ((1000, "a thousand times too long"), (0, "of nothing")):
         lie = _other_duration(whole["plain.mp4"], factor=factor)
         yield Case(kind="lying duration", name=f"lie-{factor}.mp4", data=lie, ends=(ROWS,), note=note)
-    yield Case(kind="one frame", name="one.mp4", data=encode_clip(Clip(frames=1)), ends=("features too-short",))
+    yield Case(kind="one frame", name="one.mp4", data=encode_clip(Clip(frames=1)), ends=(ROWS,))
     far = encode_clip(Clip(frames=80, container="matroska", times=[_far(i) for i in range(80)]))
     yield Case(
         kind="time stamps", name="far.mkv", data=far, ends=("features too-long",), note="jump by 28 hours"

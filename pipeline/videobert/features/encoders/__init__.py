@@ -49,12 +49,13 @@ def load_encoder(config: FeaturesConfig, *, device: str | None = None) -> Encode
 def output_identity(config: FeaturesConfig) -> dict[str, object]:
     """All that a feature vector depends on besides the video: what a spec hash takes in.
 
-    `config.OUTPUT_FIELDS` with the digest of the weights in place of the encoder's name; the decoder only where it is
-    not the CPU's, by which specs of the time before there was a choice are known.
+    `config.OUTPUT_FIELDS` with the digest of the weights in place of the encoder's name; those of `ADDED_LATER` only
+    where they say something new, so that specs from before there was a choice stay.
     """
     fields = {name: getattr(config, name) for name in config.OUTPUT_FIELDS}
-    decoder = {} if config.decoder == "cpu" else {"decoder": config.decoder}
-    return fields | {"encoder": encoder_identity(config).digest} | decoder
+    later = {name: getattr(config, name) for name, usual in config.ADDED_LATER.items()}
+    chosen = {name: value for name, value in later.items() if value != config.ADDED_LATER[name]}
+    return fields | {"encoder": encoder_identity(config).digest} | chosen
 
 
 def _model_name(encoder: str) -> str:
