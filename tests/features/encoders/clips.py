@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from videobert.video.request import ClipFrames, ClipRequest
@@ -14,7 +16,10 @@ def random_clips(request: ClipRequest, count: int) -> list[ClipFrames]:
     clips = []
     for index in range(count):
         rng = np.random.default_rng(index)
-        shape = (len(request.frame_ticks), request.size, request.size, 3)
+        width, height = (
+            request.scaled(Fraction(16), Fraction(9)) if request.max_patches else (request.size, request.size)
+        )
+        shape = (len(request.frame_ticks), height, width, 3)
         gray = None
         if request.gray_size is not None:
             still = rng.integers(0, 256, (request.gray_size, request.gray_size)).astype(np.uint8)

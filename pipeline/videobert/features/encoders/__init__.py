@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from videobert.errors import InputError
 from videobert.features.config import FeaturesConfig
-from videobert.features.encoders.base import Encoder, EncoderIdentity
+from videobert.features.encoders.base import Encoder, EncoderIdentity, TextEncoder
 
-__all__ = ["Encoder", "EncoderIdentity", "encoder_identity", "load_encoder", "output_identity"]
+__all__ = [
+    "Encoder", "EncoderIdentity", "TextEncoder", "encoder_identity", "load_encoder", "load_text_encoder",
+    "output_identity",
+]  # fmt: skip
 
 
 def encoder_identity(config: FeaturesConfig) -> EncoderIdentity:
@@ -44,6 +47,22 @@ def load_encoder(config: FeaturesConfig, *, device: str | None = None) -> Encode
     from videobert.features.encoders.huggingface import HuggingFaceEncoder
 
     return HuggingFaceEncoder(_model_name(config.encoder), config, device=device)
+
+
+def load_text_encoder(config: FeaturesConfig, *, device: str | None = None) -> TextEncoder:
+    """What puts texts into the space of the configured encoder's clip vectors, for search before any training.
+
+    Raises `InputError` when the encoder has no text tower, or `load_encoder` would.
+    """
+    if not config.encoder.startswith("hf:"):
+        encoder_identity(config)
+        raise InputError(
+            f"encoder={config.encoder!r} has no text tower; search with a trained model, or make features with a joint "
+            "encoder of docs/encoders.md, such as hf:google/siglip2-base-patch16-naflex"
+        )
+    from videobert.features.encoders.text_tower import TextTower
+
+    return TextTower(_model_name(config.encoder), device=device or config.device)
 
 
 def output_identity(config: FeaturesConfig) -> dict[str, object]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from videobert.video.request import ClipFrames, ClipRequest
 
-__all__ = ["Encoder", "EncoderIdentity", "digest_files", "slug"]
+__all__ = ["Encoder", "EncoderIdentity", "TextEncoder", "digest_files", "slug"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,19 @@ class Encoder(Protocol):
 
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
         """One finite vector a clip, shape [N, D]."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """The text tower of a joint encoder."""
+
+    @property
+    def dimension(self) -> int:
+        """Length D of a text's vector, the same as of a clip's."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One finite vector a text, shape [N, D], to be compared with clip vectors by cosine."""
         ...
 
 

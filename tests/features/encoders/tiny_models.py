@@ -1,0 +1,120 @@
+"""Small random models of any family of transformers, made from the family's own default configuration.
+
+Widths are divided by one number, so that what must divide another still does; depths are cut to two; sizes of pictures
+and patches stay, as the towers are built for them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+__all__ = ["pixel_families", "save_processor", "save_tiny"]
+
+_WIDTH = re.compile(r"size|dim|width|channels|filters|features|rank|section|hidden|d_model|proj|bottleneck|embed")
+_NO_WIDTH = re.compile(
+    r"image|patch|kernel|window|vocab|crop|tubelet|pool|input_size|position|^num_|stride|token|max_|mask|grid|frame|"
+    r"temporal_size|chunk|merge|_id|level|points|in_channels|group|spatial_shapes|layers|depth|block_size|sample|"
+    r"queries|pretrain"
+)
+_DEPTH = re.compile(r"num_.*layers|n_layers?$|(en|de)coder_layers|^depth$|vision_layers|^layers$")
+_OF_DEPTH = {
+    "out_features", "out_indices", "stage_names", "layer_types", "per_layer_config", "block_types", "_out_features",
+    "_out_indices", "mlp_layer_types",
+}  # fmt: skip
+_VOCABULARY = 2000
+_LARGE = 518
+
+
+def pixel_families() -> list[str]:
+    """Every family that `AutoModel` makes and that has a method with an argument for pixels."""
+    return [family for family in MODEL_MAPPING_NAMES if _takes_pixels(family)]
+
+
+def save_tiny(family: str, folder: Path, *, processor: bool = True) -> None:
+    """A model of this family with random weights, and the family's own image processor, as `save_pretrained` writes."""
+    error: Exception | None = None
+    for divisor in (16, 8, 4):
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                model: Any = transformers.AutoModel.from_config(_config(family, divisor))
+            break
+        except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError, ZeroDivisionError) as failed:
+            error = failed
+    else:
+        assert error is not None
+        raise error
+    model.save_pretrained(folder)
+    if processor:
+        save_processor(family, folder, model.config)
+
+
+def save_processor(family: str, folder: Path, config: Any) -> None:
+    """The defaults of the family's image processor; a square of the model's size where only torchvision has one, or
+    where it is made for pages and large pictures, which take minutes."""
+    names = IMAGE_PROCESSOR_MAPPING_NAMES.get(family)
+    name = names.get("pil") if isinstance(names, dict) else None
+    if name is not None:
+        processor: Any = getattr(transformers, name)()
+        sides = [processor.size[key] for key in ("height", "shortest_edge") if processor.size and key in processor.size]
+        if not sides or sides[0] <= _LARGE:
+            processor.save_pretrained(folder)
+            return
+    parts = [config, getattr(config, "vision_config", None), getattr(config, "video_config", None)]
+    sizes = [getattr(part, key, None) for part in parts for key in ("image_size", "crop_size", "input_size")]
+    size = next((size for size in sizes if size), 224)
+    side = size[-1] if isinstance(size, list | tuple) else size
+    values = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": {"height": side, "width": side}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(values))
+
+
+def _takes_pixels(family: str) -> bool:
+    name = MODEL_MAPPING_NAMES[family]
+    model = getattr(transformers, name if isinstance(name, str) else name[0], None)
+    if model is None:
+        return False
+    methods = ("forward", "get_image_features", "get_video_features", "get_vision_features", "get_video_embeds")
+    try:
+        found = [getattr(model, method) for method in methods if hasattr(model, method)]
+    except ImportError:  # what stands for a class of a package that is not there (torchaudio)
+        return False
+    return any("pixel" in parameter for method in found for parameter in inspect.signature(method).parameters)
+
+
+def _config(family: str, divisor: int) -> Any:
+    kind = transformers.CONFIG_MAPPING[family]
+    values = kind().to_dict()
+    values.pop("transformers_version", None)
+    return kind.from_dict(_shrunk(values, divisor))
+
+
+def _shrunk(values: dict[str, Any], divisor: int) -> dict[str, Any]:
+    return {key: _small(str(key), value, divisor) for key, value in values.items() if key not in _OF_DEPTH}
+
+
+def _small(key: str, value: Any, divisor: int) -> Any:
+    if isinstance(value, dict):
+        return _shrunk(value, divisor)
+    is_width = bool(_WIDTH.search(key)) and not _NO_WIDTH.search(key)
+    if isinstance(value, list | tuple) and value and all(type(x) is int for x in value):
+        if key in ("depths", "layers"):
+            return [min(x, 1) for x in value]
+        return [x // divisor for x in value] if is_width and all(x % divisor == 0 for x in value) else value
+    if type(value) is not int:
+        return value
+    if key == "vocab_size":
+        return min(value, _VOCABULARY)
+    if key.endswith(("token_id", "token_index")):
+        return value if value < _VOCABULARY else _VOCABULARY - 100 + value % 90
+    if _DEPTH.search(key):
+        return min(value, 2)
+    return value // divisor if is_width and value >= divisor and value % divisor == 0 else value
