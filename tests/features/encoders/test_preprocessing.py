@@ -86,12 +86,19 @@ def test_numbers_are_those_of_the_models_own_processor(
          "336, cut from 336"),
         ({"pretrained_cfg": {"input_size": [3, 224, 224], "crop_pct": 0.9, "crop_mode": "squash", "mean": [0.5] * 3,
                              "std": [0.5] * 3}}, "224, squeezed to 248 and cut"),
-        ({"max_num_patches": 256, "patch_size": 16}, "256 patches of 16"),
     ],
 )  # fmt: skip
 def test_geometry_is_read_from_old_and_new_files(tmp_path: Path, values: dict[str, Any], geometry: str) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
     assert read_preprocessing(tmp_path, CONFIG, "m").geometry == geometry
+
+
+def test_patches_are_read_from_the_file_or_from_the_model(tmp_path: Path) -> None:
+    config = SimpleNamespace(vision_config=SimpleNamespace(patch_size=16, num_patches=256))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": 224}))
+    assert read_preprocessing(tmp_path, config, "m", in_patches=True).geometry == "256 patches of 16"
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"max_num_patches": 64, "patch_size": 14}))
+    assert read_preprocessing(tmp_path, config, "m", in_patches=True).geometry == "64 patches of 14"
 
 
 def test_the_levels_of_vivit_go_from_minus_one_to_one_and_are_normalised_then(tmp_path: Path) -> None:

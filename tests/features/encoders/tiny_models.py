@@ -17,7 +17,7 @@ import transformers
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
-__all__ = ["pixel_families", "save_processor", "save_tiny"]
+__all__ = ["pixel_families", "save_tiny", "tiny_config"]
 
 _WIDTH = re.compile(r"size|dim|width|channels|filters|features|rank|section|hidden|d_model|proj|bottleneck|embed")
 _NO_WIDTH = re.compile(
@@ -31,7 +31,7 @@ _OF_DEPTH = {
     "_out_indices", "mlp_layer_types",
 }  # fmt: skip
 _VOCABULARY = 2000
-_LARGE = 518
+_LARGE, _USUAL = 518, 224
 
 
 def pixel_families() -> list[str]:
@@ -39,42 +39,50 @@ def pixel_families() -> list[str]:
     return [family for family in MODEL_MAPPING_NAMES if _takes_pixels(family)]
 
 
-def save_tiny(family: str, folder: Path, *, processor: bool = True) -> None:
-    """A model of this family with random weights, and the family's own image processor, as `save_pretrained` writes."""
-    error: Exception | None = None
-    for divisor in (16, 8, 4):
-        try:
-            with torch.random.fork_rng():
-                torch.manual_seed(0)
-                model: Any = transformers.AutoModel.from_config(_config(family, divisor))
-            break
-        except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError, ZeroDivisionError) as failed:
-            error = failed
-    else:
-        assert error is not None
-        raise error
+def save_tiny(family: str, folder: Path, *, divisor: int = 16) -> None:
+    """A model of this family with random weights, and the family's own image processor, as `save_pretrained` writes.
+
+    Raises what the family raises where it cannot be made so small, or a package is missing.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model: Any = transformers.AutoModel.from_config(tiny_config(family, divisor))
     model.save_pretrained(folder)
-    if processor:
-        save_processor(family, folder, model.config)
+    _save_processor(family, folder, model.config)
 
 
-def save_processor(family: str, folder: Path, config: Any) -> None:
-    """The defaults of the family's image processor; a square of the model's size where only torchvision has one, or
-    where it is made for pages and large pictures, which take minutes."""
+def _save_processor(family: str, folder: Path, config: Any) -> None:
+    """The defaults of the family's image processor with the model's own size; a square where only torchvision has one.
+
+    Sizes for pages and large pictures, which take minutes, become 224.
+    """
     names = IMAGE_PROCESSOR_MAPPING_NAMES.get(family)
     name = names.get("pil") if isinstance(names, dict) else None
-    if name is not None:
-        processor: Any = getattr(transformers, name)()
-        sides = [processor.size[key] for key in ("height", "shortest_edge") if processor.size and key in processor.size]
-        if not sides or sides[0] <= _LARGE:
-            processor.save_pretrained(folder)
-            return
-    parts = [config, getattr(config, "vision_config", None), getattr(config, "video_config", None)]
-    sizes = [getattr(part, key, None) for part in parts for key in ("image_size", "crop_size", "input_size")]
-    size = next((size for size in sizes if size), 224)
-    side = size[-1] if isinstance(size, list | tuple) else size
-    values = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": {"height": side, "width": side}}
+    kind: Any = getattr(transformers, name) if name is not None else None
+    values: dict[str, Any] = kind().to_dict() if kind else {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    if values.get("max_num_patches") is None:
+        parts = [config, getattr(config, "vision_config", None), getattr(config, "video_config", None)]
+        sizes = [getattr(part, key, None) for part in parts for key in ("image_size", "crop_size", "input_size")]
+        own = next((_side(size) for size in sizes if size), None) or _side(values.get("size")) or _USUAL
+        values |= _sized(values, own if own <= _LARGE else _USUAL)
     (folder / "preprocessor_config.json").write_text(json.dumps(values))
+
+
+def _sized(values: dict[str, Any], side: int) -> dict[str, Any]:
+    """The settings of a processor for a picture of this side; what it cuts off keeps its part."""
+    size, crop = values.get("size") or {}, values.get("crop_size")
+    if values.get("do_center_crop") and crop:
+        scaled = max(side, side * (size.get("shortest_edge") or size.get("height") or side) // (crop["height"] or side))
+        kept = {"shortest_edge": scaled} if "shortest_edge" in size else {"height": scaled, "width": scaled}
+        return {"crop_size": {"height": side, "width": side}, "size": kept}
+    return {"size": {"shortest_edge": side} if set(size) == {"shortest_edge"} else {"height": side, "width": side}}
+
+
+def _side(size: Any) -> int | None:
+    """The side of a picture from the ways in which configurations write it."""
+    if isinstance(size, dict):
+        size = size.get("shortest_edge") or size.get("height")
+    return size[-1] if isinstance(size, list | tuple) else size
 
 
 def _takes_pixels(family: str) -> bool:
@@ -90,7 +98,8 @@ def _takes_pixels(family: str) -> bool:
     return any("pixel" in parameter for method in found for parameter in inspect.signature(method).parameters)
 
 
-def _config(family: str, divisor: int) -> Any:
+def tiny_config(family: str, divisor: int) -> Any:
+    """The default configuration with all widths divided, and depths of two."""
     kind = transformers.CONFIG_MAPPING[family]
     values = kind().to_dict()
     values.pop("transformers_version", None)

@@ -49,7 +49,7 @@ class Encoder(Protocol):
         ...
 
     def encode(self, clips: Sequence[ClipFrames]) -> NDArray[np.float32]:
-        """One finite vector a clip, shape [N, D]."""
+        """One finite vector per clip, shape [N, D]."""
         ...
 
 
@@ -62,7 +62,7 @@ class TextEncoder(Protocol):
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One finite vector a text, shape [N, D], to be compared with clip vectors by cosine."""
+        """One finite vector per text, shape [N, D], to be compared with clip vectors by cosine."""
         ...
 
 

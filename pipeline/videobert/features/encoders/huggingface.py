@@ -49,7 +49,8 @@ class HuggingFaceEncoder:
         self.identity = identity(name)
         loaded = load_model(folder, name)
         self.method = find_pixel_method(loaded.model, name)
-        self.preprocessing = read_preprocessing(folder, loaded.model.config, name)
+        in_patches = self.method.takes == "patches"
+        self.preprocessing = read_preprocessing(folder, loaded.model.config, name, in_patches=in_patches)
         self._device = pick_device(device)
         self._model = loaded.model.to(self._device)
         self._call = PixelCall(self.method, self.preprocessing, self._device)

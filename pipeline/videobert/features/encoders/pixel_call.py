@@ -1,4 +1,4 @@
-"""One call of a model's method for pixels: frames of clips in, one vector a clip out.
+"""One call of a model's method for pixels: frames of clips in, one vector per clip out.
 
 Shapes: B clips, F frames, H x W their size, P side of a patch, N patches a frame, D length of a vector.
 """
@@ -15,8 +15,8 @@ from torch import Tensor
 from videobert.features.encoders.pixel_method import PixelMethod, first_value
 from videobert.features.encoders.pooling import pool
 from videobert.features.encoders.preprocessing import Preprocessing
-from videobert.video.request import ClipFrames
 from videobert.video.geometry import middle_square
+from videobert.video.request import ClipFrames
 
 __all__ = ["PixelCall", "patches_of"]
 

@@ -33,7 +33,7 @@ class Pooled:
 
 
 def pool(output: Any, owner: Any, *, use_pooler: bool) -> Pooled:
-    """One vector a picture or clip. Raises `ValueError` when the output has none.
+    """One vector per picture or clip. Raises `ValueError` when the output has none.
 
     `use_pooler` is off where the pooler was drawn at random. A CLS token is then taken alone, as the classifiers of
     such models do, and never averaged with the patches. Models trained to reconstruct masked pictures (`mask_ratio`)

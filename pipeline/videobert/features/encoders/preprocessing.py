@@ -63,11 +63,12 @@ class Preprocessing:
         )  # fmt: skip
 
 
-def read_preprocessing(folder: Path, config: Any, name: str) -> Preprocessing:
+def read_preprocessing(folder: Path, config: Any, name: str, *, in_patches: bool = False) -> Preprocessing:
     """From the preprocessor file of a model directory, or the `pretrained_cfg` of timm in its config.json.
 
     `config` is that of the model, a transformers object without a common type: it tells the size where the file does
-    not. Raises `InputError` when the directory has no such file, or one for pictures of other than three colours.
+    not. `in_patches` is for models that take nothing else (SigLIP 2 NaFlex).
+    Raises `InputError` when the directory has no such file, or one for pictures of other than three colours.
     """
     path = next((folder / file for file in PREPROCESSOR_FILES if (folder / file).is_file()), None)
     values = json.loads(path.read_text("utf-8")) if path else {}
@@ -79,7 +80,7 @@ def read_preprocessing(folder: Path, config: Any, name: str) -> Preprocessing:
         )
     file = path.name if path else "config.json"
     try:
-        found = _of_timm(timm) if timm else _of_transformers(values, config)
+        found = _of_timm(timm) if timm else _of_transformers(values, config, in_patches=in_patches)
         if found is not None:
             return found
     except (TypeError, ValueError, KeyError) as error:
@@ -87,13 +88,13 @@ def read_preprocessing(folder: Path, config: Any, name: str) -> Preprocessing:
     raise InputError(f"encoder='hf:{name}' names no picture size in config.json or {file}; add `image_size`")
 
 
-def _of_transformers(values: Mapping[str, Any], config: Any) -> Preprocessing | None:
+def _of_transformers(values: Mapping[str, Any], config: Any, *, in_patches: bool) -> Preprocessing | None:
     default = _Defaults(values)
     levels = _levels(values, default)
-    if most := values.get("max_num_patches"):
-        return Preprocessing(
-            size=_side(values.get("patch_size")) or _side(config.patch_size) or 16, max_patches=int(most), **levels
-        )
+    if in_patches:
+        most = values.get("max_num_patches") or _of(config, "num_patches")
+        patch = _side(values.get("patch_size") or _of(config, "patch_size"))
+        return Preprocessing(size=patch, max_patches=int(most), **levels) if patch and most else None
     crop = _side(values.get("crop_size")) if default("do_center_crop", "crop_size" in values) else None
     size = values.get("size")
     side = (

@@ -54,7 +54,7 @@ class TextTower:
         self.dimension = self._try_out(loaded.missing, name)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One vector a text, shape [N, D], to be compared with clip vectors by cosine; longer texts are cut off.
+        """One vector per text, shape [N, D], to be compared with clip vectors by cosine; longer texts are cut off.
 
         A text's vector depends on that text alone.
         """
