@@ -31,9 +31,8 @@ def save_tokenizer(folder: Path) -> None:
     plain.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )  # fmt: skip
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=plain, pad_token="[PAD]", unk_token="[UNK]", model_max_length=16
-    )
+    kind: Any = transformers.PreTrainedTokenizerFast
+    tokenizer = kind(tokenizer_object=plain, pad_token="[PAD]", unk_token="[UNK]", model_max_length=16)
     tokenizer.save_pretrained(folder)
 
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 import transformers
-from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
-from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+from transformers.models.auto import image_processing_auto, modeling_auto
 
 __all__ = ["pixel_families", "save_tiny", "tiny_config"]
 
+IMAGE_PROCESSOR_MAPPING_NAMES: dict[str, Any] = vars(image_processing_auto)["IMAGE_PROCESSOR_MAPPING_NAMES"]
+MODEL_MAPPING_NAMES: dict[str, Any] = vars(modeling_auto)["MODEL_MAPPING_NAMES"]
 _WIDTH = re.compile(r"size|dim|width|channels|filters|features|rank|section|hidden|d_model|proj|bottleneck|embed")
 _NO_WIDTH = re.compile(
     r"image|patch|kernel|window|vocab|crop|tubelet|pool|input_size|position|^num_|stride|token|max_|mask|grid|frame|"
@@ -46,7 +47,8 @@ def save_tiny(family: str, folder: Path, *, divisor: int = 16) -> None:
     """
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model: Any = transformers.AutoModel.from_config(tiny_config(family, divisor))
+        kind: Any = transformers.AutoModel
+        model = kind.from_config(tiny_config(family, divisor))
     model.save_pretrained(folder)
     _save_processor(family, folder, model.config)
 
@@ -82,7 +84,8 @@ def _side(size: Any) -> int | None:
     """The side of a picture from the ways in which configurations write it."""
     if isinstance(size, dict):
         size = size.get("shortest_edge") or size.get("height")
-    return size[-1] if isinstance(size, list | tuple) else size
+    number: int | None = size[-1] if isinstance(size, list | tuple) else size
+    return number
 
 
 def _takes_pixels(family: str) -> bool:
