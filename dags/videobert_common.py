@@ -6,6 +6,7 @@ VIDEOBERT_OPTIONS   more flags for every job, for example `--ingest.source s3://
 VIDEOBERT_OPTIONS_FEATURES, ..._PRETRAIN and so on: more flags for the jobs of one stage, for example its GPUs
 VIDEOBERT_SHARES   Ray jobs that share the features of one batch; 1 by default
 VIDEOBERT_MAX_ACTIVE_RUNS   batches at once in each DAG, when no backfill says otherwise; 2 by default
+VIDEOBERT_SWEEP_CRON   when to look for Ray jobs that nobody waits for; every ten minutes by default; `none`: never
 VIDEOBERT_TRAIN_CRON   when to train, in UTC; `0 3 * * 0`, Sundays at 3, by default; `none`: by hand only
 VIDEOBERT_POOL      Airflow pool of every Ray job; one that counts deferred tasks bounds the jobs of all DAGs together
 RAY_ADDRESS_URL     dashboard of the cluster; empty: the Airflow connection `ray_default`
@@ -31,7 +32,8 @@ from videobert.stages import BatchStage, get_stage
 
 __all__ = [
     "BATCH", "BATCHES", "BATCHES_PARAM", "BATCH_PARAM", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "FILTERS",
-    "MAX_ACTIVE_RUNS", "MODEL", "last_batch", "ray_job", "root", "share_jobs", "stage_job", "training_schedule",
+    "MAX_ACTIVE_RUNS", "MODEL", "last_batch", "ray_job", "root", "share_jobs", "stage_job", "sweep_schedule",
+    "training_schedule",
 ]  # fmt: skip
 
 FEATURES = Asset(name="videobert_features", uri="x-videobert://features")
@@ -107,6 +109,12 @@ def training_schedule() -> CronTriggerTimetable | None:
     Without `run_immediately` (False is taken as None), a DAG enabled on a Sunday would start the run of that morning.
     """
     cron = os.environ.get("VIDEOBERT_TRAIN_CRON", "0 3 * * 0")
+    return None if cron == "none" else CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
+
+
+def sweep_schedule() -> CronTriggerTimetable | None:
+    """When `videobert_sweep` starts by itself."""
+    cron = os.environ.get("VIDEOBERT_SWEEP_CRON", "*/10 * * * *")
     return None if cron == "none" else CronTriggerTimetable(cron, timezone="UTC", run_immediately=timedelta(0))
 
 

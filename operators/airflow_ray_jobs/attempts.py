@@ -1,11 +1,11 @@
 """Which attempt of a job this run shall watch: the reconnect table.
 
-The server is the only truth. Attempts of one job are numbered from 1 without a gap, and only the last can be live:
-    the last is PENDING or RUNNING      watch it, whoever submitted it
-    one of the last SUCCEEDED           reuse it when its result stands and nothing forces a new run
-    else                                submit the next number, for Ray never lets an id be used again; but first see
-                                        whether an attempt of that number left a result that proves to stand, before
-                                        the server forgot it. Where another worker was faster, look again
+The server is the only truth about a job. The newest attempt that it knows is
+    PENDING, RUNNING            watched, whoever submitted it. Where this task was cleared since it followed that job,
+                                or somebody is stopping it, it is stopped, unless another task instance follows it
+    SUCCEEDED                   reused, it or an older one, when its result stands and nothing forces a new run
+    FAILED, STOPPED             followed by the next number: Ray never lets an id be used again
+    absent                      submitted, unless the result that it left before the server forgot it proves to stand
 Airflow's `try_number` has no part in it: a retry must find the job that the former try left running.
 """
 
@@ -22,14 +22,19 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_ray_jobs.backend import JobBackend, JobSpec, JobState, JobStatus
-from airflow_ray_jobs.errors import RayJobError, RayNotReady, RayUnavailable, SubmissionExists
+from airflow_ray_jobs.errors import RayJobStopped, RayNotReady, RayUnavailable, SubmissionExists
+from airflow_ray_jobs.release import has_ended, release
+from airflow_ray_jobs.watchers import Watcher, Watchers
 
-__all__ = ["Attempt", "Origin", "base_id", "claim_attempt", "digest_of"]
+__all__ = ["Attempt", "Claim", "Origin", "base_id", "digest_of"]
 
-_LOOK_BACK = 20
-"""Ended attempts, newest first, whose results are considered; each costs a request and perhaps an object."""
-_MAX_LOST_RACES = 20
-"""Submissions in a row that other workers may win with jobs that ended at once."""
+_ROUNDS = 50
+"""Looks at a server that changes under our eyes, before we call it unavailable."""
+_REUSED_AT_MOST = 20
+"""Newest successes whose results are looked at: each costs a read of the storage."""
+_STOP_SECONDS = 60.0
+"""How long a job that was told to stop may take to end, and how long another may take to tell it so."""
+_STOP_PAUSE_SECONDS = 1.0
 
 _READY_SECONDS = 180.0
 """How long a submission waits for a head that has just started."""
@@ -70,94 +75,117 @@ def base_id(*identity: object) -> str:
     return hashlib.sha256("|".join(str(part) for part in identity).encode()).hexdigest()[:16]
 
 
-async def claim_attempt(
-    backend: JobBackend,
-    base: str,
-    make_spec: Callable[[str], JobSpec],
-    *,
-    reusable: Callable[[str], dict[str, Any] | None],
-    proves_itself: bool = False,
-    force: bool = False,
-) -> Attempt:
-    """Find or start the attempt to watch. `reusable(submission_id)` returns the result of a former success, or None.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Find or start the attempt of one job that one task instance shall watch."""
 
-    With `proves_itself` that result needs no server that remembers the success: a head that restarts forgets its jobs.
-    There is no limit to the attempts of one job: a call submits at most one, and forced runs may go on for years.
-    """
-    last = 0
-    for _ in range(_MAX_LOST_RACES):
-        last, state = await _last_attempt(backend, base, after=last)
-        if state is not None and not state.status.is_final:
-            live_id = _id(base, last)
-            return Attempt(submission_id=live_id, origin=Origin.ATTACHED, start_seconds=state.start_seconds)
-        if not force and (attempt := await _former_success(backend, base, last, reusable)) is not None:
-            return attempt
-        submission_id = _id(base, last + 1)
-        if proves_itself and not force and (result := reusable(submission_id)) is not None:
-            return Attempt(submission_id=submission_id, origin=Origin.REUSED, result=result)
-        if await _submit(backend, submission_id, make_spec(submission_id)):
-            return Attempt(submission_id=submission_id, origin=Origin.SUBMITTED)
-    raise RayJobError(
-        f"{_MAX_LOST_RACES} submissions of {base} up to attempt {last} were won by others whose jobs ended at once; "
-        "see the logs of those jobs"
-    )
+    backend: JobBackend
+    """Where the job runs."""
+    watchers: Watchers
+    """Who follows which job."""
+    me: Watcher
+    """The task instance that asks."""
+    base: str
+    """What the ids of all attempts begin with."""
+    make_spec: Callable[[str], JobSpec]
+    """The submission under a given id."""
+    reusable: Callable[[str], dict[str, Any] | None]
+    """The result of a former success, or None when it does not stand."""
+    proves_itself: bool = False
+    """That result needs no server that remembers the success: a head that restarts forgets its jobs."""
+    force: bool = False
+    """Start a new attempt even where a success could be reused."""
+    is_killed: Callable[[], bool] = lambda: False
+    """Whether the task was ended meanwhile; nothing is submitted then."""
 
+    async def make(self) -> Attempt:
+        """The attempt. Raises RayUnavailable, RayJobBadInput, RayJobStopped."""
+        for _ in range(_ROUNDS):
+            number, state = await self._newest()
+            if state is not None and not state.status.is_final:
+                if await self._follow(self._id(number)):
+                    return Attempt(
+                        submission_id=self._id(number), origin=Origin.ATTACHED, start_seconds=state.start_seconds
+                    )
+                continue
+            if not self.force and (former := await self._former(number)):
+                return former
+            if await self._submit(self._id(number + 1)):
+                return Attempt(submission_id=self._id(number + 1), origin=Origin.SUBMITTED)
+        raise RayUnavailable(f"the attempts of {self.base} change faster than they can be looked at")
 
-def _id(base: str, number: int) -> str:
-    return f"{base}-a{number}"
+    def _id(self, number: int) -> str:
+        return f"{self.base}-a{number}"
 
+    async def _newest(self) -> tuple[int, JobState | None]:
+        """Number and state of the newest attempt; 0 when there is none. A few looks: attempts have no gaps."""
+        low, newest, high = 0, None, 1
+        while (state := await self.backend.state(self._id(high))) is not None:
+            low, newest, high = high, state, high * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            state = await self.backend.state(self._id(middle))
+            low, newest, high = (low, newest, middle) if state is None else (middle, state, high)
+        return low, newest
 
-async def _last_attempt(backend: JobBackend, base: str, *, after: int) -> tuple[int, JobState | None]:
-    """Number and state of the last attempt that the server knows; (after, None) where there is none behind `after`.
+    async def _former(self, newest: int) -> Attempt | None:
+        """A success whose result stands: what the server forgot first, then what it knows, newest first."""
+        if self.proves_itself and (result := self.reusable(self._id(newest + 1))) is not None:
+            return Attempt(submission_id=self._id(newest + 1), origin=Origin.REUSED, result=result)
+        for number in range(newest, max(0, newest - _REUSED_AT_MOST), -1):
+            state = await self.backend.state(self._id(number))
+            if state is None or state.status is not JobStatus.SUCCEEDED:
+                continue
+            if (result := self.reusable(self._id(number))) is not None:
+                return Attempt(submission_id=self._id(number), origin=Origin.REUSED, result=result)
+        return None
 
-    Doubles the step, then halves: at most 2 log2(n) + 2 requests over n attempts. One that is live is the last.
-    """
-    last, found, absent = after, None, after + 1
-    while (state := await backend.state(_id(base, absent))) is not None:
-        last, found, absent = absent, state, after + 2 * (absent - after)
-        if not state.status.is_final:
-            return last, found
-    while absent - last > 1:
-        middle = (last + absent) // 2
-        state = await backend.state(_id(base, middle))
-        if state is None:
-            absent = middle
-        elif state.status.is_final:
-            last, found = middle, state
-        else:
-            return middle, state
-    return last, found
+    async def _follow(self, submission_id: str) -> bool:
+        """Follow a live job; False when it had to end instead, or has ended by itself."""
+        until = time.monotonic() + _STOP_SECONDS
+        while True:
+            await asyncio.to_thread(self.watchers.add, submission_id, self.me)
+            entries, stopping = await asyncio.to_thread(self.watchers.of, submission_id)
+            cleared = [one for one in entries if one.is_former(self.me)]
+            if not (cleared or stopping):
+                return True
+            if cleared or time.monotonic() >= until:  # after that time whoever was about to stop it is gone
+                if await self._end(submission_id, cleared):
+                    return False
+                if not cleared:
+                    return True
+                continue  # whoever follows it as well may have left meanwhile
+            await asyncio.to_thread(self.watchers.remove, submission_id, self.me)
+            if await has_ended(self.backend, submission_id, seconds=_STOP_PAUSE_SECONDS):
+                return False
 
+    async def _end(self, submission_id: str, cleared: list[Watcher]) -> bool:
+        """Stop the job, unless another task instance follows it: then follow it as well, and return False."""
+        if not await release(self.backend, self.watchers, submission_id, self.me, leaving=[self.me, *cleared]):
+            _log.info("Ray job %s should end, but another task instance follows it: it goes on", submission_id)
+            await asyncio.to_thread(self.watchers.add, submission_id, self.me)
+            return False
+        _log.info("Ray job %s was told to stop, since the task that followed it was cleared or ended", submission_id)
+        if not await has_ended(self.backend, submission_id, seconds=_STOP_SECONDS):
+            raise RayUnavailable(f"Ray job {submission_id} was told to stop and has not ended in {_STOP_SECONDS:.0f} s")
+        return True
 
-async def _former_success(
-    backend: JobBackend, base: str, last: int, reusable: Callable[[str], dict[str, Any] | None]
-) -> Attempt | None:
-    """The newest of the last attempts that succeeded and whose result is still of use."""
-    for number in range(last, max(0, last - _LOOK_BACK), -1):
-        submission_id = _id(base, number)
-        state = await backend.state(submission_id)
-        if state is not None and state.status is JobStatus.SUCCEEDED:
-            result = reusable(submission_id)
-            if result is not None:
-                return Attempt(submission_id=submission_id, origin=Origin.REUSED, result=result)
-        _log.info(
-            "Attempt %s is %s and gives no result to use", submission_id, "gone" if state is None else state.status
-        )
-    return None
-
-
-async def _submit(backend: JobBackend, submission_id: str, spec: JobSpec) -> bool:
-    """Submit; False where a job already has the id: another worker's, or ours, whose answer was lost."""
-    try:
-        await _submit_when_ready(backend, submission_id, spec)
-    except RayUnavailable as error:
-        # The answer may be lost, not the request: what the server holds under this id decides.
-        if await backend.state(submission_id) is None:
-            raise
-        if not isinstance(error, SubmissionExists):
-            _log.warning("Submission of %s got no clear answer, but the job is there (%s)", submission_id, error)
-        return False
-    return True
+    async def _submit(self, submission_id: str) -> bool:
+        """Submit; False when another job has taken the id."""
+        if self.is_killed():
+            raise RayJobStopped(f"the task was ended before Ray job {submission_id} was submitted")
+        await asyncio.to_thread(self.watchers.add, submission_id, self.me)
+        try:
+            await _submit_when_ready(self.backend, submission_id, self.make_spec(submission_id))
+        except RayUnavailable as error:
+            # The answer may be lost, not the request: what the server holds under this id decides.
+            state = await self.backend.state(submission_id)
+            if state is None:
+                raise
+            if not isinstance(error, SubmissionExists):
+                _log.warning("Submission of %s got no clear answer, but the job is there (%s)", submission_id, error)
+            return False
+        return True
 
 
 async def _submit_when_ready(backend: JobBackend, submission_id: str, spec: JobSpec) -> None:

@@ -64,7 +64,11 @@ class JobSpec:
 
 
 class JobBackend(Protocol):
-    """A place where Ray jobs run. Every method raises `RayUnavailable` when it cannot be reached."""
+    """A place where Ray jobs run.
+
+    Every method raises `RayUnavailable` when it cannot be reached, and when its answer makes no sense: a proxy in
+    between, or a head that starts, says odd things, and none of them is about the job.
+    """
 
     async def __aenter__(self) -> Self: ...
 

@@ -7,7 +7,7 @@ RayJobError                anything these operators raise on purpose
 ├── RayJobFailed           the job failed for another reason; a retry starts the next attempt
 ├── RayJobStopped          somebody stopped the job
 ├── RayJobTimeout          the deadline passed; the job was told to stop
-├── RayJobLost             the cluster no longer knows the job (a head restarted without persistence)
+├── RayJobLost             the cluster forgets the job again and again: a head without persistence restarts
 └── RayUnavailable         the server does not answer, or refuses the credentials; the job may still run
     ├── RayNotReady        the head answers, but has no node yet that takes jobs
     └── SubmissionExists   another submission took this id first; re-read its status

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 
 from airflow_ray_jobs.backend import JobBackend
 from airflow_ray_jobs.endpoint import Endpoint
-from airflow_ray_jobs.errors import RayJobError
+from airflow_ray_jobs.errors import RayJobBadInput, RayJobError
 from airflow_ray_jobs.jobs_api import JobsApi
 from airflow_ray_jobs.kuberay import KubeRay, KubeRayJobs
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
 
 __all__ = ["RayHook"]
 
@@ -37,13 +42,20 @@ class RayHook(BaseHook):
 
     def endpoint(self) -> Endpoint:
         """Ask Airflow, or the environment where an address is given; blocks."""
-        if self.address:
-            found = Endpoint.of_address(self.address)
-        else:
-            found = Endpoint.of_connection(self.get_connection(self.conn_id))
+        found = Endpoint.of_address(self.address) if self.address else Endpoint.of_connection(self._connection())
         for secret in found.secrets:
             mask_secret(secret)
         return found
+
+    def _connection(self) -> Connection:
+        try:
+            return self.get_connection(self.conn_id)
+        except AirflowNotFoundException as error:
+            raise RayJobBadInput(
+                f"there is no connection {self.conn_id!r}, which says where Ray runs; add it with `airflow connections "
+                f"add {self.conn_id} --conn-type ray --conn-host http://HEAD:8265 --conn-password TOKEN`, or give the "
+                "operator an address"
+            ) from error
 
     def backend_at(self, endpoint: Endpoint, template: KubeRay | None = None) -> JobBackend:
         """The backend at a resolved endpoint."""

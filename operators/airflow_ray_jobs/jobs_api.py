@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 from airflow_ray_jobs.backend import JobSpec, JobState, JobStatus
 from airflow_ray_jobs.endpoint import HttpClient, parse_object
-from airflow_ray_jobs.errors import RayJobBadInput, RayNotReady, SubmissionExists
+from airflow_ray_jobs.errors import RayJobBadInput, RayNotReady, RayUnavailable, SubmissionExists
 
 __all__ = ["JobsApi"]
 
@@ -20,15 +21,7 @@ class JobsApi(HttpClient):
         status, text = await self._send("GET", _path(submission_id))
         if status == HTTPStatus.NOT_FOUND:
             return None
-        found = parse_object(status, text, f"status of {submission_id}")
-        started = found.get("start_time")
-        return JobState(
-            status=JobStatus(found["status"]),
-            message=found.get("message") or "",
-            error_type=found.get("error_type"),
-            exit_code=found.get("driver_exit_code"),
-            start_seconds=started / 1000 if started else None,
-        )
+        return _state_of(submission_id, parse_object(status, text, f"status of {submission_id}"))
 
     async def submit(self, submission_id: str, spec: JobSpec) -> None:
         """Start the job under the given id."""
@@ -68,6 +61,23 @@ class JobsApi(HttpClient):
     def link(self, submission_id: str) -> str:
         """Page of the job in the Ray dashboard."""
         return f"{self._endpoint.link_url or self._endpoint.url}/#/jobs/{submission_id}"
+
+
+def _state_of(submission_id: str, found: dict[str, Any]) -> JobState:
+    try:
+        started = found.get("start_time")
+        code = found.get("driver_exit_code")
+        return JobState(
+            status=JobStatus(found["status"]),
+            message=str(found.get("message") or ""),
+            error_type=found.get("error_type"),
+            exit_code=None if code is None else int(code),
+            start_seconds=float(started) / 1000 if started else None,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RayUnavailable(
+            f"status of {submission_id} makes no sense ({type(error).__name__}: {error}); is the address right?"
+        ) from error
 
 
 def _path(submission_id: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_ray_jobs.backend import JobSpec, JobState, JobStatus
 from airflow_ray_jobs.endpoint import Endpoint, HttpClient, parse_object
-from airflow_ray_jobs.errors import RayJobBadInput, SubmissionExists
+from airflow_ray_jobs.errors import RayJobBadInput, RayUnavailable, SubmissionExists
 
 __all__ = ["KubeRay", "KubeRayJobs", "resource_name"]
 
@@ -142,6 +142,15 @@ def resource_name(submission_id: str) -> str:
 
 
 def _state_of(found: dict[str, Any]) -> JobState:
+    try:
+        return _judged(found)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RayUnavailable(
+            f"a RayJob makes no sense ({type(error).__name__}: {error}); is the address right?"
+        ) from error
+
+
+def _judged(found: dict[str, Any]) -> JobState:
     """Judge both statuses: KubeRay's says whether it is over, Ray's says how it ended."""
     status = found.get("status") or {}
     deployment, job = status.get("jobDeploymentStatus") or "", status.get("jobStatus") or ""

@@ -6,20 +6,21 @@ import asyncio
 import shlex
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from airflow_ray_jobs.attempts import Attempt, Origin, base_id, claim_attempt, digest_of
+from airflow_ray_jobs.attempts import Attempt, Claim, Origin, base_id, digest_of
 from airflow_ray_jobs.backend import JobBackend, JobSpec
 from airflow_ray_jobs.endpoint import Endpoint
-from airflow_ray_jobs.errors import RayJobBadInput, RayJobResultError, RayUnavailable, error_of
+from airflow_ray_jobs.errors import RayJobBadInput, RayJobResultError, RayJobStopped, RayUnavailable, error_of
 from airflow_ray_jobs.hook import RayHook
 from airflow_ray_jobs.kuberay import KubeRay
 from airflow_ray_jobs.lineage import lineage_of
 from airflow_ray_jobs.link import RayJobLink
+from airflow_ray_jobs.release import has_ended, release
 from airflow_ray_jobs.result import (
     RESULT_URI_VARIABLE,
     SUBMISSION_ID_VARIABLE,
@@ -30,8 +31,9 @@ from airflow_ray_jobs.result import (
     result_uri_of,
 )
 from airflow_ray_jobs.retry import ray_retry_policy
-from airflow_ray_jobs.trigger import RayJobTrigger
-from airflow_ray_jobs.watch import WatchSettings, watch
+from airflow_ray_jobs.trigger import RayHeadTrigger, RayJobTrigger
+from airflow_ray_jobs.watch import Watch, WatchSettings
+from airflow_ray_jobs.watchers import Watcher, Watchers
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
 __all__ = ["RayJobOperator"]
 
 _STOP_SECONDS = 20.0
+_CLAIM_SECONDS = 3.0
+"""How long a killed task waits for a submission under way: Airflow ends its process 5 s after it asked it to end."""
+_SUBMITTED_ANEW = 3
+"""How often one try submits a job again that a restarted head has forgotten."""
 _BACKSTOP = timedelta(minutes=5)
 _LEAST_DEFERRED_SECONDS = 10.0
 """The process that defers a task takes some seconds to end. Where the job ends before it, Airflow 3.3's scheduler
@@ -50,7 +56,8 @@ class RayJobOperator(BaseOperator):
     """Submit a Ray job, wait for it in the triggerer, return the small JSON object it wrote.
 
     A retry, a second worker or a restarted Airflow finds the job that is already running and watches it; a job that
-    succeeded is not run again while its result stands. See `airflow_ray_jobs.attempts` for the table.
+    succeeded is not run again while its result stands. A cleared task stops the job that it watched and starts a new
+    one. Only the last task instance that watches a job stops it. See `airflow_ray_jobs.attempts` for the table.
 
     :param entrypoint: command of the driver: its words in a list, each templated and then quoted for the shell, or one
         shell command as a string (templated, not quoted: nothing that a user wrote may enter it). Exit code 2 means
@@ -75,7 +82,11 @@ class RayJobOperator(BaseOperator):
     :param accelerator_type: Ray's name of an accelerator model, such as `H100`, the driver's node must have.
     :param deadline: time the job may take from its acceptance by Ray; after it the job is stopped and the task fails.
     :param force: run again even where a success could be reused (templated; `"true"`/`"false"` work too).
-    :param max_errors: unanswered looks in a row before the task fails as unreachable (the job is left alone).
+    :param poll_seconds: longest pause between two looks at the job; the first ones follow each other more closely.
+    :param patience: how long Ray may be away, at the submission or later, before the task fails as unreachable (the job
+        is left alone). Waiting costs no retry and holds no worker.
+    :param defer_after: how long the worker itself waits before it hands the job to the triggerer: a short job ends
+        without that detour, which takes Airflow ten seconds and more.
     """
 
     template_fields: Sequence[str] = (
@@ -118,7 +129,8 @@ class RayJobOperator(BaseOperator):
         deadline: timedelta | None = None,
         poll_seconds: float = 5.0,
         log_lines_per_poll: int = 200,
-        max_errors: int = 12,
+        patience: timedelta = timedelta(minutes=30),
+        defer_after: timedelta = timedelta(seconds=20),
         force: bool | str = False,
         deferrable: bool = True,
         **kwargs: Any,
@@ -144,44 +156,39 @@ class RayJobOperator(BaseOperator):
         self.deadline = deadline
         self.poll_seconds = poll_seconds
         self.log_lines_per_poll = log_lines_per_poll
-        self.max_errors = max_errors
+        self.patience = patience
+        self.defer_after = defer_after
         self.force = force
         self.deferrable = deferrable
         self._endpoint: Endpoint | None = None
         self._submission_id: str | None = None
+        self._me: Watcher | None = None
         self._result: dict[str, Any] = {}
+        self._killed = False
+        self._claiming: threading.Event | None = None  # set once a submission under way is over; no lock in a DAG file
 
     def execute(self, context: Context) -> Any:
         """Find or start the job, then wait for it here or in the triggerer."""
-        self._endpoint = self._hook().endpoint()
-        attempt = _run(self._claim(context))
-        self._submission_id = attempt.submission_id
-        context["ti"].xcom_push(key=RayJobLink.xcom_key, value=self._backend().link(attempt.submission_id))
-        self.log.info("Ray job %s: %s", attempt.submission_id, attempt.origin)
-        if attempt.origin is Origin.REUSED:
-            self._result = attempt.result or {}
-            return self._result | {"reused": True}
-        deadline = self._deadline_seconds(attempt)
-        if self.deferrable:
-            left = None if deadline is None else timedelta(seconds=max(0.0, deadline - time.time())) + _BACKSTOP
-            self.defer(trigger=self._trigger(attempt, deadline), method_name="execute_complete", timeout=left)
-        settings = WatchSettings(
-            poll_seconds=self.poll_seconds,
-            deadline_seconds=deadline,
-            max_errors=self.max_errors,
-            log_lines_per_poll=self.log_lines_per_poll,
-        )
-        return self.execute_complete(
-            context, _run(watch(self._connect, attempt.submission_id, settings, self.log.info))
-        )
+        return self._start(context)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+    def ray_answered(self, context: Context, event: dict[str, Any], head_until: float, submitted_anew: int) -> Any:
+        """Go on after a wait for Ray itself."""
+        if not event["answered"]:
+            raise RayUnavailable(f"Ray did not answer for {self.patience}: {event['message']}")
+        return self._start(context, head_until=head_until, submitted_anew=submitted_anew)
+
+    def execute_complete(self, context: Context, event: dict[str, Any], submitted_anew: int = 0) -> Any:
         """Turn the final event into the task's result or its exception."""
-        submission_id = str(event["submission_id"])
-        if event["status"] == "TIMEOUT":
+        submission_id, status, me = str(event["submission_id"]), event["status"], self._watcher(context)
+        if status == "TIMEOUT":
             self._endpoint = self._endpoint or self._hook().endpoint()
-            _run(self._stop(submission_id))
-        if event["status"] != "SUCCEEDED":
+            _run(self._release(submission_id, me))
+        elif status != "UNREACHABLE":  # that job may run on, and is ours as long as this task is tried
+            Watchers().remove(submission_id, me)
+        if status == "LOST" and submitted_anew < _SUBMITTED_ANEW:
+            self.log.warning("Ray has forgotten job %s; it is submitted again", submission_id)
+            return self._start(context, submitted_anew=submitted_anew + 1)
+        if status != "SUCCEEDED":
             raise error_of(event)
         if not self.result_uri:
             return {"submission_id": submission_id}
@@ -189,19 +196,83 @@ class RayJobOperator(BaseOperator):
         self._result = read_result(uri, submission_id, load_validate(self.validate))
         return self._result
 
+    def _start(self, context: Context, *, head_until: float | None = None, submitted_anew: int = 0) -> Any:
+        self._endpoint = self._hook().endpoint()
+        while True:
+            try:
+                attempt = self._claim(context)
+                break
+            except RayUnavailable as error:
+                head_until = head_until or time.time() + self.patience.total_seconds()
+                if error.unauthorized or time.time() >= head_until:
+                    raise
+                self._wait_for_ray(error, head_until, submitted_anew)
+        context["ti"].xcom_push(key=RayJobLink.xcom_key, value=self._backend().link(attempt.submission_id))
+        self.log.info("Ray job %s: %s", attempt.submission_id, attempt.origin)
+        if attempt.origin is Origin.REUSED:
+            self._result = attempt.result or {}
+            return self._result | {"reused": True}
+        deadline = self._deadline_seconds(attempt)
+        watch = Watch(attempt.submission_id, self._settings(deadline), self.log.info)
+        seconds = self.defer_after.total_seconds() if self.deferrable else float("inf")
+        event = _run(watch.run(self._connect, seconds=seconds), is_over=lambda: self._killed)
+        if event is None:
+            left = None if deadline is None else timedelta(seconds=max(0.0, deadline - time.time())) + _BACKSTOP
+            self.defer(
+                trigger=self._trigger(context, attempt, deadline, watch.log_offset),
+                method_name="execute_complete",
+                kwargs={"submitted_anew": submitted_anew},
+                timeout=left,
+            )
+        return self.execute_complete(context, event, submitted_anew)
+
+    def _wait_for_ray(self, error: RayUnavailable, head_until: float, submitted_anew: int) -> None:
+        """Returns after a pause, or does not where the triggerer takes over."""
+        self.log.info("Waiting for Ray, for %.0f s at most: %s", head_until - time.time(), error)
+        if not self.deferrable:
+            time.sleep(self.poll_seconds)
+            return
+        self.defer(
+            trigger=RayHeadTrigger(
+                conn_id=self.conn_id,
+                address=self.address,
+                namespace=self._namespace,
+                until_seconds=head_until,
+                pause_seconds=max(self.poll_seconds, _LEAST_DEFERRED_SECONDS),
+            ),
+            method_name="ray_answered",
+            kwargs={"head_until": head_until, "submitted_anew": submitted_anew},
+        )
+
     def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any]:
         """For Airflow's OpenLineage provider: URLs that the result lists under `inputs` and `outputs`."""
         return lineage_of(self._result)
 
     def on_kill(self) -> None:
-        """Stop the job when the task is killed while it runs in a worker; deferred tasks are the trigger's."""
-        if self._submission_id is not None:
-            self.log.info("Task is killed; stopping Ray job %s", self._submission_id)
-            _run(self._stop(self._submission_id))
+        """Let go of the job when the task is killed while it runs in a worker; deferred tasks are the trigger's."""
+        self._killed = True
+        if self._claiming is not None and not self._claiming.wait(_CLAIM_SECONDS):
+            self.log.warning(
+                "Task is killed while it submits Ray job %s; the next sweep looks at it", self._submission_id
+            )
+        if self._submission_id is not None and self._me is not None:
+            self.log.info("Task is killed; it lets go of Ray job %s", self._submission_id)
+            _run(self._release(self._submission_id, self._me))
+
+    @property
+    def _namespace(self) -> str | None:
+        return None if self.kuberay is None else self.kuberay.namespace
 
     def _hook(self) -> RayHook:
-        namespace = None if self.kuberay is None else self.kuberay.namespace
-        return RayHook(conn_id=self.conn_id, address=self.address, namespace=namespace)
+        return RayHook(conn_id=self.conn_id, address=self.address, namespace=self._namespace)
+
+    def _watcher(self, context: Context) -> Watcher:
+        ti = context["ti"]
+        return Watcher(
+            dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id,
+            map_index=-1 if ti.map_index is None else ti.map_index,
+            clears=ti.max_tries, conn_id=self.conn_id, address=self.address, namespace=self._namespace,
+        )  # fmt: skip
 
     def _backend(self) -> JobBackend:
         if self._endpoint is None:
@@ -211,21 +282,37 @@ class RayJobOperator(BaseOperator):
     async def _connect(self) -> JobBackend:
         return self._backend()
 
-    async def _claim(self, context: Context) -> Attempt:
+    def _claim(self, context: Context) -> Attempt:
+        """Find or start the attempt to watch. Raises RayJobStopped when the task was killed meanwhile."""
+        self._me = self._watcher(context)
+        self._claiming = threading.Event()
+        attempt: Attempt = _run(self._claim_as(self._me, self._claiming))
+        if self._killed:
+            raise RayJobStopped(f"the task was ended while it submitted Ray job {attempt.submission_id}")
+        return attempt
+
+    async def _claim_as(self, me: Watcher, is_over: threading.Event) -> Attempt:
+        """In a thread of its own: `on_kill` holds the main thread while it waits for this to be over."""
         digest = self.input_digest or digest_of(self._command(), self.runtime_env or {})
-        ti = context["ti"]
-        own = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
-        base = base_id(self.job_key, digest) if self.job_key else base_id(*own, digest)
-        labels = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": str(ti.map_index)}
-        async with self._backend() as backend:
-            return await claim_attempt(
-                backend,
-                base,
-                lambda submission_id: self._spec(submission_id, labels),
-                reusable=self._reusable,
-                proves_itself=self.stands is not None,
-                force=_as_bool(self.force),
-            )
+        labels = {"dag_id": me.dag_id, "run_id": me.run_id, "task_id": me.task_id, "map_index": str(me.map_index)}
+        try:
+            async with self._backend() as backend:
+                claim = Claim(
+                    backend=backend,
+                    watchers=Watchers(),
+                    me=me,
+                    base=base_id(self.job_key, digest) if self.job_key else base_id(*me.task_instance, digest),
+                    make_spec=lambda submission_id: self._spec(submission_id, labels),
+                    reusable=self._reusable,
+                    proves_itself=self.stands is not None,
+                    force=_as_bool(self.force),
+                    is_killed=lambda: self._killed,
+                )
+                attempt = await claim.make()
+                self._submission_id = attempt.submission_id
+                return attempt
+        finally:
+            is_over.set()
 
     def _command(self) -> str:
         """The rendered entrypoint as one shell command."""
@@ -282,32 +369,43 @@ class RayJobOperator(BaseOperator):
             began = min(began, attempt.start_seconds)  # a server whose clock runs ahead gives no extra time
         return began + self.deadline.total_seconds()
 
-    def _trigger(self, attempt: Attempt, deadline_seconds: float | None) -> RayJobTrigger:
+    def _settings(self, deadline_seconds: float | None) -> WatchSettings:
+        return WatchSettings(
+            poll_seconds=self.poll_seconds,
+            deadline_seconds=deadline_seconds,
+            patience_seconds=self.patience.total_seconds(),
+            log_lines_per_poll=self.log_lines_per_poll,
+        )
+
+    def _trigger(
+        self, context: Context, attempt: Attempt, deadline_seconds: float | None, log_offset: int
+    ) -> RayJobTrigger:
+        settings = self._settings(deadline_seconds)
         return RayJobTrigger(
             submission_id=attempt.submission_id,
             conn_id=self.conn_id,
             address=self.address,
-            namespace=None if self.kuberay is None else self.kuberay.namespace,
-            poll_seconds=self.poll_seconds,
+            namespace=self._namespace,
+            clears=self._watcher(context).clears,
+            poll_seconds=settings.poll_seconds,
             deadline_seconds=deadline_seconds,
-            max_errors=self.max_errors,
-            log_lines_per_poll=self.log_lines_per_poll,
+            patience_seconds=settings.patience_seconds,
+            lost_seconds=settings.lost_seconds,
+            log_lines_per_poll=settings.log_lines_per_poll,
+            log_offset=log_offset,
             least_seconds=_LEAST_DEFERRED_SECONDS,
         )
 
-    async def _stop(self, submission_id: str) -> None:
-        """Stop and wait a little for the end, so that a retry does not attach to a dying job."""
+    async def _release(self, submission_id: str, me: Watcher) -> None:
+        """Let go of the job, and wait a little for its end where we were the last to watch it."""
         try:
             async with self._backend() as backend:
-                await backend.stop(submission_id)
-                until = time.monotonic() + _STOP_SECONDS
-                while time.monotonic() < until:
-                    state = await backend.state(submission_id)
-                    if state is None or state.status.is_final:
-                        return
-                    await asyncio.sleep(0.5)
+                if await release(backend, Watchers(), submission_id, me, leaving=[me]):
+                    await has_ended(backend, submission_id, seconds=_STOP_SECONDS)
+                else:
+                    self.log.info("Ray job %s goes on: another task instance follows it", submission_id)
         except RayUnavailable as error:
-            self.log.error("Ray job %s could not be stopped: %s", submission_id, error)
+            self.log.error("Ray job %s could not be stopped; the next sweep looks at it: %s", submission_id, error)
 
 
 def _as_bool(value: bool | str) -> bool:
@@ -320,8 +418,11 @@ def _as_bool(value: bool | str) -> bool:
     return text in ("true", "1")
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine in a thread of its own: `on_kill` interrupts the main thread, which may be inside a loop."""
+def _run(work: Coroutine[Any, Any, Any], *, is_over: Callable[[], bool] = lambda: False) -> Any:
+    """Run a coroutine in a thread of its own: `on_kill` interrupts the main thread, which may be inside a loop.
+
+    Raises RayJobStopped as soon as `is_over`.
+    """
     outcome: list[Any] = []
     failure: list[BaseException] = []
 
@@ -333,7 +434,10 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 
     thread = threading.Thread(target=target, name="ray-job", daemon=True)
     thread.start()
-    thread.join()
+    while thread.is_alive():
+        thread.join(0.5)
+        if thread.is_alive() and is_over():
+            raise RayJobStopped("the task was ended while it waited for its Ray job")
     if failure:
         raise failure[0]
     return outcome[0]

@@ -11,12 +11,25 @@ from collections.abc import Iterator
 import pytest
 
 from infra.local.ray_head import RayHead, inherited_env
-from tests.airflow_ray_jobs.fakes import TOKEN, FakeJobsApi, serve
+from tests.airflow_ray_jobs.fakes import TOKEN, FakeJobsApi, FakeSupervisor, serve
 
 if "AIRFLOW_HOME" not in os.environ:
     # Airflow writes its configuration into this folder when it is imported; keep it out of the user's home.
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> FakeSupervisor:
+    """Variables and states of task instances, behind the real Task SDK."""
+    from airflow.sdk.execution_time import task_runner
+
+    from airflow_ray_jobs import trigger
+
+    found = FakeSupervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", found, raising=False)
+    monkeypatch.setattr(trigger, "_last_sweep", float("inf"))  # none but those that a test asks for
+    return found
 
 
 @pytest.fixture

@@ -6,11 +6,14 @@ import asyncio
 import re
 import secrets
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import comms
 
 TOKEN = "token-" + secrets.token_hex(16)
 
@@ -43,6 +46,8 @@ class FakeJobsApi:
     used_id_status: int = 500
     refuse_with: str | None = None
     submits_without_agent: int = 0
+    odd_answers: list[Any] = field(default_factory=list)
+    """What the next looks at a job are answered with instead."""
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -80,6 +85,9 @@ class FakeJobsApi:
     async def status(self, request: web.Request) -> web.Response:
         submission_id = request.match_info["id"]
         job = self.jobs.get(submission_id)
+        if self.odd_answers:
+            odd = self.odd_answers.pop(0)
+            return web.Response(text=odd) if isinstance(odd, str) else web.json_response(odd)
         if submission_id in self.hide_once:
             self.hide_once.discard(submission_id)
             job = None
@@ -151,12 +159,64 @@ def serve(app: web.Application) -> Iterator[str]:
 class FakeTaskInstance:
     """As much of a task instance as the operator touches."""
 
-    def __init__(self, run_id: str = "manual__1", map_index: int = -1) -> None:
+    def __init__(self, run_id: str = "manual__1", map_index: int = -1, max_tries: int = 2) -> None:
         self.dag_id, self.task_id, self.run_id, self.map_index = "dag", "task", run_id, map_index
+        self.max_tries, self.try_number, self.id = max_tries, 1, uuid.uuid4()
+        self.context_carrier: dict[str, Any] = {}
         self.pushed: dict[str, Any] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed[key] = value
+
+
+@dataclass
+class FakeSupervisor:
+    """The other end of Airflow's pipe: Variables, and the states of task instances."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    states: dict[tuple[str, str, int], str | None] = field(default_factory=dict)
+    """(run, task, map index) -> state; what is not there has never been."""
+    asked: list[Any] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def send(self, message: Any) -> Any:
+        with self.lock:
+            self.asked.append(message)
+            answer: Any = getattr(self, f"_{type(message).__name__}")(message)
+            return answer
+
+    def set_state(self, ti: FakeTaskInstance, state: str | None) -> None:
+        self.states[ti.run_id, ti.task_id, ti.map_index] = state
+
+    def _PutVariable(self, message: comms.PutVariable) -> comms.OKResponse:
+        self.variables[message.key] = message.value or ""
+        return comms.OKResponse(ok=True)
+
+    def _DeleteVariable(self, message: comms.DeleteVariable) -> comms.OKResponse:
+        self.variables.pop(message.key, None)
+        return comms.OKResponse(ok=True)
+
+    def _GetVariable(self, message: comms.GetVariable) -> comms.VariableResult | comms.ErrorResponse:
+        if message.key not in self.variables:
+            return comms.ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND, detail={"key": message.key})
+        return comms.VariableResult(key=message.key, value=self.variables[message.key])
+
+    def _GetVariableKeys(self, message: comms.GetVariableKeys) -> comms.VariableKeysResult:
+        found = sorted(key for key in self.variables if key.startswith(message.prefix or ""))
+        return comms.VariableKeysResult(
+            keys=found[message.offset : message.offset + message.limit], total_entries=len(found)
+        )
+
+    def _GetTaskStates(self, message: comms.GetTaskStates) -> comms.TaskStatesResult:
+        found: dict[str, dict[str, Any]] = {}
+        for (run, task, index), state in self.states.items():
+            asked = run in (message.run_ids or [run]) and task in (message.task_ids or [task])
+            if asked and message.map_index in (None, index):
+                found.setdefault(run, {})[task if index < 0 else f"{task}_{index}"] = state
+        return comms.TaskStatesResult(task_states=found)
+
+    def _GetConnection(self, message: comms.GetConnection) -> comms.ErrorResponse:
+        return comms.ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND, detail={"conn_id": message.conn_id})
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 
 from infra.local.ray_head import RayHead
 
-pytestmark = [pytest.mark.airflow, pytest.mark.ray]
+pytestmark = [pytest.mark.airflow, pytest.mark.ray, pytest.mark.slow]
 
 RUN = """
 import json, sys
@@ -30,15 +30,37 @@ with open(sys.argv[1], "w") as file:
 """
 
 
-def test_deferred_tasks_end_with_the_results_of_their_jobs(ray_head: RayHead, tmp_path: Path) -> None:
-    outcome_file = tmp_path / "outcome.json"
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "RAY_"))} | {
-        "AIRFLOW_HOME": str(tmp_path),
+def environment(folder: Path) -> dict[str, str]:
+    """An Airflow of its own, which knows nothing but the example."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "RAY_"))} | {
+        "AIRFLOW_HOME": str(folder),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parents[2] / "operators/airflow_ray_jobs/example_dags"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
-        "RESULTS": f"file://{tmp_path}/results",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+        "RESULTS": f"file://{folder}/results",
     }
+
+
+def airflow(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "airflow", *arguments]
+    return subprocess.run(command, env=environment(folder), cwd=folder, capture_output=True, text=True, timeout=600)
+
+
+def test_a_missing_connection_is_told_in_seconds(tmp_path: Path) -> None:
+    """Of CPU, so that a busy machine does not matter; Airflow's own start takes most of it."""
+    assert airflow(tmp_path, "db", "migrate").returncode == 0
+    before = os.times()
+    done = airflow(tmp_path, "dags", "test", "example_ray_job")
+    after = os.times()
+    told = done.stdout + done.stderr
+    assert "there is no connection 'ray_default'" in told and "airflow connections add ray_default" in told
+    assert after.children_user - before.children_user < 30
+    assert "up_for_retry" not in told.lower()
+
+
+def test_deferred_tasks_end_with_the_results_of_their_jobs(ray_head: RayHead, tmp_path: Path) -> None:
+    outcome_file = tmp_path / "outcome.json"
+    env = environment(tmp_path)
     connection = json.dumps({"conn_type": "ray", "host": ray_head.url, "password": ray_head.token})
     for command in (
         ["-m", "airflow", "db", "migrate"],

@@ -7,12 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from airflow.sdk.execution_time import task_runner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_ray_jobs.attempts import Origin
 from airflow_ray_jobs.errors import RayJobError
-from tests.airflow_ray_jobs.fakes import FakeJob, FakeJobsApi, serve
+from tests.airflow_ray_jobs.fakes import FakeJob, FakeJobsApi, FakeSupervisor, serve
 from tests.airflow_ray_jobs.test_attempts import claim, write_result
 
 LIVE = ("PENDING", "RUNNING")
@@ -26,6 +27,7 @@ EVENTS = (
 def shared() -> Iterator[FakeJobsApi]:
     api = FakeJobsApi()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", FakeSupervisor(), raising=False)
         patch.setattr("airflow_ray_jobs.attempts._READY_PAUSE_SECONDS", 0.01)
         for url in serve(api.application()):
             api.url = url

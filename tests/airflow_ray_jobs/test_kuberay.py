@@ -164,7 +164,7 @@ def test_logs_come_through_the_service_proxy_with_the_token_of_ray(server: FakeA
 def test_the_operator_defers_on_a_rayjob_and_the_trigger_ends_it(server: FakeApiServer, tmp_path: Path) -> None:
     operator = RayJobOperator(
         task_id="task", entrypoint="run", conn_id="kube", kuberay=TEMPLATE, deadline=timedelta(minutes=1),
-        poll_seconds=0.05, result_uri=f"{tmp_path}/{{submission_id}}.json",
+        poll_seconds=0.05, result_uri=f"{tmp_path}/{{submission_id}}.json", defer_after=timedelta(0),
     )  # fmt: skip
     context: Any = {"ti": FakeTaskInstance()}
     with pytest.raises(TaskDeferred) as caught:

@@ -43,6 +43,7 @@ def head(ray_head: RayHead, monkeypatch: pytest.MonkeyPatch) -> RayHead:
 def operator_on(head: RayHead, tmp_path: Path, entrypoint: str, **kwargs: Any) -> RayJobOperator:
     kwargs.setdefault("result_uri", f"{tmp_path}/{{submission_id}}.json")
     kwargs.setdefault("deferrable", False)
+    kwargs.setdefault("defer_after", timedelta(0))
     return RayJobOperator(task_id="task", entrypoint=entrypoint, address=head.url, poll_seconds=0.3, **kwargs)
 
 
@@ -74,10 +75,13 @@ def test_a_job_over_its_deadline_is_stopped(head: RayHead, tmp_path: Path) -> No
 
 SUBMIT_AND_DIE = """
 import os, sys
+from datetime import timedelta
 from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.execution_time import task_runner
 from airflow_ray_jobs.ray_job import RayJobOperator
-from tests.airflow_ray_jobs.fakes import FakeTaskInstance
-operator = RayJobOperator(task_id="task", entrypoint=sys.argv[2], address=sys.argv[1])
+from tests.airflow_ray_jobs.fakes import FakeSupervisor, FakeTaskInstance
+task_runner.SUPERVISOR_COMMS = FakeSupervisor()
+operator = RayJobOperator(task_id="task", entrypoint=sys.argv[2], address=sys.argv[1], defer_after=timedelta(0))
 try:
     operator.execute({"ti": FakeTaskInstance("killed")})
 except TaskDeferred:
@@ -100,6 +104,7 @@ def test_the_trigger_brings_log_and_end_and_on_kill_stops(head: RayHead, tmp_pat
     with pytest.raises(TaskDeferred) as caught:
         run(operator, "stopped")
     trigger, lines = caught.value.trigger, []
+    trigger.task_instance = FakeTaskInstance("stopped")
 
     async def work() -> dict[str, Any]:
         trigger.log.info = lambda text, *args: lines.append(text % args)
@@ -157,7 +162,7 @@ def test_a_head_that_restarts_has_lost_the_job_and_the_next_try_starts_it_anew(
         monkeypatch.setenv("RAY_AUTH_MODE", "token")
         monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
         with pytest.raises(TaskDeferred) as deferred:
-            run(operator_on(head, tmp_path, "sleep 600", deferrable=True, max_errors=200), "restart")
+            run(operator_on(head, tmp_path, "sleep 600", deferrable=True), "restart")
         trigger = cast(RayJobTrigger, deferred.value.trigger)
 
         async def follow() -> dict[str, Any]:

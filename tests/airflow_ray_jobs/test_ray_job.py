@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -30,21 +31,30 @@ from airflow_ray_jobs.errors import (
 )
 from airflow_ray_jobs.ray_job import RayJobOperator
 from airflow_ray_jobs.trigger import RayJobTrigger
-from tests.airflow_ray_jobs.fakes import TOKEN, FakeJob, FakeJobsApi, FakeTaskInstance
+from tests.airflow_ray_jobs.fakes import TOKEN, FakeJob, FakeJobsApi, FakeSupervisor, FakeTaskInstance
 
 
 def operator(**kwargs: Any) -> RayJobOperator:
-    settings: dict[str, Any] = {"entrypoint": "run me", "poll_seconds": 0.05} | kwargs
+    settings: dict[str, Any] = {
+        "entrypoint": "run me", "poll_seconds": 0.05, "defer_after": timedelta(0), "patience": timedelta(0)
+    } | kwargs  # fmt: skip
     return RayJobOperator(task_id="task", **settings)
 
 
-def context(run_id: str = "run") -> tuple[Context, FakeTaskInstance]:
-    ti = FakeTaskInstance(run_id)
+def context(run_id: str = "run", *, max_tries: int = 2) -> tuple[Context, FakeTaskInstance]:
+    ti = FakeTaskInstance(run_id, max_tries=max_tries)
     return cast(Context, {"ti": ti}), ti
 
 
-def execute(found: RayJobOperator, run_id: str = "run") -> Any:
-    return found.execute(context(run_id)[0])
+def execute(found: RayJobOperator, run_id: str = "run", *, max_tries: int = 2) -> Any:
+    return found.execute(context(run_id, max_tries=max_tries)[0])
+
+
+def deferred(found: RayJobOperator, run_id: str = "run", *, max_tries: int = 2) -> Any:
+    """The trigger that it waits with."""
+    with pytest.raises(TaskDeferred) as caught:
+        execute(found, run_id, max_tries=max_tries)
+    return caught.value
 
 
 @pytest.fixture
@@ -90,12 +100,12 @@ def test_without_a_deadline_nothing_times_out(fake: FakeJobsApi) -> None:
 
 
 def test_the_deadline_counts_from_the_acceptance_of_a_job_attached_to(fake: FakeJobsApi) -> None:
-    with pytest.raises(TaskDeferred):
-        execute(operator())
-    with pytest.raises(TaskDeferred) as caught:
-        execute(operator(deadline=timedelta(hours=1)))
+    began = int(time.time()) - 600
+    submission_id = deferred(operator()).trigger.submission_id
+    fake.jobs[submission_id].start_time = began * 1000
+    found = deferred(operator(deadline=timedelta(hours=1)))
     assert len(fake.jobs) == 1
-    assert caught.value.trigger.settings.deadline_seconds == 1_700_000_000 + 3600
+    assert found.trigger.settings.deadline_seconds == began + 3600
 
 
 def test_resources_and_accelerator_reach_the_server_and_the_callers_dictionaries_stay(fake: FakeJobsApi) -> None:
@@ -196,7 +206,7 @@ def test_other_runs_and_other_inputs_are_other_jobs_unless_they_share_a_key(fake
 def test_each_end_has_its_exception_with_the_last_log_lines(event: dict[str, Any], kind: type[Exception]) -> None:
     whole = {"submission_id": "base-a1", "message": "words", "log_tail": "the last line"} | event
     with pytest.raises(kind, match=r"base-a1[\s\S]*the last line") as caught:
-        operator().execute_complete(context()[0], whole)
+        operator().execute_complete(context()[0], whole, submitted_anew=9)
     assert type(caught.value) is kind
 
 
@@ -228,6 +238,154 @@ def test_a_kill_while_waiting_in_the_worker_stops_the_job(fake: FakeJobsApi) -> 
         timer.cancel()
         signal.signal(signal.SIGTERM, former)
     assert fake.stopped == list(fake.jobs)
+
+
+def test_a_kill_while_the_job_is_submitted_leaves_none(fake: FakeJobsApi, supervisor: FakeSupervisor) -> None:
+    """The head is slow: the request is under way when the task is killed, and lands afterwards."""
+    fake.delay_seconds = 0.6
+    found = operator()
+    former = signal.signal(signal.SIGTERM, lambda *_: found.on_kill())
+    timer = threading.Timer(0.9, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM))
+    timer.start()
+    try:
+        with pytest.raises(RayJobStopped):
+            execute(found)
+        timer.join()
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGTERM, former)
+    assert [job.status for job in fake.jobs.values()] in ([], ["STOPPED"])
+    assert not [key for key in supervisor.variables if ".stop-" not in key]
+
+
+def test_a_killed_task_starts_no_job(fake: FakeJobsApi) -> None:
+    found = operator()
+    found._killed = True
+    with pytest.raises(RayJobStopped, match="before Ray job"):
+        execute(found)
+    assert not fake.jobs
+
+
+def test_a_cleared_task_stops_its_job_and_starts_a_new_one(fake: FakeJobsApi, supervisor: FakeSupervisor) -> None:
+    """Clear raises `max_tries`; a retry does not."""
+    supervisor.set_state(FakeTaskInstance("run"), "running")
+    deferred(operator())
+    assert deferred(operator()).trigger.submission_id.endswith("-a1")  # a retry watches the job that is there
+    assert not fake.stopped
+    (first,) = fake.jobs
+    trigger = deferred(operator(), max_tries=4).trigger
+    assert fake.stopped == [first] and trigger.submission_id.endswith("-a2") and trigger.clears == 4
+    assert deferred(operator(), max_tries=4).trigger.submission_id.endswith("-a2")
+
+
+def test_a_job_that_another_run_watches_outlives_a_clear(fake: FakeJobsApi, supervisor: FakeSupervisor) -> None:
+    for run in ("1", "2"):
+        supervisor.set_state(FakeTaskInstance(run), "deferred")
+        deferred(operator(job_key="shared"), run)
+    assert deferred(operator(job_key="shared"), "1", max_tries=4).trigger.submission_id.endswith("-a1")
+    assert not fake.stopped and len(fake.jobs) == 1
+    # Its own clear and that of the other: now nobody follows the old one any more.
+    assert deferred(operator(job_key="shared"), "2", max_tries=4).trigger.submission_id.endswith("-a1")
+    supervisor.set_state(FakeTaskInstance("1"), "failed")
+    assert deferred(operator(job_key="shared"), "2", max_tries=6).trigger.submission_id.endswith("-a2")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_old_trigger_of_a_cleared_task_stops_nothing_of_the_new_try(
+    fake: FakeJobsApi, supervisor: FakeSupervisor, late: bool
+) -> None:
+    ti = FakeTaskInstance("run")
+    supervisor.set_state(ti, "running")
+    old = deferred(operator()).trigger
+    old.task_instance = ti
+    supervisor.set_state(ti, None)  # cleared
+    if not late:
+        asyncio.run(old.on_kill())
+    supervisor.set_state(ti, "running")
+    new = deferred(operator(), max_tries=4).trigger
+    if late:
+        asyncio.run(old.on_kill())
+    assert fake.stopped[0] == old.submission_id != new.submission_id
+    assert fake.jobs[new.submission_id].status == "RUNNING"
+
+
+def test_a_head_that_is_away_costs_no_try(fake: FakeJobsApi) -> None:
+    fake.failing_answers = 1
+    waiting = deferred(operator(patience=timedelta(minutes=30)))
+    assert waiting.method_name == "ray_answered" and not fake.jobs
+    assert waiting.trigger.until_seconds == pytest.approx(time.time() + 1800, abs=10)
+    with pytest.raises(TaskDeferred) as caught:
+        operator().ray_answered(context()[0], {"answered": True}, **waiting.kwargs)
+    assert isinstance(caught.value.trigger, RayJobTrigger) and len(fake.jobs) == 1
+
+
+def test_a_head_that_stays_away_costs_one(fake: FakeJobsApi) -> None:
+    event = {"answered": False, "message": "503 from the proxy"}
+    with pytest.raises(RayUnavailable, match="503 from the proxy"):
+        operator().ray_answered(context()[0], event, head_until=time.time(), submitted_anew=0)
+
+
+def test_the_wait_for_a_head_is_not_begun_anew_each_time_that_it_answers(fake: FakeJobsApi) -> None:
+    fake.failing_answers = 1
+    with pytest.raises(RayUnavailable):
+        operator(patience=timedelta(hours=1)).ray_answered(
+            context()[0], {"answered": True}, head_until=time.time() - 1, submitted_anew=0
+        )
+
+
+def test_without_a_triggerer_the_worker_waits_for_the_head(finishing: FakeJobsApi, tmp_path: Path) -> None:
+    finishing.failing_answers = 3
+    settings = {"deferrable": False, "patience": timedelta(seconds=30), "result_uri": f"{tmp_path}/{{submission_id}}"}
+    assert execute(operator(**settings))["rows"] == 7
+
+
+def test_a_wrong_token_is_told_at_once(fake: FakeJobsApi) -> None:
+    fake.token = "another"
+    with pytest.raises(RayUnavailable, match="403"):
+        execute(operator(patience=timedelta(hours=1)))
+
+
+def test_an_odd_answer_at_the_submission_costs_no_try(finishing: FakeJobsApi, tmp_path: Path) -> None:
+    finishing.odd_answers = ["<html>", {"status": "BORED"}, "null"]
+    settings = {"deferrable": False, "patience": timedelta(seconds=30), "result_uri": f"{tmp_path}/{{submission_id}}"}
+    assert execute(operator(**settings))["rows"] == 7
+
+
+def test_a_job_that_the_head_forgot_is_submitted_again_in_the_same_try(fake: FakeJobsApi) -> None:
+    lost = {"submission_id": deferred(operator()).trigger.submission_id, "status": "LOST", "message": "gone"}
+    for anew in range(3):
+        fake.jobs.clear()
+        with pytest.raises(TaskDeferred) as caught:
+            operator().execute_complete(context()[0], lost, submitted_anew=anew)
+        assert caught.value.kwargs == {"submitted_anew": anew + 1} and len(fake.jobs) == 1
+    with pytest.raises(RayJobLost):
+        operator().execute_complete(context()[0], lost, submitted_anew=3)
+
+
+def test_a_short_job_ends_without_the_triggerer(finishing: FakeJobsApi, tmp_path: Path) -> None:
+    settings = {"result_uri": f"{tmp_path}/{{submission_id}}.json", "defer_after": timedelta(seconds=20)}
+    assert execute(operator(**settings))["rows"] == 7
+
+
+def test_the_triggerer_goes_on_in_the_log_where_the_worker_left_it(
+    fake: FakeJobsApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = deferred(operator())
+    fake.jobs[found.trigger.submission_id].logs = "told by the worker\n"
+    again = deferred(operator())
+    assert again.trigger.log_offset == len("told by the worker\n")
+
+
+def test_who_followed_a_job_that_ended_is_forgotten(
+    finishing: FakeJobsApi, supervisor: FakeSupervisor, tmp_path: Path
+) -> None:
+    execute(operator(deferrable=False, result_uri=f"{tmp_path}/{{submission_id}}.json"))
+    assert supervisor.variables == {}
+
+
+def test_a_missing_connection_is_told_with_its_cure(fake: FakeJobsApi) -> None:
+    with pytest.raises(RayJobBadInput, match=r"no connection 'nowhere'.*airflow connections add nowhere"):
+        execute(operator(conn_id="nowhere"))
 
 
 def test_on_kill_before_any_submission_touches_nothing(fake: FakeJobsApi) -> None:

@@ -22,9 +22,7 @@ def test_each_guarantee_names_a_test_that_is_there() -> None:
     assert table and len(guarantees()) == len(re.findall(r"^\| ", table, re.MULTILINE))
     for guarantee, name in guarantees().items():
         file, _, function = name.partition("::")
-        tree = ast.parse((TESTS / file).read_text())
-        found = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-        assert function in found, f"{guarantee}: {name}"
+        assert f"\ndef {function}(" in (TESTS / file).read_text(), f"{guarantee}: {name}"
 
 
 def test_python_blocks_parse() -> None:

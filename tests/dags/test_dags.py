@@ -83,7 +83,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_no_import_error(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == {}
-    assert sorted(parsed["dags"]) == ["videobert_embed", "videobert_ingest", "videobert_train"]
+    assert sorted(parsed["dags"]) == ["videobert_embed", "videobert_ingest", "videobert_sweep", "videobert_train"]
 
 
 def test_parsing_is_light(parsed: dict[str, Any]) -> None:

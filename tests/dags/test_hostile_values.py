@@ -41,7 +41,7 @@ def texts(value):
         for task in dag.tasks:
             environment = dag.get_template_env()
             if not guarded:  # as if the check of the keys were not there
-                environment.filters |= {name: (lambda text: text) for name in dag.user_defined_filters}
+                environment.filters |= {name: (lambda text: text) for name in dag.user_defined_filters or {}}
             if isinstance(task, RayJobOperator):
                 commands = [task.entrypoint]
             elif hasattr(task, "expand_input"):
