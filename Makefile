@@ -7,7 +7,7 @@ ROOT ?= demo
 TESTS ?= tests
 FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
-.PHONY: help setup demo demo-s3 test test-fast test-e2e check docs test-faults bench learn fuzz clean
+.PHONY: help setup demo demo-s3 test test-fast test-e2e test-families check docs test-faults bench learn fuzz clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -32,6 +32,9 @@ test: setup check  ## Checks (test_imports.py among them) and tests
 
 test-fast: setup  ## What is worth running on every save: no test that is slow or starts Ray or Airflow
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not airflow and not ray" --ignore tests/test_imports.py $(TESTS)
+
+test-families: setup  ## Every encoder family of transformers as a small random model, against docs/encoders.md
+	$(BIN)/python -m pytest --all-families tests/features/encoders/test_families.py
 
 test-e2e: setup  ## Backfills of 30 batches, calm and with parts that die, under Airflow on PostgreSQL (an hour)
 	$(BIN)/python -m pytest tests/orchestration --batches 30

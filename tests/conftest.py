@@ -18,7 +18,8 @@ pytest_plugins = ["tests.markers"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make test-e2e` asks for more than the default."""
+    """`make test-e2e` and `make test-families` ask for more than the default."""
+    parser.addoption("--all-families", action="store_true", help="every family of transformers, not only a dozen")
     parser.addoption("--batches", type=int, default=2, help="daily batches of the tests in tests/orchestration")
 
 

@@ -1,3 +1,5 @@
+"""What becomes of each family of transformers is what docs/encoders.md says: a dozen here, all by make test-families."""
+
 import importlib.util
 
 import pytest
@@ -12,10 +14,14 @@ QUICK = {
 }  # fmt: skip
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Small random models of every family take a quarter of an hour."""
+    if "family" in metafunc.fixturenames:
+        wanted = pixel_families() if metafunc.config.getoption("--all-families") else QUICK
+        metafunc.parametrize("family", sorted(wanted))
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "family", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in sorted(pixel_families())]
-)
 def test_the_page_says_what_becomes_of_a_family(family: str) -> None:
     row = rows_on_page()[family]
     if "needs the package timm" in row and importlib.util.find_spec("timm"):
