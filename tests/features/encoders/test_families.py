@@ -1,4 +1,4 @@
-"""What becomes of each family of transformers is what docs/encoders.md says: a dozen here, all by make test-families."""
+"""What becomes of each family of transformers is what docs/encoders.md says: a dozen, or all (make test-families)."""
 
 import importlib.util
 
