@@ -2,8 +2,8 @@
 
 VIDEOBERT_ROOT      where everything is written, for example s3://bucket/videobert
 VIDEOBERT_RECIPE    the one configuration: `own` (default), `demo`, `paper`, a TOML file, or module:function
-VIDEOBERT_OPTIONS   more flags for every job, for example `--ingest.source s3://bucket/videos/{batch}`
-VIDEOBERT_OPTIONS_FEATURES, ..._PRETRAIN and so on: more flags for the jobs of one stage, for example its GPUs
+VIDEOBERT_OPTIONS   more flags for every job that change no result, for example `--executor.workers 4`
+VIDEOBERT_OPTIONS_FEATURES, ..._PRETRAIN and so on: the same for the jobs of one stage, for example its GPUs
 VIDEOBERT_SHARES   Ray jobs that share the features of one batch; 1 by default
 VIDEOBERT_MAX_ACTIVE_RUNS   batches at once in each DAG, when no backfill says otherwise; 2 by default
 VIDEOBERT_SWEEP_CRON   when to look for Ray jobs that nobody waits for; every ten minutes by default; `none`: never
@@ -25,10 +25,11 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_ray_jobs.ray_job import RayJobOperator
 from videobert.batch_key import BATCH_KEY, check_batch_key, parse_batch_keys
-from videobert.errors import InputError
+from videobert.errors import EMPTY_BATCH_EXIT_CODE, InputError
 from videobert.recipes import DEFAULT_RECIPE
 from videobert.runtime.job_result import JobResult
-from videobert.stages import BatchStage, get_stage
+from videobert.runtime.spec import fields_outside_spec
+from videobert.stages import BatchStage, all_stages, get_stage
 
 __all__ = [
     "BATCH", "BATCHES", "BATCHES_PARAM", "BATCH_PARAM", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "FILTERS",
@@ -93,8 +94,14 @@ MAX_ACTIVE_RUNS = int(os.environ.get("VIDEOBERT_MAX_ACTIVE_RUNS", "2"))
 
 
 def root() -> str:
-    """Root of the pipeline."""
-    return os.environ.get("VIDEOBERT_ROOT", "")
+    """Root of the pipeline. Raises InputError where nobody has said it: the DAG file then shows as an import error."""
+    found = os.environ.get("VIDEOBERT_ROOT", "").strip()
+    if not found:
+        raise InputError(
+            "VIDEOBERT_ROOT is not set; set it to where everything is written, such as s3://bucket/videobert, in the "
+            "environment of DAG processor, workers and triggerer"
+        )
+    return found
 
 
 def last_batch() -> datetime | None:
@@ -163,11 +170,34 @@ _VIDEOBERT = ("python", "-m", "videobert")
 
 def _stage_command(stage: str, batch: str, flags: Sequence[str]) -> list[str]:
     """Words, each quoted by the operator once it is rendered: no value is ever read by a shell."""
-    options = [os.environ.get("VIDEOBERT_OPTIONS", ""), os.environ.get(f"VIDEOBERT_OPTIONS_{stage.upper()}", "")]
+    of_stage = f"VIDEOBERT_OPTIONS_{stage.upper()}"
     return [
         *_VIDEOBERT, "stage", stage, "--executor.kind", "ray", *(("--batch", batch) if batch else ()), *flags,
-        *_where(), *shlex.split(" ".join(options)),
+        *_where(),
+        *_options("VIDEOBERT_OPTIONS", os.environ.get("VIDEOBERT_OPTIONS", "")),
+        *_options(of_stage, os.environ.get(f"VIDEOBERT_OPTIONS_{stage.upper()}", "")),
     ]  # fmt: skip
+
+
+def _options(variable: str, value: str) -> list[str]:
+    """The flags of a variable. Raises InputError for one that changes what is written.
+
+    Such a flag would hold for the jobs of one stage, or for all but the promotion: the others would look for results
+    of another configuration, in vain or, worse, take older ones.
+    """
+    words = shlex.split(value)
+    for word in words:
+        flag = word.partition("=")[0]
+        section, _, field = flag.removeprefix("--").replace("-", "_").partition(".")
+        if not flag.startswith("--") or section == "executor":
+            continue
+        unchanging = {stage.name: fields_outside_spec(stage.config) for stage in all_stages()}
+        if field.partition(".")[0] not in unchanging.get(section, ()):
+            raise InputError(
+                f"{variable} holds {flag}, which would change what one stage writes and not what the others look for; "
+                "say it once, in a recipe of your own (a TOML file, or module:function) that VIDEOBERT_RECIPE names"
+            )
+    return words
 
 
 def _where() -> list[str]:
@@ -180,6 +210,7 @@ def _settings(deadline: timedelta) -> dict[str, Any]:
         "result_uri": f"{root()}/runs/{{submission_id}}.json",
         "poll_seconds": float(os.environ.get("VIDEOBERT_POLL_SECONDS", "5")),
         "deadline": deadline,
+        "skip_on_exit_code": EMPTY_BATCH_EXIT_CODE,
         # The command says all: two runs that want the same at the same time watch one job.
         "job_key": "videobert",
         # The stage finds for itself what is committed.

@@ -12,7 +12,7 @@ _HEAD = """\
 # Commands
 
 `videobert COMMAND --help` explains every flag with its default. Exit codes: 0 done, 1 failed, 2 wrong input (one
-sentence with the value, the cause and the cure), 130 interrupted.
+sentence with the value, the cause and the cure), 3 a day without videos, 130 interrupted.
 
 | command | what it does |
 |---|---|

@@ -59,7 +59,8 @@ class Airflow:
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            # Not WARNING: the lines of a job are INFO, and the UI would show a task with an empty log.
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
         }
         if database:
             self._env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database

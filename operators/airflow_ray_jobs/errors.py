@@ -33,6 +33,7 @@ __all__ = [
     "RayUnavailable",
     "SubmissionExists",
     "error_of",
+    "exit_code_of",
 ]
 
 BAD_INPUT_EXIT_CODE = 2
@@ -97,14 +98,20 @@ _BY_STATUS: dict[str, type[RayJobError]] = {
 }
 
 
+def exit_code_of(event: Mapping[str, Any]) -> int | None:
+    """Exit code of the entrypoint, where the server tells it."""
+    code = event.get("exit_code")
+    if code is None and (found := _EXIT_CODE_IN_MESSAGE.search(str(event.get("message") or ""))):
+        return int(found[1])
+    return code
+
+
 def error_of(event: Mapping[str, Any]) -> RayJobError:
     """Turn the final event of a job that gave no result into the exception to raise, log tail included."""
     message = str(event.get("message") or "")
     kind = _BY_STATUS.get(str(event["status"]), RayJobFailed)
     if kind is RayJobFailed:
-        exit_code = event.get("exit_code")
-        if exit_code is None and (found := _EXIT_CODE_IN_MESSAGE.search(message)):
-            exit_code = int(found[1])
+        exit_code = exit_code_of(event)
         # KubeRay passes Ray's message on, but neither its error type nor the exit code.
         if event.get("error_type") == "RUNTIME_ENV_SETUP_FAILURE" or message.startswith("runtime_env setup failed"):
             kind = RayJobSetupError

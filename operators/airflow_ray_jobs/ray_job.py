@@ -11,11 +11,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_ray_jobs.attempts import Attempt, Claim, Origin, base_id, digest_of
 from airflow_ray_jobs.backend import JobBackend, JobSpec
 from airflow_ray_jobs.endpoint import Endpoint
-from airflow_ray_jobs.errors import RayJobBadInput, RayJobResultError, RayJobStopped, RayUnavailable, error_of
+from airflow_ray_jobs.errors import (
+    RayJobBadInput,
+    RayJobResultError,
+    RayJobStopped,
+    RayUnavailable,
+    error_of,
+    exit_code_of,
+)
 from airflow_ray_jobs.hook import RayHook
 from airflow_ray_jobs.kuberay import KubeRay
 from airflow_ray_jobs.lineage import lineage_of
@@ -81,6 +89,7 @@ class RayJobOperator(BaseOperator):
     :param runtime_env: Ray runtime environment (templated); in production only `env_vars`, the image holds the code.
     :param accelerator_type: Ray's name of an accelerator model, such as `H100`, the driver's node must have.
     :param deadline: time the job may take from its acceptance by Ray; after it the job is stopped and the task fails.
+    :param skip_on_exit_code: exit code by which the job says that there is nothing to do: the task is skipped.
     :param force: run again even where a success could be reused (templated; `"true"`/`"false"` work too).
     :param poll_seconds: longest pause between two looks at the job; the first ones follow each other more closely.
     :param patience: how long Ray may be away, at the submission or later, before the task fails as unreachable (the job
@@ -131,6 +140,7 @@ class RayJobOperator(BaseOperator):
         log_lines_per_poll: int = 200,
         patience: timedelta = timedelta(minutes=30),
         defer_after: timedelta = timedelta(seconds=20),
+        skip_on_exit_code: int | None = None,
         force: bool | str = False,
         deferrable: bool = True,
         **kwargs: Any,
@@ -158,6 +168,7 @@ class RayJobOperator(BaseOperator):
         self.log_lines_per_poll = log_lines_per_poll
         self.patience = patience
         self.defer_after = defer_after
+        self.skip_on_exit_code = skip_on_exit_code
         self.force = force
         self.deferrable = deferrable
         self._endpoint: Endpoint | None = None
@@ -188,6 +199,8 @@ class RayJobOperator(BaseOperator):
         if status == "LOST" and submitted_anew < _SUBMITTED_ANEW:
             self.log.warning("Ray has forgotten job %s; it is submitted again", submission_id)
             return self._start(context, submitted_anew=submitted_anew + 1)
+        if status == "FAILED" and self.skip_on_exit_code is not None and exit_code_of(event) == self.skip_on_exit_code:
+            raise AirflowSkipException(str(error_of(event)))
         if status != "SUCCEEDED":
             raise error_of(event)
         if not self.result_uri:

@@ -2,6 +2,7 @@
 
 PipelineError                 anything this package raises on purpose
 ├── InputError                the caller's value is wrong: value, cause and cure in one sentence; exit code 2
+│   └── EmptyBatchError       a day has no videos, which may be as it should be; exit code 3
 ├── VideoError                one video cannot be used; becomes a dead letter, harms no other video
 ├── BalanceError              counts of a stage do not add up; the commit is refused
 └── ConflictError             another run committed the same thing meanwhile; the commit is refused
@@ -9,7 +10,13 @@ PipelineError                 anything this package raises on purpose
 
 from __future__ import annotations
 
-__all__ = ["BalanceError", "ConflictError", "InputError", "PipelineError", "VideoError"]
+__all__ = [
+    "EMPTY_BATCH_EXIT_CODE", "BalanceError", "ConflictError", "EmptyBatchError", "InputError", "PipelineError",
+    "VideoError",
+]  # fmt: skip
+
+EMPTY_BATCH_EXIT_CODE = 3
+"""Of a command whose batch is a day without videos: Airflow skips the rest of that run."""
 
 
 class PipelineError(Exception):
@@ -18,6 +25,10 @@ class PipelineError(Exception):
 
 class InputError(PipelineError):
     """A value given by the caller cannot be used; the message names value, cause and cure."""
+
+
+class EmptyBatchError(InputError):
+    """Nothing to ingest lies there for a day."""
 
 
 class VideoError(PipelineError):

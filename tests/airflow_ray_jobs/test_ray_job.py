@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import pytest
 from airflow.sdk import DAG, Context
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_ray_jobs.errors import (
@@ -208,6 +208,17 @@ def test_each_end_has_its_exception_with_the_last_log_lines(event: dict[str, Any
     with pytest.raises(kind, match=r"base-a1[\s\S]*the last line") as caught:
         operator().execute_complete(context()[0], whole, submitted_anew=9)
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    "told", [{"exit_code": 3}, {"message": "Job entrypoint command failed with exit code 3, last available logs"}]
+)
+def test_a_job_that_says_there_is_nothing_to_do_skips_its_task(fake: FakeJobsApi, told: dict[str, Any]) -> None:
+    event = {"submission_id": "base-a1", "status": "FAILED", "log_tail": "error: no videos that day"} | told
+    with pytest.raises(AirflowSkipException, match="no videos that day"):
+        operator(skip_on_exit_code=3).execute_complete(context()[0], event)
+    with pytest.raises(RayJobFailed):
+        operator().execute_complete(context()[0], event)
 
 
 def test_a_job_over_its_deadline_is_stopped_before_the_task_fails(fake: FakeJobsApi) -> None:

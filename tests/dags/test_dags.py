@@ -140,6 +140,64 @@ def test_unpausing_starts_no_run_of_its_own(parsed: dict[str, Any]) -> None:
     assert {dag["start_date"] for dag in parsed["dags"].values()} == {None}
 
 
+def test_without_a_root_no_dag_is_there_and_the_error_names_the_setting(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import json\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        "bag = DagBag(sys.argv[1])\nprint(json.dumps([sorted(bag.dags), bag.import_errors]))"
+    )
+    for value in ("", " "):
+        dags, errors = json.loads(run_python(tmp_path, code, VIDEOBERT_ROOT=value).splitlines()[-1])
+        assert dags == ["videobert_sweep"]  # which needs none
+        assert len(errors) == 3 and all("VIDEOBERT_ROOT is not set" in error for error in errors.values())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "flag"),
+    [
+        ("VIDEOBERT_OPTIONS_EMBED", "--embed.pool cls", "--embed.pool"),
+        ("VIDEOBERT_OPTIONS_FEATURES", "--executor.workers 2 --features.fps=10", "--features.fps"),
+        ("VIDEOBERT_OPTIONS_FEATURES", "--features.decoder nvdec", "--features.decoder"),
+        ("VIDEOBERT_OPTIONS", "--shard.shard-bytes 400000", "--shard.shard-bytes"),
+        ("VIDEOBERT_OPTIONS", "--recipe paper", "--recipe"),
+    ],
+)
+def test_an_option_that_changes_what_one_stage_writes_is_refused(
+    tmp_path: Path, variable: str, value: str, flag: str
+) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\nimport videobert_common as common\n"
+        "print([common._stage_command(stage, '', ()) for stage in ('features', 'embed')])"
+    )
+    with pytest.raises(AssertionError) as caught:
+        run_python(tmp_path, code, **{variable: value})
+    assert f"{variable} holds {flag}, which would change" in str(caught.value)
+    assert "VIDEOBERT_RECIPE" in str(caught.value)
+
+
+def test_an_option_that_changes_no_result_is_taken(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\nimport videobert_common as common\n"
+        "print(' '.join(common._stage_command('features', '', ())))"
+    )
+    options = "--ingest.source 's3://b/{batch}' --features.device cuda"
+    told = run_python(tmp_path, code, VIDEOBERT_OPTIONS=options, VIDEOBERT_OPTIONS_FEATURES="--executor.workers=2")
+    assert told.strip().endswith("--ingest.source s3://b/{batch} --features.device cuda --executor.workers=2")
+
+
+def run_python(folder: Path, code: str, **settings: str) -> str:
+    """Output of a fresh process that gets the folder of the DAGs as its argument."""
+    env = dict(os.environ) | {
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "VIDEOBERT_ROOT": "r",
+    }
+    command = [sys.executable, "-W", "ignore", "-c", code, str(ROOT / "dags")]
+    done = subprocess.run(command, cwd=ROOT, env=env | settings, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_a_huge_batch_is_split_over_several_jobs_in_a_pool(tmp_path: Path) -> None:
     found = parse(
         tmp_path, VIDEOBERT_SHARES="3", VIDEOBERT_POOL="ray", VIDEOBERT_MAX_ACTIVE_RUNS="7",

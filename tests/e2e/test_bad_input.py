@@ -39,21 +39,32 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
+def empty(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """A day without videos: one sentence, and the exit code by which Airflow skips the run."""
+    assert done.returncode == 3 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and all(word in done.stderr for word in words), done.stderr
+
+
+def test_an_empty_root_is_refused_and_nothing_is_written(tmp_path: Path, videos: Path) -> None:
+    done = videobert("stage", "ingest", "--root", "", "--batch", "2026-01-01", "--ingest.source", f"{videos}/{{batch}}")
+    refused(done, "root is empty", "VIDEOBERT_ROOT")
+
+
 def test_missing_prefix(tmp_path: Path) -> None:
     done = videobert(
         "stage", "ingest", "--root", str(tmp_path / "r"), "--batch", "2026-01-01",
         "--ingest.source", f"{tmp_path}/none/{{batch}}",
     )  # fmt: skip
-    refused(done, "2026-01-01", "nothing lies below", "empty or missing")
+    empty(done, "2026-01-01", "nothing lies below", "no other folder")
     assert objects(tmp_path / "r") == {}
 
 
 def test_unknown_batch_names_those_that_are_there(tmp_path: Path, videos: Path) -> None:
     done = videobert(
-        "stage", "ingest", "--root", str(tmp_path / "r"), "--batch", "2026-02-30",
+        "stage", "ingest", "--root", str(tmp_path / "r"), "--batch", "2026-02-28",
         "--ingest.source", f"{videos}/{{batch}}",
     )  # fmt: skip
-    refused(done, "2026-02-30", "batches there: 2026-01-01")
+    empty(done, "2026-02-28", "holds 2026-01-01")
     assert objects(tmp_path / "r") == {}
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from tests.ingest.conftest import BATCH, CAPTIONS, Batch
 from tests.video.test_decode import write_subtitled
-from videobert.errors import InputError, VideoError
+from videobert.errors import EmptyBatchError, InputError, VideoError
 from videobert.ingest.config import IngestConfig
+from videobert.ingest.listing import nothing_in
 from videobert.ingest.run import run
 from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.inputs import Inputs
@@ -191,18 +192,37 @@ def test_a_name_is_taken_literally(batch: Batch, clips: list[Path]) -> None:
 def test_an_unknown_batch_names_those_that_are_there(batch: Batch, clips: list[Path]) -> None:
     batch.put(clips[0], "a.mp4")
     shutil.move(batch.folder, batch.folder.parent / "2026-02-02")
-    with pytest.raises(InputError, match=r"does not exist.*2026-02-02"):
+    with pytest.raises(InputError, match=r"has no videos.*nothing lies below.*holds 2026-02-02"):
         batch.run()
     assert batch.store.writes == 0
 
 
 def test_a_prefix_without_videos_is_an_input_error(batch: Batch) -> None:
     batch.put(b"x", "readme.txt")
-    with pytest.raises(InputError, match=r"no videos below .*\.mp4"):
+    with pytest.raises(EmptyBatchError, match=r"has no videos: none below .* ends in .*\.mp4"):
         batch.run()
     (batch.folder / "readme.txt").unlink()
-    with pytest.raises(InputError, match="nothing lies below"):
+    with pytest.raises(EmptyBatchError, match="nothing lies below"):
         batch.run()
+
+
+@pytest.mark.parametrize("there", ["no prefix", "an empty prefix", "only _SUCCESS"])
+def test_a_day_without_videos_says_so_without_contradiction(batch: Batch, clips: list[Path], there: str) -> None:
+    batch.put(clips[0], "a.mp4")
+    shutil.move(batch.folder, batch.folder.parent / "2026-02-02")
+    if there != "no prefix":
+        batch.folder.mkdir()
+    if there == "only _SUCCESS":
+        batch.put(b"", "_SUCCESS")
+    with pytest.raises(EmptyBatchError) as caught:
+        batch.run()
+    told = str(caught.value)
+    assert told.startswith(f"batch '{BATCH}' has no videos") and told.count(BATCH) == 2  # the second is the source
+    assert "does not exist" not in told and batch.store.writes == 0
+
+
+def test_a_name_that_is_no_day_is_wrong_rather_than_empty(tmp_path: Path) -> None:
+    assert not isinstance(nothing_in("late-uplods", "nothing lies there"), EmptyBatchError)
 
 
 @pytest.mark.parametrize("key", ["", "..", "a/b", "../x", ".hidden", "a b", "x" * 101, "a\n", "ü", "{root}"])

@@ -151,17 +151,25 @@ class Stack:
         )
 
 
-def flags(corpus: Path) -> list[str]:
-    """Settings of every stage: the corpus as source, and several small shards a batch."""
-    source = f"{corpus}/videos/{{batch}}"
-    return ["--ingest.source", source, "--ingest.files-per-part", "2", "--shard.shard-bytes", "400000"]
+def recipe(folder: Path, corpus: Path) -> str:
+    """The configuration of every stage, as a file: the corpus as source, and several small shards per batch."""
+    file = folder / "recipe.toml"
+    file.write_text(
+        f'base = "demo"\n[ingest]\nsource = "{corpus}/videos/{{batch}}"\nfiles_per_part = 2\n'
+        "[shard]\nshard_bytes = 400000\n"
+    )
+    return str(file)
 
 
 def reference(root: Path, corpus: Path, batches: Sequence[str]) -> dict[str, bytes]:
     """What an undisturbed run in one process writes: every object by its path."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    chosen = recipe(root.parent, corpus)
     for stage in flow_of("ingest"):
         command = [sys.executable, "-m", "videobert", "stage", stage, "--root", str(root), "--batch", ",".join(batches)]
-        subprocess.run([*command, *flags(corpus)], env=inherited_env(), cwd=REPOSITORY, check=True, capture_output=True)
+        subprocess.run(
+            [*command, "--recipe", chosen], env=inherited_env(), cwd=REPOSITORY, check=True, capture_output=True
+        )
     return objects(root)
 
 
@@ -182,7 +190,8 @@ def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: st
         "VIDEOBERT_ROOT": str(root), "VIDEOBERT_LAST_BATCH": last_batch, "VIDEOBERT_POLL_SECONDS": "1",
         "VIDEOBERT_TRAIN_CRON": "none", "VIDEOBERT_RETRY_SECONDS": "2",
         "VIDEOBERT_SHARES": str(shard_groups),
-        "VIDEOBERT_OPTIONS": " ".join(["--executor.workers 1 --executor.cpus-per-worker 0.25", *flags(corpus)]),
+        "VIDEOBERT_OPTIONS": "--executor.workers 1 --executor.cpus-per-worker 0.25",
+        "VIDEOBERT_RECIPE": recipe(folder, corpus),
     }  # fmt: skip
     with contextlib.ExitStack() as stack:
         postgres = Postgres(env=inherited_env(), log=folder / "postgres.log")

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import tyro
 
-from videobert.errors import InputError, PipelineError
+from videobert.errors import EMPTY_BATCH_EXIT_CODE, EmptyBatchError, InputError, PipelineError
 
 __all__ = ["COMMANDS", "load_command", "main", "parse_command", "report_errors"]
 
@@ -73,6 +73,8 @@ def report_errors() -> Iterator[None]:
         sys.exit(128 + signal.SIGPIPE)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
+        if isinstance(error, EmptyBatchError):
+            sys.exit(EMPTY_BATCH_EXIT_CODE)
         sys.exit(2 if isinstance(error, InputError) else 1)
     except _storage_errors() as error:
         print(
@@ -123,7 +125,8 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "Exit codes: 0 done, 1 failed, 2 wrong input (value, cause and cure in one sentence), 130 interrupted.",
+            "Exit codes: 0 done, 1 failed, 2 wrong input (value, cause and cure in one sentence), "
+            "3 a day without videos, 130 interrupted.",
         ]
     )
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from datetime import date
 from typing import NamedTuple
 
 from fsspec.implementations.local import LocalFileSystem
 
-from videobert.errors import InputError
+from videobert.errors import EmptyBatchError, InputError
 from videobert.ingest.config import IngestConfig
 from videobert.runtime.filesystem import open_filesystem
 from videobert.runtime.spec import digest
 from videobert.runtime.storage import Store
 
-__all__ = ["Listed", "list_batch", "listing_digest", "source_of", "uri_of"]
+__all__ = ["Listed", "list_batch", "listing_digest", "nothing_in", "source_of", "uri_of"]
 
 
 class Listed(NamedTuple):
@@ -59,11 +60,26 @@ def list_batch(source: str, batch: str) -> dict[str, Listed]:
             f"source {source!r} cannot be listed: {type(error).__name__}: {error}; check URL and credentials"
         ) from error
     if not found:
-        parent = source.rstrip("/").rsplit("/", 1)[0]
-        beside = _folders(parent)
-        hint = f"batches there: {', '.join(beside[:10])}" if beside else f"{parent} is empty or missing"
-        raise InputError(f"batch {batch!r} does not exist: nothing lies below {source}; {hint}")
+        raise nothing_in(batch, f"nothing lies below {source}{_hint(source, batch)}")
     return found
+
+
+def nothing_in(batch: str, why: str) -> InputError:
+    """The error of a batch without videos: a day may have none, a name that somebody typed is more likely wrong."""
+    try:
+        date.fromisoformat(batch)
+    except ValueError:
+        return InputError(f"batch {batch!r} has no videos: {why}; correct the name or the source")
+    return EmptyBatchError(f"batch {batch!r} has no videos: {why}; where it should have some, correct the source")
+
+
+def _hint(source: str, batch: str) -> str:
+    """Names of the folders next to the one that was asked for, where that is named after the batch."""
+    parent, _, name = source.rstrip("/").rpartition("/")
+    if name != batch:
+        return ""
+    others = [folder for folder in _folders(parent) if folder != batch]
+    return f", while {parent} holds {', '.join(others[:10])}" if others else f", and {parent} has no other folder"
 
 
 def _object(info: dict[str, object]) -> Listed:

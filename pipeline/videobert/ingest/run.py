@@ -12,7 +12,7 @@ from videobert.ingest.config import IngestConfig
 from videobert.ingest.contents import Contents, sort_files
 from videobert.ingest.core import PartPayload, SourceFile
 from videobert.ingest.language import language_tag
-from videobert.ingest.listing import list_batch, source_of, uri_of
+from videobert.ingest.listing import list_batch, nothing_in, source_of, uri_of
 from videobert.ingest.stage import INGEST
 from videobert.runtime.executor import Executor
 from videobert.runtime.inputs import Inputs
@@ -37,10 +37,8 @@ def run(config: IngestConfig, inputs: Inputs, executor: Executor) -> Manifest:
     contents = sort_files(listing, config.extensions, prefix=uri_of(source), language=language_tag(config.language))
     files = {file.uri: file for file in contents.videos}
     if not files:
-        raise InputError(
-            f"batch {inputs.batch!r} has no videos below {source}; looked for {', '.join(config.extensions)}; "
-            f"found {_examples(contents)}"
-        )
+        why = f"none below {source} ends in {', '.join(config.extensions)}; found {_examples(contents)}"
+        raise nothing_in(inputs.batch, why)
     spec = INGEST.spec(config, {})
     former = load_manifest(inputs.store, INGEST.name, spec, inputs.batch)
     if former and former.facts["source"] != source:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from videobert.runtime.stage import Stage
 from videobert.runtime.storage import sha256
 
-__all__ = ["canonical_json", "corpus_spec", "digest", "output_config", "stage_spec"]
+__all__ = ["canonical_json", "corpus_spec", "digest", "fields_outside_spec", "output_config", "stage_spec"]
 
 
 def canonical_json(value: object) -> bytes:
@@ -36,6 +36,14 @@ def output_config(config: Any) -> dict[str, Any]:
         return config
     left_out = set(getattr(type(config), "NOT_IN_SPEC", ()))
     return {name: value for name, value in _as_json(config).items() if name not in left_out}
+
+
+def fields_outside_spec(config: type[Any]) -> frozenset[str]:
+    """The fields of a config class that no spec depends on, whatever they say."""
+    named = frozenset(field.name for field in dataclasses.fields(config))
+    if hasattr(config, "OUTPUT_FIELDS"):  # features names those that its spec takes in, rather than those it leaves out
+        return named - {*config.OUTPUT_FIELDS, *getattr(config, "ADDED_LATER", {})}
+    return named & set(getattr(config, "NOT_IN_SPEC", ()))
 
 
 def _as_json(config: Any) -> dict[str, Any]:

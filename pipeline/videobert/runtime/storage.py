@@ -54,6 +54,8 @@ class Store:
     """Whole-object reads and writes below one root. Paths are relative, with `/` between parts."""
 
     def __init__(self, root: str) -> None:
+        if not root.strip():
+            raise InputError("root is empty; set VIDEOBERT_ROOT, or give --root a folder or s3://bucket/prefix")
         self._fs, self._base = open_filesystem(root)
         self._base = self._base.rstrip("/")
         self._local = isinstance(self._fs, LocalFileSystem)
