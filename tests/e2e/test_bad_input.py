@@ -81,7 +81,7 @@ def test_unknown_recipe_and_command(tmp_path: Path) -> None:
     refused(
         videobert("run", "--root", str(tmp_path / "r"), "--batch", "b", "--recipe", "nope"), "nope", "demo", "paper"
     )
-    refused(videobert("fly"), "fly", "the commands are run, stage")
+    refused(videobert("fly"), "fly", "the commands are run, check, stage")
 
 
 def test_root_that_cannot_be_written(tmp_path: Path) -> None:
