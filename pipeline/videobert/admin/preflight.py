@@ -19,7 +19,7 @@ _TIMED_CLIPS = 8
 _BYTES_PER_CLIP = 12_000
 """Features and embeddings of a clip of 1,280 numbers, rounded up; the tars hold the videos once more."""
 _SECONDS_PER_MEGABYTE = 8.0
-"""Of ordinary H.264 at one megabit a second; only for the estimate of how many clips there are."""
+"""Of ordinary H.264 at one megabit per second; only for the estimate of how many clips there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
