@@ -41,7 +41,7 @@ def test_a_plan_writes_nothing(told: Told, tmp_path: Path) -> None:
 
 def test_wrong_input(refused: Refused, tmp_path: Path) -> None:
     root = ("--root", str(tmp_path))
-    assert "--batch is empty" in refused("run", *root)
+    assert "neither videos nor batches are named" in refused("run", *root)
     assert "no recipe 'x'" in refused("run", *root, "--recipe", "x")
     assert "--share '2'" in refused("stage", "shard", *root, "--batch", "a", "--share", "2")
     with pytest.raises(InputError, match=r"need --executor\.kind ray"):
