@@ -87,8 +87,12 @@ DEFAULT_ARGS = {
     "retry_delay": timedelta(seconds=int(os.environ.get("VIDEOBERT_RETRY_SECONDS", "60"))),
     "pool": os.environ.get("VIDEOBERT_POOL", "default_pool"),
 }
-_ONLY_IF_CHANGED = {"stands": "videobert.admin.freshness.is_up_to_date", "force": "{{ ti.try_number > 1 }}"}
-"""No job where the last one's result stands; a task that was cleared, or failed, starts one all the same."""
+_ONLY_IF_CHANGED = {
+    "stands": "videobert.admin.freshness.is_up_to_date",
+    "force": "{{ ti.max_tries > task.retries }}",
+}
+"""No job where the last one's result stands, unless somebody cleared the task: Airflow raises `max_tries` with each
+Clear. `try_number` also grows when a busy scheduler loses a task and queues it anew, which is no wish for a job."""
 
 MAX_ACTIVE_RUNS = int(os.environ.get("VIDEOBERT_MAX_ACTIVE_RUNS", "2"))
 
@@ -228,7 +232,8 @@ class _AssetFacts:
         self._of_one_batch = batch == BATCH
 
     def __call__(self, context: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        job = JobResult.from_mapping(result)
+        # The operator says so of a result that it found; the record itself is that of the job.
+        job = JobResult.from_mapping({name: value for name, value in result.items() if name != "reused"})
         for asset in context["task"].outlets:
             event = context["outlet_events"][asset]
             event.extra = {"spec": job.spec, "counts": job.counts}

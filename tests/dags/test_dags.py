@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from videobert.runtime.job_result import BatchResult, JobResult
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("av", "duckdb", "numpy", "onnxruntime", "pyarrow", "ray", "s3fs", "torch", "transformers")
 
@@ -183,6 +185,38 @@ def test_an_option_that_changes_no_result_is_taken(tmp_path: Path) -> None:
     options = "--ingest.source 's3://b/{batch}' --features.device cuda"
     told = run_python(tmp_path, code, VIDEOBERT_OPTIONS=options, VIDEOBERT_OPTIONS_FEATURES="--executor.workers=2")
     assert told.strip().endswith("--ingest.source s3://b/{batch} --features.device cuda --executor.workers=2")
+
+
+def test_a_cleared_task_insists_on_a_job_and_a_lost_one_does_not(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom types import SimpleNamespace as Some\n"
+        "import videobert_ingest as dags\ntask = dags.dag.get_task('features')\n"
+        "tries = [Some(try_number=1, max_tries=2), Some(try_number=2, max_tries=2), Some(try_number=2, max_tries=3)]\n"
+        "environment = dags.dag.get_template_env()\n"
+        "print([task.render_template(task.force, {'ti': ti, 'task': task}, environment) for ti in tries])"
+    )
+    assert run_python(tmp_path, code).splitlines()[-1] == "['False', 'False', 'True']"
+
+
+def test_the_events_of_a_reused_result_have_its_counts_too(tmp_path: Path) -> None:
+    """They end the task: what fails there fails it, and the retry then starts a job for nothing."""
+    result = JobResult(
+        submission_id="a-a1", stage="features", spec="features-1", seconds=1.0, inputs=(), outputs=(), fingerprint=None,
+        results=(
+            BatchResult(batch="2026-01-01", manifest="m", digest="d", counts={"videos": 3}, seconds=1.0, computed=True),
+        ),
+    )  # fmt: skip
+    code = (
+        "import sys, json; sys.path.insert(0, sys.argv[1])\nfrom types import SimpleNamespace as Some\n"
+        "from collections import defaultdict\nimport videobert_ingest as dags\ntask = dags.dag.get_task('features')\n"
+        f"result = json.loads({result.to_json()!r})\n"
+        "for reused in ({}, {'reused': True}):\n"
+        "    keys = []\n    events = defaultdict(lambda: Some(add_partitions=keys.append))\n"
+        "    run = Some(partition_key='2026-01-01')\n"
+        "    task._post_execute_hook({'task': task, 'dag_run': run, 'outlet_events': events}, result | reused)\n"
+        "    print([event.extra['counts'] for event in events.values()], keys)"
+    )
+    assert run_python(tmp_path, code).splitlines()[-2:] == ["[{'videos': 3}] ['2026-01-01']"] * 2
 
 
 def run_python(folder: Path, code: str, **settings: str) -> str:
