@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from videobert.application import application_names
 from videobert.stages import all_stages, stage_names
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +43,9 @@ def test_configuration_is_light(module: str) -> None:
 
 def test_query_client_needs_neither_torch_nor_ray_nor_airflow() -> None:
     commands = ("index", "models", "query", "schedule", "state", "visualize")
-    statement = "import videobert.api" + "".join(f", videobert.cli.{name}" for name in commands)
+    modules = [f"cli.{name}" for name in commands]
+    modules += [f"applications.{name.replace('-', '_')}" for name in application_names()]
+    statement = "import videobert.api" + "".join(f", videobert.{module}" for module in modules)
     assert loaded_by(statement, ("airflow", "av", "ray", "tokenizers", "torch", "transformers")) == []
 
 

@@ -13,13 +13,14 @@ once; models stay loaded. A `Root` may be shared by threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from videobert.application import application_method, application_names
 from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError
 from videobert.query.embeddings import embedding_dimension, open_embeddings, resolve_embed_spec
@@ -58,6 +59,15 @@ class Root:
 
     def __repr__(self) -> str:
         return f"videobert.open({self.url!r})"
+
+    def __getattr__(self, name: str) -> Callable[..., list[Any]]:
+        """An application as a method, such as `root.recommend(text="stir the egg")`; a list of its records."""
+        if name.replace("_", "-") not in application_names():
+            raise AttributeError(f"{type(self).__name__} has no {name!r}")
+        return application_method(self, name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name.replace("-", "_") for name in application_names())]
 
     @property
     def url(self) -> str:
@@ -111,7 +121,7 @@ class Root:
         where = RowFilter(video=video, from_seconds=from_seconds, to_seconds=to_seconds, text=holding)
         said = text
         if text:
-            vector_R = encode_query(self._model_of(spec), text)
+            vector_R = self.encode(text, model=spec)
         elif row:
             everywhere = open_embeddings(self._store, spec) if keys else rows  # the row may be of another batch
             vector_R, said = vector_and_text_of_row(everywhere, row)
@@ -131,6 +141,10 @@ class Root:
         if rerank:
             hits = rerank_hits(self._model_of(spec), text, hits[:rerank]) + hits[rerank:]
         return hits[:top]
+
+    def encode(self, text: str, *, model: str = "current") -> NDArray[np.float32]:
+        """The unit vector of a text in the space of the embeddings, float32 [R]. Raises InputError without words."""
+        return encode_query(self._model_of(resolve_embed_spec(self._store, model)), text)
 
     def embeddings(self, model: str = "current", *, batches: str | Iterable[str] = ()) -> ds.Dataset:
         """The rows, lazily: a pyarrow dataset over exactly the committed files; filters and columns are pushed down.

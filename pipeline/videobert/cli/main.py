@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import tyro
 
+from videobert.application import application_names, class_name_of
 from videobert.errors import EMPTY_BATCH_EXIT_CODE, EmptyBatchError, InputError, PipelineError
 
 __all__ = ["COMMANDS", "load_command", "main", "parse_command", "report_errors"]
@@ -45,8 +46,9 @@ COMMANDS = {
     "trigger": "schedule:TriggerCommand",
     "backfill": "schedule:BackfillCommand",
     "demo-videos": "demo_videos:DemoVideosCommand",
+    **{name: f".applications.{name.replace('-', '_')}:{class_name_of(name)}" for name in application_names()},
 }
-"""Name -> module of this package and class; only the one that is asked for is imported."""
+"""Name -> module of this package, or `.` and one of `videobert`, and class; only what is asked for is imported."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -111,7 +113,7 @@ def parse_command(arguments: Sequence[str]) -> Command:
 def load_command(name: str) -> type[Command]:
     """The class of a command."""
     module, _, class_name = COMMANDS[name].partition(":")
-    found: type[Command] = getattr(importlib.import_module(f"videobert.cli.{module}"), class_name)
+    found: type[Command] = getattr(importlib.import_module(f".{module}", "videobert.cli"), class_name)
     return found
 
 
