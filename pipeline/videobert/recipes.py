@@ -74,9 +74,16 @@ def demo() -> Recipe:
 
 
 def own() -> Recipe:
-    """One's own videos, from some dozens on: sizes follow the data, and the model reads more than tokens."""
+    """One's own videos, from one on: sizes follow the data, training stops by itself, clips bring more than tokens."""
     return Recipe(
-        codebook=CodebookConfig(depth=0, components=256, vocabulary_size=8_000, heldout_fraction=0.25),
+        codebook=CodebookConfig(
+            depth=0,
+            components=256,
+            sample_clips=500_000,
+            vocabulary_size=8_000,
+            heldout_fraction=0.25,
+            heldout_videos=200,
+        ),
         tokens=TokensConfig(cues="alone"),
         pretrain=own_pretraining(),
         evaluate=EvaluateConfig(answers="narration"),

@@ -119,3 +119,9 @@ def test_videos_held_out_are_not_fitted_on(tmp_path: Path) -> None:
 def test_nothing_to_fit_on_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no clips to fit a codebook on"):
         run(CONFIG, inputs(tmp_path, [], []), LocalExecutor())
+
+
+def test_the_held_out_share_follows_the_number_of_videos() -> None:
+    config = dataclasses.replace(CONFIG, heldout_fraction=0.25, heldout_videos=200)
+    assert [config.heldout_share(videos) for videos in (1, 7, 8, 800, 10_000)] == [0.0, 0.0, 0.25, 0.25, 0.02]
+    assert CONFIG.heldout_share(1) == CONFIG.heldout_fraction

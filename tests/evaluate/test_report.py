@@ -64,6 +64,14 @@ def test_equal_figures_give_equal_bytes() -> None:
     assert render_report(_metrics(), CURVE[:2], FACTS) != render_report(_metrics(), CURVE, FACTS)
 
 
+def test_the_page_says_how_training_ended() -> None:
+    checks = [{"step": 2, "loss": 3.0}, {"step": 4, "loss": 3.5}]
+    training = {"plan": {"steps": 9, "videos": 1, "segments": 7}, "checks": checks, "ended": 5}
+    page = render_report(_metrics(), CURVE, FACTS | {"training": training}, checks)
+    assert b"stopped after 5 of 9 steps: 1 training video kept aside" in page
+    assert page != render_report(_metrics(), CURVE, FACTS | {"training": training})
+
+
 def test_what_was_not_measured_is_left_out() -> None:
     metrics = _metrics() | {"retrieval": {}, "gates": [], "zero_shot": {"spans": 0}}
     page = render_report(metrics, [], FACTS).decode()

@@ -12,7 +12,7 @@ from tests.model.material import FIRST_WORD, TINY, random_videos, video, vocabul
 from videobert.errors import InputError
 from videobert.model.checkpoint import load_model, save_model
 from videobert.model.network import VideoBert
-from videobert.pretrain.config import LossWeights, PretrainConfig
+from videobert.pretrain.config import LossWeights, PretrainConfig, Validation
 from videobert.pretrain.state import TrainState, load_state, save_state
 from videobert.pretrain.train import learning_rate, train
 from videobert.tokens.records import TokenizedVideo
@@ -106,8 +106,9 @@ def _work(rank: int, world: int, config: PretrainConfig, folder: Path) -> None:
 @pytest.mark.slow
 def test_two_workers_train_the_model_of_one(tmp_path: Path) -> None:
     config = dataclasses.replace(
-        BASE, architecture=TINY, steps=3, batch_size=28, log_every_steps=1, checkpoint_every_steps=2
-    )
+        BASE, architecture=TINY, steps=3, batch_size=28, log_every_steps=1, checkpoint_every_steps=2,
+        validation=Validation(checks=3),
+    )  # fmt: skip
     alone = fresh(config)
     state = train(alone, corpus(), config)
     spawn(_work, args=(2, config, tmp_path), nprocs=2)  # type: ignore[no-untyped-call]
@@ -116,6 +117,8 @@ def test_two_workers_train_the_model_of_one(tmp_path: Path) -> None:
     assert len(curve) == len(state.curve) == 3
     for shared, own in zip(without_clock(curve), without_clock(state.curve), strict=True):
         assert shared == pytest.approx(own, rel=1e-4)
+    assert load_state(tmp_path / "model").checks == [pytest.approx(check, rel=1e-4) for check in state.checks]
+    assert len(state.checks) == 3
     resumed = load_model(tmp_path / "middle")
     train(resumed, corpus(), config, state=load_state(tmp_path / "middle"))
     assert_close(alone.eval(), resumed.eval())  # begun by two, ended by one

@@ -12,6 +12,8 @@ __all__ = ["MAX_LEAVES", "CodebookConfig"]
 
 CLIPS_PER_LEAF = 20
 """Clips that a leaf should stand for on average where the depth follows the data."""
+LEAST_TO_HOLD_OUT = 8
+"""Videos: of fewer, a share drawn by content could be all or none, and what it tells is an accident."""
 MAX_LEAVES = 1 << 24
 """Leaf ids travel as int32 and a level is kept as one dense array; 16.7 M leaves is far beyond any use."""
 
@@ -21,7 +23,7 @@ class CodebookConfig:
     """Hierarchical k-means over clip features (paper, section 4.2: k = 12, d = 4, 20,736 visual tokens)."""
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("device", "worker_clips")
-    ADDED_LATER: ClassVar[Mapping[str, object]] = {"components": 0}
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"components": 0, "heldout_videos": 0}
 
     branching: int = 12
     """Children of a node (k of the paper)."""
@@ -53,6 +55,9 @@ class CodebookConfig:
     """Largest WordPiece vocabulary to train."""
     heldout_fraction: float = 0.1
     """Share of videos, by content, that no fit and no training sees; the evaluation uses only these."""
+    heldout_videos: int = 0
+    """About how many videos are held out at most: the share follows the number of videos, and with fewer than
+    LEAST_TO_HOLD_OUT none is. 0: the share above, however many there are."""
     device: str = "auto"
     """Torch device of fit and encoding; `auto` takes a GPU where there is one. Does not change the tokens."""
     worker_clips: int = 250_000
@@ -79,10 +84,18 @@ class CodebookConfig:
             raise InputError(f"vocabulary_size={self.vocabulary_size} holds hardly the letters; give at least 100")
         if not 0 <= self.heldout_fraction < 1:
             raise InputError(f"heldout_fraction={self.heldout_fraction} must be at least 0 and below 1")
+        if self.heldout_videos < 0:
+            raise InputError(f"heldout_videos={self.heldout_videos} is a number of videos; 0 leaves it to the share")
         if self.seed < 0:
             raise InputError(f"seed={self.seed} must not be negative")
         if self.assignment not in ("greedy", "flat"):
             raise InputError(f"assignment={self.assignment!r} is unknown; choose 'greedy' or 'flat'")
+
+    def heldout_share(self, videos: int) -> float:
+        """The share of so many videos that is held out."""
+        if not self.heldout_videos:
+            return self.heldout_fraction
+        return min(self.heldout_fraction, self.heldout_videos / videos) if videos >= LEAST_TO_HOLD_OUT else 0.0
 
     def sized(self, clips: int) -> CodebookConfig:
         """With the depth that so many clips fill: the deepest of one to four levels with CLIPS_PER_LEAF each."""

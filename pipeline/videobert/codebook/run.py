@@ -48,9 +48,11 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
     spec = CODEBOOK.spec(config, inputs)
     if done := committed(inputs.store, CODEBOOK, spec):
         return done
+    videos = sum(manifest.counts.get("videos", 0) for manifest in features)
+    asked, config = config, dataclasses.replace(config, heldout_fraction=config.heldout_share(videos))
     files = _sample(inputs, config)
     clips = sum(len(file.rows) for file in files)
-    asked, config = config, config.sized(clips)
+    config = config.sized(clips)
     _LOG.info("codebook: fitting %d ** %d leaves on %s clips", config.branching, config.depth, f"{clips:,}")
     with _worker_group(config, inputs, files, executor) as (workers, device, group_elements):
         codebook = fit_with_group(workers, config, feature_spec=specs[0], device=device, group_elements=group_elements)

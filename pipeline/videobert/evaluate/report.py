@@ -11,23 +11,34 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from videobert.pretrain.stopping import stop_sentence
+
 __all__ = ["render_report"]
 
 _LOSSES = ("loss", "text_only", "video_only", "joint_text", "joint_video", "alignment", "retrieval")
 
 
-def render_report(metrics: Mapping[str, Any], curve: Sequence[Mapping[str, float]], facts: Mapping[str, Any]) -> bytes:
+def render_report(
+    metrics: Mapping[str, Any],
+    curve: Sequence[Mapping[str, float]],
+    facts: Mapping[str, Any],
+    checks: Sequence[Mapping[str, float]] = (),
+) -> bytes:
     """One self-contained page. Captions are hostile text: the template escapes whatever it is given."""
     environment = Environment(
         loader=PackageLoader("videobert.evaluate"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template("report.html").render(
-        metrics=metrics, facts=facts, curves=_curves(curve), final=curve[-1] if curve else {}
+        metrics=metrics,
+        facts=facts,
+        curves=_curves(curve, checks),
+        final=curve[-1] if curve else {},
+        ending=stop_sentence(facts["training"]) if "training" in facts else "",
     )
     return page.encode()
 
 
-def _curves(curve: Sequence[Mapping[str, float]]) -> str:
+def _curves(curve: Sequence[Mapping[str, float]], checks: Sequence[Mapping[str, float]]) -> str:
     """Losses over steps as a PNG data URL; equal curves give equal bytes."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -36,6 +47,9 @@ def _curves(curve: Sequence[Mapping[str, float]]) -> str:
         points = [(record["step"], record[name]) for record in curve if name in record]
         if points:
             axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), linewidth=2 if name == "loss" else 1)
+    if checks:
+        points = [(check["step"], check["loss"]) for check in checks]
+        axes.plot(*zip(*points, strict=True), label="loss, kept aside", linewidth=2, linestyle="--")
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["model_card"]
+from videobert.pretrain.stopping import stop_sentence
 
+__all__ = ["model_card"]
 
 _LOSSES = {
     "loss": "weighted sum",
@@ -29,7 +30,7 @@ def model_card(
     return f"""# VideoBERT {spec}
 
 A BERT over WordPiece and visual tokens (Sun et al., ICCV 2019, arXiv 1904.01766), trained for {facts["step"]:,} steps.
-
+{_ending(facts)}
 - Data: batches {", ".join(facts["batches"])}; {clips:,} clips in {segments:,} segments, of which
   {facts["heldout_fraction"]:.0%} of the videos were held out.
 - Visual tokens: codebook `{facts["codebook_spec"]}` on features `{facts["feature_spec"]}`.
@@ -42,6 +43,10 @@ Training losses in nats, means over the steps before:
 
 {_losses(curve)}
 """.encode()
+
+
+def _ending(facts: Mapping[str, Any]) -> str:
+    return f"{stop_sentence(facts['training'])}\n" if "training" in facts else ""
 
 
 def _losses(curve: Sequence[Mapping[str, float]]) -> str:

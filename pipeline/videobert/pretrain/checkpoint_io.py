@@ -9,7 +9,7 @@ from pathlib import Path
 
 from videobert.model.checkpoint import load_model, save_model
 from videobert.model.network import VideoBert
-from videobert.pretrain.checkpoints import CHECKPOINT_COMMIT, LAST_STEP, Checkpoint
+from videobert.pretrain.checkpoints import CHECKPOINT_COMMIT, LAST_STEP, Checkpoint, step_folder
 from videobert.pretrain.state import TrainState, load_state, save_state
 from videobert.runtime.manifest import Output
 from videobert.runtime.spec import canonical_json
@@ -24,7 +24,7 @@ def write_checkpoint(
     store: Store, model_folder: str, model: VideoBert, state: TrainState, extra: Mapping[str, bytes]
 ) -> Checkpoint:
     """Upload weights, optimiser and `extra` files (the tokenizer), then the commit over them."""
-    folder = f"{model_folder}/step-{state.step:07d}"
+    folder = step_folder(model_folder, state.step)
     with tempfile.TemporaryDirectory(prefix="videobert-") as temporary:
         local = Path(temporary)
         save_model(model, local)

@@ -10,7 +10,10 @@ from typing import Any
 from videobert.runtime.manifest import Output
 from videobert.runtime.storage import Store
 
-__all__ = ["CHECKPOINT_COMMIT", "LAST_STEP", "Checkpoint", "drop_old_checkpoints", "find_checkpoint"]
+__all__ = [
+    "CHECKPOINT_COMMIT", "LAST_STEP", "Checkpoint", "checkpoint_at", "drop_old_checkpoints", "find_checkpoint",
+    "step_folder",
+]  # fmt: skip
 
 CHECKPOINT_COMMIT = "_checkpoint.json"
 """Written last in the folder of a step; without it the step does not count."""
@@ -38,8 +41,21 @@ def find_checkpoint(store: Store, model_folder: str) -> Checkpoint | None:
     return next((found for path in commits if (found := _whole(store, path, present))), None)
 
 
-def drop_old_checkpoints(store: Store, last: Checkpoint, *, keep: int) -> None:
+def checkpoint_at(store: Store, model_folder: str, step: int) -> Checkpoint | None:
+    """The whole checkpoint of one step, or None."""
+    folder = step_folder(model_folder, step)
+    return _whole(store, f"{folder}/{CHECKPOINT_COMMIT}", store.list(folder))
+
+
+def step_folder(model_folder: str, step: int) -> str:
+    """Where the checkpoint of a step is written."""
+    return f"{model_folder}/step-{step:07d}"
+
+
+def drop_old_checkpoints(store: Store, last: Checkpoint, *, keep: int, best: int | None = None) -> None:
     """Remove the steps before the `keep` last ones, of which `last`, just committed, is one; 0 removes none.
+
+    The step `best` stays in any case.
 
     The commit of a step goes first, so that a step that a killed run has half removed does not count, and the next
     call removes the rest of it. Steps after `last` are another run's and stay.
@@ -50,7 +66,10 @@ def drop_old_checkpoints(store: Store, last: Checkpoint, *, keep: int) -> None:
     present = store.list(folder)
     steps = {path.rpartition("/")[0] for path in present if f"{folder}/step-" <= path < last.folder}
     whole = sorted(step for step in steps if f"{step}/{CHECKPOINT_COMMIT}" in present)
-    for step in sorted(steps - set(whole[max(0, len(whole) - keep + 1) :])):
+    kept = set(whole[max(0, len(whole) - keep + 1) :])
+    if best is not None:
+        kept.add(step_folder(folder, best))
+    for step in sorted(steps - kept):
         store.delete([f"{step}/{CHECKPOINT_COMMIT}"])
         store.sweep(step, keep=())
 

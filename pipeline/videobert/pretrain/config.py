@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from videobert.errors import InputError
 
-__all__ = ["Architecture", "LossWeights", "Mixture", "PretrainConfig"]
+__all__ = ["Architecture", "LossWeights", "Mixture", "PretrainConfig", "Validation"]
+
+_SMALLEST_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +98,37 @@ class LossWeights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """When training looks at videos that it does not learn from, and when it stops for what it sees."""
+
+    checks: int = 0
+    """Checks over all steps, evenly spaced; the model is that of the best one. 0: none, and the model is the last."""
+    patience: int = 6
+    """Checks without a better one after which training stops."""
+    fraction: float = 0.1
+    """Share of the training videos that is kept aside for the checks, apart from those that evaluation reports on."""
+    most_segments: int = 1_000
+    """No further video is kept aside once those that are have so many segments: a check takes as long as some steps."""
+
+    def __post_init__(self) -> None:
+        if self.checks < 0 or self.patience < 1 or self.most_segments < 1:
+            raise InputError(
+                f"validation.checks {self.checks}, patience {self.patience}, most_segments {self.most_segments}: "
+                "give 0 checks or more, and at least 1 of the others"
+            )
+        if not 0.0 < self.fraction < 1.0:
+            raise InputError(f"validation.fraction {self.fraction} is no share of videos: give a value such as 0.1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainConfig:
     """One pretraining run."""
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("keep_checkpoints", "window_segments")
     """`pretrain_spec` adds `window_segments` where a corpus has several windows: in a single one it changes nothing."""
     ADDED_LATER: ClassVar[Mapping[str, object]] = {
-        "pair_masking": "both", "context_clips": 0, "residual_dropout": 0.0, "least_steps": 0,
+        "pair_masking": "both", "context_clips": 0, "residual_dropout": 0.0, "least_steps": 0, "most_epochs": 0.0,
+        "most_steps": 0, "validation": Validation(),
     }  # fmt: skip
 
     architecture: Architecture = field(default_factory=Architecture)
@@ -151,6 +177,13 @@ class PretrainConfig:
     """Passes over the segments when `steps` is 0."""
     least_steps: int = 0
     """Steps that `epochs` never falls short of: a small corpus is passed over more often."""
+    most_epochs: float = 0.0
+    """Passes that `least_steps` never exceeds; a batch then holds few segments twice. 0: a single segment is repeated
+    in whole batches for `least_steps`."""
+    most_steps: int = 0
+    """Steps that `epochs` never exceeds: a huge corpus is passed over less often. 0: no limit."""
+    validation: Validation = field(default_factory=Validation)
+    """Early stop."""
     batch_size: int = 128
     """Examples an optimiser step, over all workers and accumulation steps."""
     accumulation: int = 1
@@ -177,6 +210,21 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         _check_data(self)
         _check_optimisation(self)
+
+    def run_steps(self, steps_of: Callable[[float], int]) -> int:
+        """Optimiser steps of the run, where `steps_of` says how many so many passes over the segments take."""
+        if self.steps:
+            return self.steps
+        passes = steps_of(self.epochs)
+        least = min(self.least_steps, steps_of(self.most_epochs)) if self.most_epochs else self.least_steps
+        return min(max(passes, least), self.most_steps or max(passes, least))
+
+    def sized(self, segments: int) -> PretrainConfig:
+        """With the batch that so many segments fill twice, where a small corpus has smaller ones (`most_epochs`)."""
+        if not self.most_epochs:
+            return self
+        smallest = max(_SMALLEST_BATCH, self.accumulation)
+        return replace(self, batch_size=min(self.batch_size, max(smallest, 2 * segments)))
 
 
 def _check_data(config: PretrainConfig) -> None:
@@ -218,11 +266,11 @@ def _check_optimisation(config: PretrainConfig) -> None:
             f"learning_rate {config.learning_rate}, weight_decay {config.weight_decay}, clip_norm {config.clip_norm}: "
             "the first and last must be positive, the second not negative"
         )
-    counts = (config.warmup_steps, config.checkpoint_every_steps, config.threads, config.least_steps)
-    if min(counts) < 0 or config.retrieval_dim < 1:
-        raise InputError(
-            "warmup_steps, checkpoint_every_steps, threads, least_steps are 0 or more, retrieval_dim 1 or more: fix it"
-        )
+    names = ("warmup_steps", "checkpoint_every_steps", "threads", "least_steps", "most_epochs", "most_steps")
+    if negative := [name for name in names if getattr(config, name) < 0]:
+        raise InputError(f"{negative[0]} {getattr(config, negative[0])} is negative: give 0 or more")
+    if config.retrieval_dim < 1:
+        raise InputError(f"retrieval_dim {config.retrieval_dim} leaves no vector: 128 is usual")
     if config.keep_checkpoints < 0:
         raise InputError(f"keep_checkpoints {config.keep_checkpoints} is negative: 2 is usual, 0 keeps all")
     if config.log_every_steps < 1:

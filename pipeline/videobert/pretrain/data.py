@@ -127,7 +127,7 @@ class PretrainData:
     @property
     def steps(self) -> int:
         """Optimiser steps of the run: `config.steps`, or as many as `epochs` need."""
-        return self._config.steps or max(self._config.least_steps, self.steps_of(self._config.epochs))
+        return self._config.run_steps(self.steps_of)
 
     def steps_of(self, epochs: float) -> int:
         """Optimiser steps in which the largest regime passes over its segments so many times."""

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["gather_rows", "sum_gradients", "sum_over_workers"]
+__all__ = ["each_alone", "from_first_worker", "gather_rows", "sum_gradients", "sum_over_workers"]
+
+
+_alone = ContextVar("_alone", default=False)
+
+
+@contextmanager
+def each_alone() -> Iterator[None]:
+    """Within, nothing is exchanged: every worker computes the same whole by itself."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
 
 
 def active() -> bool:
     """Whether there is anyone to talk to."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return not _alone.get() and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def sum_over_workers(values: Tensor) -> Tensor:
@@ -35,6 +50,15 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     dist.all_reduce(flat)
     for gradient, summed in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
         gradient.copy_(summed.view_as(gradient))
+
+
+def from_first_worker(values: dict[str, float], device: torch.device) -> dict[str, float]:
+    """The first worker's values on every worker; all have the same names."""
+    if not active():
+        return values
+    sent = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+    dist.broadcast(sent, src=0)
+    return dict(zip(values, sent.tolist(), strict=True))
 
 
 def gather_rows(rows: Tensor) -> tuple[Tensor, int]:

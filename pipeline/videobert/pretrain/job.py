@@ -16,6 +16,7 @@ from videobert.pretrain.checkpoint_io import restore, write_checkpoint
 from videobert.pretrain.checkpoints import drop_old_checkpoints, find_checkpoint
 from videobert.pretrain.config import PretrainConfig
 from videobert.pretrain.state import TrainState
+from videobert.pretrain.stopping import best_step
 from videobert.pretrain.train import train
 from videobert.pretrain.windows import Windows, plan_windows
 from videobert.runtime.held_out import is_held_out
@@ -57,16 +58,24 @@ class TrainJob:
                 logged = now
                 _LOG.info("pretrain: %s", _progress_line(record, now - started))
 
+        def on_check(at: TrainState) -> None:
+            if rank == 0:
+                loss, best = at.checks[-1]["loss"], best_step(at.checks)
+                _LOG.info(
+                    "pretrain: step %d, loss %.3f on %d videos kept aside; %s", at.step, loss, at.plan["videos"],
+                    "the best so far" if best == at.step else f"best after {best} steps",
+                )  # fmt: skip
+
         def on_checkpoint(current: VideoBert, at: TrainState) -> None:
             if rank == 0:
                 written = write_checkpoint(self.store, self.folder, current, at, extra)
-                drop_old_checkpoints(self.store, written, keep=self.config.keep_checkpoints)
+                drop_old_checkpoints(self.store, written, keep=self.config.keep_checkpoints, best=best_step(at.checks))
 
         if state.step:
             _LOG.info("pretrain: resuming at step %d", state.step)
         train(
             model, windows, self.config, state=state, rank=rank, world_size=world_size, on_step=on_step,
-            on_checkpoint=on_checkpoint,
+            on_check=on_check, on_checkpoint=on_checkpoint,
         )  # fmt: skip
 
     def _model(self) -> tuple[VideoBert, TrainState]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from videobert.pretrain.config import Architecture, LossWeights, Mixture, PretrainConfig
+from videobert.pretrain.config import Architecture, LossWeights, Mixture, PretrainConfig, Validation
 
 __all__ = ["medium", "own", "small"]
 
@@ -81,5 +81,8 @@ def own() -> PretrainConfig:
         steps=0,
         epochs=15.0,
         least_steps=600,
+        most_epochs=200.0,
+        most_steps=20_000,
+        validation=Validation(checks=24),
         batch_size=160,
     )

@@ -32,6 +32,10 @@ class TrainState:
     """One record a logged step: step, loss, its parts, learning_rate, gradient_norm, tokens_per_second, data_wait."""
     window_steps: list[int] = field(default_factory=list)
     """Steps of every window of the corpus met so far; empty when the corpus is a single one."""
+    checks: list[dict[str, float]] = field(default_factory=list)
+    """One record per check on the videos kept aside: step, loss and its parts."""
+    plan: dict[str, int] = field(default_factory=dict)
+    """Where training may stop early: its full `steps`, `videos` kept aside and their `segments`; else empty."""
 
 
 def save_state(state: TrainState, directory: Path) -> None:
@@ -42,6 +46,8 @@ def save_state(state: TrainState, directory: Path) -> None:
     values: dict[str, Any] = {"step": state.step, "curve": state.curve}
     if state.window_steps:
         values["window_steps"] = state.window_steps
+    if state.plan:
+        values |= {"plan": state.plan, "checks": state.checks}
     text = json.dumps(values, sort_keys=True)
     (directory / "train_state.json").write_text(text + "\n")
 
@@ -58,6 +64,8 @@ def load_state(directory: Path) -> TrainState:
         moments=moments,
         curve=list(values["curve"]),
         window_steps=list(values.get("window_steps", ())),
+        checks=list(values.get("checks", ())),
+        plan=dict(values.get("plan", {})),
     )
 
 

@@ -25,6 +25,7 @@ from videobert.pretrain.config import PretrainConfig
 from videobert.pretrain.data import Example, PretrainData
 from videobert.pretrain.seeding import generator, seed_of
 from videobert.pretrain.windows import Windows
+from videobert.tokens.records import TokenizedVideo
 
 __all__ = ["Stream"]
 
@@ -92,7 +93,7 @@ class Stream:
         segments = self._windows.segments
         first = next(number for number, steps in enumerate(self._window_steps) if steps)
         epoch = self._window_steps[first] * sum(segments) / segments[first]
-        return max(1, self._config.least_steps, math.ceil(self._config.epochs * epoch))
+        return self._config.run_steps(lambda epochs: max(1, math.ceil(epochs * epoch)))
 
     def _data_of(self, step: int) -> tuple[PretrainData, int]:
         """The window of a step, opened, and the step's number among all visits to it; begins to read the next."""
@@ -145,7 +146,7 @@ class Stream:
         data = PretrainData(
             videos,
             vocabulary=self._vocabulary,
-            config=replace(self._config, seed=seed),
+            config=replace(self._sized(videos), seed=seed),
             max_length=self._max_length,
         )
         if data.most_parts < self._parts:
@@ -155,6 +156,10 @@ class Stream:
                 f"{accumulation} steps each: raise batch_size or lower accumulation"
             )
         return data
+
+    def _sized(self, videos: Sequence[TokenizedVideo]) -> PretrainConfig:
+        """A corpus of several windows fills any batch."""
+        return self._config if self._count > 1 else self._config.sized(sum(len(video.segments) for video in videos))
 
     def _rest(self) -> None:
         """Called after every video: leave the interpreter to training, unless the window is waited for."""

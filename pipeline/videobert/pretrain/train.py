@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
 from videobert.model.batch import Batch, collate
 from videobert.model.network import VideoBert
 from videobert.pretrain.config import PretrainConfig
-from videobert.pretrain.distributed import sum_gradients, sum_over_workers
+from videobert.pretrain.distributed import from_first_worker, sum_gradients, sum_over_workers
 from videobert.pretrain.objective import PARTS, counts, loss_sums, loss_weights
+from videobert.pretrain.precision import autocast
 from videobert.pretrain.seeding import seed_of
 from videobert.pretrain.state import TrainState, put_moments, take_moments
+from videobert.pretrain.stopping import has_stopped, is_best
 from videobert.pretrain.stream import Stream
+from videobert.pretrain.validation import Validator, keep_aside
 from videobert.pretrain.windows import Windows
 from videobert.runtime.device import pick_device
 from videobert.tokens.records import TokenizedVideo
@@ -33,6 +37,7 @@ def train(
     rank: int = 0,
     world_size: int = 1,
     on_step: Callable[[dict[str, float]], None] | None = None,
+    on_check: Callable[[TrainState], None] | None = None,
     on_checkpoint: Callable[[VideoBert, TrainState], None] | None = None,
 ) -> TrainState:
     """Train `model` in place to the end of the run, or on from `state`; returns the final state.
@@ -40,14 +45,18 @@ def train(
     Every worker sees all `videos`, window after window where they come in windows, and computes its own part of each
     batch; with `torch.distributed` set up, gradients are summed, so the batch of a step does not depend on
     `world_size`. On one CPU set-up a resumed run equals an uninterrupted one bit for bit. `on_step` receives each
-    record of the curve, `on_checkpoint` is called every `checkpoint_every_steps` and after the last step. Raises
-    InputError when there is nothing to learn or the batch is too small to share.
+    record of the curve, `on_checkpoint` is called every `checkpoint_every_steps` and after the last step; with
+    `validation`, also after every best check so far, and `on_check` after each. Raises InputError when there is nothing
+    to learn or the batch is too small to share.
     """
     device = pick_device(config.device)
     model.to(device).train()
     state = state or TrainState()
+    if has_stopped(state.checks, patience=config.validation.patience):
+        return state
+    windows, aside = keep_aside(videos if isinstance(videos, Windows) else Windows.whole(videos), config.validation)
     stream = Stream(
-        videos if isinstance(videos, Windows) else Windows.whole(videos),
+        windows,
         vocabulary=model.vocabulary,
         config=config,
         max_length=model.max_length,
@@ -55,13 +64,24 @@ def train(
         first=state.step,
         window_steps=state.window_steps,
     )
+    if config.most_epochs:
+        config = replace(config, warmup_steps=min(config.warmup_steps, stream.steps // 10))
+    if config.validation.checks:
+        state.plan = {"steps": stream.steps, "videos": len(aside), "segments": sum(len(v.segments) for v in aside)}
     loop = _Loop(model, config, device=device, steps=stream.steps, state=state, rank=rank)
+    check = _checker(
+        model, aside, config, device, state, every=max(1, stream.steps // max(1, config.validation.checks))
+    )
     own = range(rank * config.accumulation, (rank + 1) * config.accumulation)
     with _threads(config.threads), ThreadPoolExecutor(1) as reader, stream:
         for batches, waited in _ahead(reader, stream, own, first=state.step):
             loop.step(batches, waited=waited)
+            best = check(last=state.step == stream.steps)
+            if best is not None and on_check:
+                on_check(state)
+            ended = state.step == stream.steps or has_stopped(state.checks, patience=config.validation.patience)
             # A checkpoint closes a record, so that a resumed run has the curve of an uninterrupted one.
-            due = state.step == stream.steps or _divides(config.checkpoint_every_steps, state.step)
+            due = ended or best or _divides(config.checkpoint_every_steps, state.step)
             if due or _divides(config.log_every_steps, state.step):
                 record = loop.record()
                 if on_step:
@@ -71,6 +91,8 @@ def train(
                 state.window_steps = stream.met(state.step)
                 if on_checkpoint:
                     on_checkpoint(model, state)
+            if ended:
+                break
     model.eval()
     return state
 
@@ -80,6 +102,31 @@ def learning_rate(config: PretrainConfig, *, step: int, steps: int) -> float:
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
     return config.learning_rate * (steps - step) / max(1, steps - config.warmup_steps)
+
+
+def _checker(
+    model: VideoBert,
+    aside: Sequence[TokenizedVideo],
+    config: PretrainConfig,
+    device: torch.device,
+    state: TrainState,
+    *,
+    every: int,
+) -> Callable[..., bool | None]:
+    """`check(last=)` adds to the state's checks where one is due, and says whether it is the best; None: not due.
+
+    The loss is that of the first worker on all of them: they must agree when to stop.
+    """
+    validator = Validator(aside, model, config, device) if aside else None
+
+    def check(*, last: bool) -> bool | None:
+        if validator is None or not (last or _divides(every, state.step)):
+            return None
+        found = from_first_worker(validator.loss(), device)
+        state.checks.append({"step": state.step, **found})
+        return is_best(state.checks)
+
+    return check
 
 
 class _Loop:
@@ -128,7 +175,7 @@ class _Loop:
             # Dropout follows from (seed, step, worker), not from what was drawn before.
             torch.manual_seed(seed_of(config.seed, "dropout", state.step, self._rank, bits=56))
             for batch in batches:
-                with self._autocast():
+                with autocast(config, self._device):
                     losses = loss_sums(self._model, batch, weights=config.weights)
                 (losses * scale).sum().backward()  # type: ignore[no-untyped-call]
                 sums += losses.detach()
@@ -170,11 +217,6 @@ class _Loop:
         for parameter in self.names:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-
-    def _autocast(self) -> torch.autocast:
-        precision = self._config.precision
-        half = precision == "bf16" or (precision == "auto" and self._device.type == "cuda")
-        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=half)
 
 
 def _ahead(

@@ -1,0 +1,43 @@
+"""When training stops, which step is the model, and how that is said. Light: the report and the card import it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["TRAINING_FILE", "best_step", "has_stopped", "is_best", "stop_sentence"]
+
+TRAINING_FILE = "training.json"
+"""In the folder of a model that was trained with checks: the curve of training to its end, and the checks."""
+Checks = Sequence[Mapping[str, float]]
+"""Records of checks in order: step, loss, parts of the loss."""
+
+
+def best_step(checks: Checks) -> int | None:
+    """The step of least loss, the first among equals; None without a check."""
+    return int(min(checks, key=lambda check: check["loss"])["step"]) if checks else None
+
+
+def is_best(checks: Checks) -> bool:
+    """Whether the last check is better than all before."""
+    return bool(checks) and best_step(checks) == checks[-1]["step"]
+
+
+def has_stopped(checks: Checks, *, patience: int) -> bool:
+    """Whether the last `patience` checks were no better than one before them."""
+    steps = [int(check["step"]) for check in checks]
+    best = best_step(checks)
+    return best is not None and len(steps) - 1 - steps.index(best) >= patience
+
+
+def stop_sentence(training: Mapping[str, Any]) -> str:
+    """How training ended, from the facts of a model that was trained with `validation.checks`."""
+    plan, checks, ended = training["plan"], training["checks"], training["ended"]
+    if not checks:
+        return f"All {ended:,} steps were trained: there are too few training videos to keep one aside and stop by it."
+    least = min(check["loss"] for check in checks)
+    aside = f"{plan['videos']:,} training video{'s' * (plan['videos'] > 1)} kept aside"
+    where = f"{aside} had their least loss, {least:.3f}, after {best_step(checks):,} steps, which are the model"
+    if ended < plan["steps"]:
+        return f"Training stopped after {ended:,} of {plan['steps']:,} steps: {where}."
+    return f"All {ended:,} steps were trained: {where}."
