@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,7 @@ from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError
 from videobert.query.embeddings import embedding_dimension, open_embeddings, resolve_embed_spec
 from videobert.query.filters import RowFilter
+from videobert.query.fusion import fused
 from videobert.query.index import nearest_in_lists
 from videobert.query.letters import DeadLetter, read_dead_letters
 from videobert.query.lineage import Lineage, LineageStep, trace
@@ -34,6 +35,7 @@ from videobert.query.search import Hit, nearest, spread_over_videos, vector_and_
 from videobert.query.sql import run_sql
 from videobert.query.status import StageStatus, stage_status
 from videobert.query.text import encode_query, rerank_hits
+from videobert.query.words import nearest_by_words
 from videobert.runtime.pointer import Pointer, read_pointer
 from videobert.runtime.storage import Store
 
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
 __all__ = [
     "DeadLetter", "EmbeddingsInfo", "Hit", "Lineage", "LineageStep", "ModelInfo", "Pointer", "Root", "StageStatus",
 ]  # fmt: skip
+
+
+_FUSED_AT_LEAST = 200
+"""Hits of each kind that are fused: ranks beyond hardly add to a sum."""
 
 
 class Root:
@@ -89,6 +95,7 @@ class Root:
         per_video: int = 0,
         rerank: int = 0,
         probes: int = 0,
+        by: Literal["vector", "words", "both"] = "vector",
         model: str = "current",
     ) -> list[Hit]:
         """The `top` segments nearest to a text, to a row (VIDEO_ID:SEGMENT, or VIDEO_ID: then videos) or to a vector.
@@ -97,7 +104,8 @@ class Root:
         begins, the seconds are those within a video, and `holding` are words of the caption, in either case. At most
         `per_video` hits of a video. `rerank` so many of the nearest with the alignment head, which reads text and
         video together: the score is then a probability. `probes` looks only into so many lists of the index that
-        `videobert index` built; 0 searches every row.
+        `videobert index` built; 0 searches every row. A text is compared `by` its vector, by the words of captions
+        (BM25, which needs no model), or by both, fused by their ranks.
 
         >>> for hit in root.search("stir the egg", top=3, per_video=1):
         ...     print(f"{hit.title} from {hit.start_seconds:.1f} s: {hit.text!r}")
@@ -115,13 +123,16 @@ class Root:
             raise InputError("give a text, a row or a vector to search for, and only one of them")
         if rerank < 0 or (rerank and not text):
             raise InputError(f"rerank {rerank} goes with a text and is not negative; leave it out with row and vector")
+        if by not in ("vector", "words", "both") or (by != "vector" and not text):
+            raise InputError(f"by is {by!r}; it is vector, or with a text also words or both")
         spec = resolve_embed_spec(self._store, model)
         keys = parse_batch_keys(batches)
         rows = open_embeddings(self._store, spec, keys)
         where = RowFilter(video=video, from_seconds=from_seconds, to_seconds=to_seconds, text=holding)
         said = text
+        vector_R = np.empty(0, np.float32)
         if text:
-            vector_R = self.encode(text, model=spec)
+            vector_R = vector_R if by == "words" else self.encode(text, model=spec)
         elif row:
             everywhere = open_embeddings(self._store, spec) if keys else rows  # the row may be of another batch
             vector_R, said = vector_and_text_of_row(everywhere, row)
@@ -131,6 +142,14 @@ class Root:
         words = words_of(said)
 
         def find(count: int) -> list[Hit]:
+            if by == "words":
+                return nearest_by_words(rows, text, top=count, where=where)
+            if by == "both":
+                among = max(_FUSED_AT_LEAST, count)
+                return fused([near(among), nearest_by_words(rows, text, top=among, where=where)], top=count)
+            return near(count)
+
+        def near(count: int) -> list[Hit]:
             if probes:
                 return nearest_in_lists(
                     self._store, spec, vector_R, top=count, probes=probes, where=where, batches=keys, words=words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,13 +62,21 @@ def commit(store: Store, stage: str, batch: str, files: dict[str, bytes]) -> Man
     return manifest
 
 
-def write_embeddings(store: Store, batch: str, vectors_ND: NDArray[np.float32], *, level: str = "segment") -> Manifest:
+def write_embeddings(
+    store: Store,
+    batch: str,
+    vectors_ND: NDArray[np.float32],
+    *,
+    level: str = "segment",
+    texts: Sequence[str] | None = None,
+) -> Manifest:
     """A committed batch of rows and everything upstream of it; moves the pointer to it."""
     rows: list[dict[str, Any]] = [
         {
             "row_id": row_id, "level": level, "video_id": row_id.split(":")[0], "segment": n % 2,
             "start_seconds": 1.5 * n,
-            "end_seconds": 1.5 * n + 1.5, "text": f"say {n}", "title": f"talk {n}", "source_uri": f"s3://in/{n}.mp4",
+            "end_seconds": 1.5 * n + 1.5, "text": texts[n] if texts else f"say {n}",
+            "title": f"talk {n}", "source_uri": f"s3://in/{n}.mp4",
         }
         for n, row_id in enumerate(row_ids(batch, len(vectors_ND)))
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import duckdb
 import tyro
@@ -23,10 +23,13 @@ class SearchCommand:
 
     videobert search "stir the egg" --root demo --per-video 1
 
+    videobert search "stir the egg" --root demo --by both
+
     videobert search --like VIDEO_ID:SEGMENT --root demo --batch 2026-01-01,2026-01-02
 
     Prints score, title, seconds, caption and row id of every hit, best first. A sentence runs the model (the extra
-    `worker`), --like does not. All rows are compared; over a million, build an index and give --probes.
+    `worker`) unless it is compared by words alone; --like does not. All rows are compared; over a million, build an
+    index and give --probes.
     """
 
     text: tyro.conf.Positional[str] = ""
@@ -35,6 +38,8 @@ class SearchCommand:
     """Root of the pipeline."""
     like: str = ""
     """Row to compare with instead of a text: VIDEO_ID:SEGMENT, or VIDEO_ID for whole videos, of any batch."""
+    by: Literal["vector", "words", "both"] = "vector"
+    """Compare a text with what is seen, with the words of captions (BM25), or with both."""
     top: int = 5
     """How many to show."""
     per_video: int = 0
@@ -66,7 +71,7 @@ class SearchCommand:
         hits = videobert.open(self.root).search(
             self.text, row=self.like, top=self.top, batches=self.batch, video=self.video, from_seconds=self.from_,
             to_seconds=self.to, holding=self.holding, per_video=self.per_video, rerank=self.rerank,
-            probes=self.probes, model=self.model,
+            probes=self.probes, by=self.by, model=self.model,
         )  # fmt: skip
         for hit in hits:
             print(json.dumps(asdict(hit)) if self.json else _hit_line(hit))

@@ -25,7 +25,7 @@ from videobert.query.pages import is_plain, plain_pages
 from videobert.runtime.parquet import vectors_of
 
 __all__ = [
-    "Candidates", "Hit", "at_least", "best_first", "hits_of", "nearest", "row_filter", "row_groups",
+    "Candidates", "Hit", "at_least", "best_first", "hits_of", "nearest", "open_fragment", "row_filter", "row_groups",
     "spread_over_videos", "vector_and_text_of_row", "words_of",
 ]  # fmt: skip
 
@@ -34,7 +34,11 @@ _COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_u
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One found row; `score` is the cosine, after re-ranking the probability that text and video belong together."""
+    """One found row.
+
+    `score` is the cosine; of a search by words BM25, by both the sum of reciprocal ranks, and after re-ranking the
+    probability that text and video belong together.
+    """
 
     score: float
     row_id: str
@@ -170,7 +174,7 @@ def _scores(
 ) -> list[tuple[int, NDArray[np.int64], NDArray[np.float32]]]:
     """Row groups of a file, their rows with the best scores, and these; equals of the last included."""
     found = []
-    with _open(fragment) as source:
+    with open_fragment(fragment) as source:
         file, groups = row_groups(source, where)
         for group in groups:
             table = file.read_row_group(group, columns=where.columns, use_threads=False)
@@ -229,7 +233,7 @@ def at_least(score_C: NDArray[np.float32], top: int) -> NDArray[np.int64]:
     return np.flatnonzero(score_C >= np.partition(score_C, -top)[-top])
 
 
-def _open(fragment: ds.ParquetFileFragment) -> Any:
+def open_fragment(fragment: ds.ParquetFileFragment) -> Any:
     """The file; a local one is mapped, so that vectors are not copied before they are multiplied."""
     return pa.memory_map(fragment.path) if _is_local(fragment) else fragment.open()
 
