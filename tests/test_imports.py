@@ -59,9 +59,17 @@ def test_model_core_needs_no_cluster_and_no_decoder(folder: str) -> None:
     assert loaded_by(statement, ("airflow", "av", "pyarrow", "ray", "webdataset")) == []
 
 
+def test_tasks_need_no_cluster_and_no_decoder() -> None:
+    """Heads, losses and the loop of fine-tuning: a model's folder is used where there is torch and transformers."""
+    modules = [f"tasks.{path.stem}" for path in (PACKAGE / "tasks").glob("*.py") if path.stem != "__init__"]
+    modules += ["finetune.train", "finetune.parameters", "finetune.measure"]
+    statement = "\n".join(f"import videobert.{module}" for module in modules)
+    assert loaded_by(statement, ("airflow", "av", "pyarrow", "ray", "webdataset")) == []
+
+
 def test_planning_a_stage_imports_nothing_of_what_its_workers_need() -> None:
     """The driver of a Ray job plans and commits; a second torch in it would cost seconds and half a gigabyte."""
-    stages = ("ingest", "shard", "features", "tokens", "pretrain", "embed")
+    stages = ("ingest", "shard", "features", "tokens", "pretrain", "embed", "finetune", "predict")
     statement = "\n".join(f"import videobert.{name}.run" for name in stages)
     assert loaded_by(statement, ("onnxruntime", "ray", "tokenizers", "torch", "transformers")) == []
     assert loaded_by("import videobert.runtime.ray_executor", ("onnxruntime", "torch", "transformers")) == []

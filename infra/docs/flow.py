@@ -16,6 +16,10 @@ _LANES: Sequence[tuple[str, Sequence[str]]] = (
     ("videobert_ingest: one run per batch of videos", flow_of("ingest")),
     ("videobert_train: weekly or by hand, over many batches", (*flow_of("train"), "gates", "embed", "promote")),
     ("videobert_embed: one run per batch, with the promoted model", flow_of("embed")),
+    (
+        "where there are labels, videobert_finetune: once per promoted model; videobert_predict: per batch",
+        (*flow_of("finetune"), *flow_of("predict")),
+    ),
 )
 """Title and steps of each DAG. `gates` and `promote` are tasks that write no data; `embed` there does every batch."""
 

@@ -11,7 +11,9 @@ from videobert.embed.config import EmbedConfig
 from videobert.errors import InputError
 from videobert.evaluate.config import EvaluateConfig, Gates
 from videobert.features.config import FeaturesConfig
+from videobert.finetune.config import FinetuneConfig
 from videobert.ingest.config import IngestConfig
+from videobert.predict.config import PredictConfig
 from videobert.pretrain.config import PretrainConfig
 from videobert.pretrain.presets import own as own_pretraining
 from videobert.pretrain.presets import small
@@ -42,6 +44,10 @@ class Recipe:
     """Vectors per row."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     """Metrics and gates."""
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    """A task learnt from labels."""
+    predict: PredictConfig = field(default_factory=PredictConfig)
+    """Answers per row."""
 
     def config_of(self, stage: Stage) -> Any:
         """The configuration of a stage; what it is by default where this recipe says nothing of it."""
@@ -120,7 +126,7 @@ def get_recipe(name: str) -> Recipe:
 
 
 def _with_added_stages(recipe: Recipe) -> Recipe:
-    """A recipe that also has the configuration of stages that were registered besides the eight."""
+    """A recipe that also has the configuration of stages that were registered besides these."""
     from videobert.stages import all_stages
 
     there = {field.name for field in fields(recipe)}

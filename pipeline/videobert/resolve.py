@@ -23,6 +23,8 @@ class Selection:
     """Spec of a codebook; empty: that of the chosen model, else the one this recipe makes of all batches."""
     model: str = ""
     """Spec of a model, or `current` for the promoted one; empty: the one this recipe makes of the codebook."""
+    task: str = ""
+    """Spec of a fine-tuned model; empty: the one this recipe makes of the model and its labels."""
 
     def of(self, stage: AnyCorpusStage) -> str:
         """What was chosen of a stage's artifacts; empty: nothing."""

@@ -3,6 +3,8 @@
     ingest -> shard -> features                 per batch, DAG videobert_ingest
     codebook -> tokens -> pretrain -> evaluate  once per training, DAG videobert_train
     tokens -> embed                             per batch, DAG videobert_embed
+    finetune                                    once per set of labels, DAG videobert_finetune
+    predict                                     per batch, DAG videobert_predict
 
 Each is declared in its own folder; to add one, write a folder and list it here.
 """
@@ -13,7 +15,9 @@ from videobert.codebook.stage import CODEBOOK
 from videobert.embed.stage import EMBED
 from videobert.evaluate.stage import EVALUATE
 from videobert.features.stage import FEATURES
+from videobert.finetune.stage import FINETUNE
 from videobert.ingest.stage import INGEST
+from videobert.predict.stage import PREDICT
 from videobert.pretrain.stage import PRETRAIN
 from videobert.runtime.stage import Part, Stage, register_stage, registered_stages, stage_record
 from videobert.runtime.stage_kinds import AnyBatchStage, AnyCorpusStage, AnyStage, BatchStage, CorpusStage
@@ -25,7 +29,7 @@ __all__ = [
     "corpus_stages", "flow_of", "get_stage", "register_stage", "run_order", "stage_names",
 ]  # fmt: skip
 
-for _stage in (INGEST, SHARD, FEATURES, CODEBOOK, TOKENS, PRETRAIN, EMBED, EVALUATE):
+for _stage in (INGEST, SHARD, FEATURES, CODEBOOK, TOKENS, PRETRAIN, EMBED, EVALUATE, FINETUNE, PREDICT):
     register_stage(_stage)
 
 
@@ -62,5 +66,8 @@ def flow_of(part: Part) -> list[str]:
 
 
 def run_order() -> list[str]:
-    """The whole flow: a batch's stages, a training, and what is embedded with its model; each stage once."""
+    """The whole flow: a batch's stages, a training, and what is embedded with its model; each stage once.
+
+    Fine-tuning needs labels, which not everybody has: it is run by its own command or DAG.
+    """
     return list(dict.fromkeys([*flow_of("ingest"), *flow_of("train"), *flow_of("embed")]))

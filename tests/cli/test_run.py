@@ -11,7 +11,7 @@ from tests.small_root import BATCHES, SmallRoot
 from videobert.cli.stages import ExecutorOptions, RunCommand, StageCommand
 from videobert.errors import InputError
 from videobert.runtime.storage import Store
-from videobert.stages import stage_names
+from videobert.stages import run_order
 
 
 def test_a_finished_run_is_found_finished(
@@ -20,7 +20,7 @@ def test_a_finished_run_is_found_finished(
     before = Store(small_root.root).list("")
     RunCommand(root=small_root.root, batch=", ".join(BATCHES), config=small_root.recipe).execute()
     lines = capsys.readouterr().out.splitlines()
-    assert {line.split()[0] for line in lines[:-1]} == set(stage_names())
+    assert {line.split()[0] for line in lines[:-1]} == set(run_order())
     assert all("already committed" in line for line in lines[:-1]) and "promoted already" in lines[-1]
     assert Store(small_root.root).list("") == before
 

@@ -79,7 +79,7 @@ class SearchCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class SqlCommand:
-    """Ask the tables `embeddings`, `catalog` and `dead_letters` with DuckDB's SQL.
+    """Ask the tables `embeddings`, `catalog`, `dead_letters` and `predictions` with DuckDB's SQL.
 
     videobert sql "select batch, level, count(*) from embeddings group by all" --root demo
 

@@ -115,11 +115,13 @@ class StageCommand(Compute):
     """Run one stage over one batch, several, or the corpus."""
 
     name: tyro.conf.Positional[str]
-    """The stage: ingest, shard, features, codebook, tokens, pretrain, embed or evaluate."""
+    """The stage: ingest, shard, features, codebook, tokens, pretrain, embed, evaluate, finetune or predict."""
     codebook: str = ""
     """Spec of the codebook to use; empty: the model's, else the one this recipe makes."""
     model: str = ""
     """Spec of the model to use, or `current` for the promoted one; empty: the one this recipe makes."""
+    task: str = ""
+    """Spec of the fine-tuned model to use; empty: the one this recipe makes of the model and its labels."""
     share: str = "1/1"
     """Do one share of the shards, such as 2/8: several jobs split a huge batch, the last to end commits it."""
 
@@ -131,7 +133,7 @@ class StageCommand(Compute):
                 "out, or fit a codebook on these batches first"
             )
         store = self.store()
-        selection = Selection(codebook=self.codebook, model=self.model)
+        selection = Selection(codebook=self.codebook, model=self.model, task=self.task)
         if self.dry_run:
             print_plan(self.config, store, [self.name], self.batches, selection)
             return

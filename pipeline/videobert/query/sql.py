@@ -1,4 +1,4 @@
-"""SQL over the embeddings, the catalog and the dead letters with DuckDB: reads these tables and nothing else."""
+"""SQL over embeddings, catalog, dead letters and predictions with DuckDB: reads these tables and nothing else."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pyarrow.dataset as ds
 
 from videobert.errors import InputError
 from videobert.query.embeddings import open_embeddings
-from videobert.runtime.manifest import batches_of, load_manifests
+from videobert.runtime.manifest import batches_of, load_manifests, specs_of
 from videobert.runtime.storage import Store
 
 __all__ = ["TABLES", "one_line", "run_sql"]
 
-TABLES = ("embeddings", "catalog", "dead_letters")
+TABLES = ("embeddings", "catalog", "dead_letters", "predictions")
+_BY_TASK = ds.partitioning(pa.schema([("task", pa.string()), ("batch", pa.string())]), flavor="hive")
 _BY_BATCH = ds.partitioning(pa.schema([("batch", pa.string())]), flavor="hive")
 
 
@@ -31,12 +32,25 @@ def run_sql(store: Store, embed_spec: str | None, query: str) -> duckdb.DuckDBPy
     for name, paths in (("catalog", catalog), ("dead_letters", letters)):
         if paths:
             connection.register(name, store.dataset(paths, partitioning=_BY_BATCH))
+    if answered := prediction_files(store):
+        connection.register("predictions", store.dataset(answered, partitioning=_BY_TASK))
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     try:
         return connection.sql(query)
     except duckdb.Error as error:
         raise InputError(f"DuckDB refuses this query: {one_line(error)}; the tables are {', '.join(TABLES)}") from error
+
+
+def prediction_files(store: Store) -> list[str]:
+    """What is committed of the answers of every fine-tuned model."""
+    return [
+        output.path
+        for spec in specs_of(store, "predict")
+        for _, manifest in load_manifests(store, "predict", spec, batches_of(store, "predict", spec))
+        if manifest
+        for output in manifest.outputs
+    ]
 
 
 def one_line(error: duckdb.Error) -> str:

@@ -30,6 +30,11 @@ class Progress:
         if done and done < total:
             _LOG.info("%s: %d of %d %s already stand, resuming", title, done, total, unit)
 
+    def advance(self, done: int) -> None:
+        """So many steps are done by now, of which the last has not been told."""
+        self._done = done - 1
+        self.step()
+
     def step(self, counts: Mapping[str, int] | None = None) -> None:
         """One more step is done and brought `counts`."""
         self._done += 1

@@ -12,8 +12,8 @@ from videobert.errors import InputError
 
 __all__ = ["Part", "Stage", "register_stage", "registered_stages", "stage_record"]
 
-Part = Literal["ingest", "train", "embed"]
-"""A part of the flow, and the DAG that runs it."""
+Part = Literal["ingest", "train", "embed", "finetune", "predict"]
+"""A part of the flow, and the DAG that runs it. The last two are run for who has labels."""
 
 
 class Stage:

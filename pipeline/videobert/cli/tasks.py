@@ -1,0 +1,88 @@
+"""`videobert finetune` and `predict`: learn a task from labels, and answer for every segment or video."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from videobert.cli.dry_run import print_plan
+from videobert.cli.stages import Compute, result_line
+from videobert.errors import InputError
+from videobert.flow import run_stage
+from videobert.resolve import Selection
+from videobert.runtime.manifest import load_manifest, specs_of
+from videobert.runtime.storage import Store
+
+__all__ = ["FinetuneCommand", "PredictCommand"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneCommand(Compute):
+    """Fine-tune the promoted model on labels, and compare it with its controls.
+
+    videobert finetune --task classification --labels labels.csv --root R
+
+    The same labels and configuration are found done; a killed run resumes. `videobert predict` applies the result.
+    """
+
+    task: str = ""
+    """What is learnt, such as classification; empty: what the recipe says."""
+    labels: str = ""
+    """Table of labels: .csv, .jsonl or .parquet; empty: that of the recipe."""
+    model: str = "current"
+    """Spec of the pretrained model, `current` for the promoted one; empty: the one this recipe makes."""
+
+    def execute(self) -> None:
+        said = self.config.finetune
+        said = replace(said, task=self.task or said.task, labels=self.labels or said.labels)
+        config = replace(self.config, finetune=said)
+        store, selection = self.store(), Selection(model=self.model)
+        if self.dry_run:
+            print_plan(config, store, ["finetune"], self.batches, selection)
+            return
+        (result,) = run_stage(
+            config, store, "finetune", batches=self.batches, selection=selection, executor=self.executor.build()
+        )
+        print(result_line(result))
+        folder = result.manifest.rpartition("/")[0]
+        metrics = json.loads(store.read(f"finetuned/{result.spec}/metrics.json"))
+        for who, figures in metrics["figures"].items():
+            told = ", ".join(f"{name} {figure['value']:.3f}" for name, figure in figures.items())
+            print(f"{who:<15} {told}")
+        print(f"report    {folder}/report.html")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictCommand(Compute):
+    """Answer with a fine-tuned model for every segment or video of some batches.
+
+    videobert predict --root R --batch 2026-01-05
+
+    Rows go to predictions/task=SPEC, where `videobert sql "select * from predictions"` finds them.
+    """
+
+    task: str = ""
+    """Spec of the fine-tuned model; empty: the only one below the root."""
+
+    def execute(self) -> None:
+        store = self.store()
+        selection = Selection(task=self.task or _only_task(store))
+        if self.dry_run:
+            print_plan(self.config, store, ["predict"], self.batches, selection)
+            return
+        for result in run_stage(
+            self.config, store, "predict", batches=self.batches, selection=selection, executor=self.executor.build()
+        ):
+            print(result_line(result), flush=True)
+
+
+def _only_task(store: Store) -> str:
+    """Spec of the only fine-tuned model. Raises InputError where there are more, or none."""
+    found = [spec for spec in specs_of(store, "finetune") if load_manifest(store, "finetune", spec, "")]
+    if len(found) != 1:
+        raise InputError(
+            f"{store.root} has {len(found)} fine-tuned models; name one with --task: {', '.join(found)}"
+            if found
+            else f"{store.root} has no fine-tuned model; make one with `videobert finetune --labels FILE`"
+        )
+    return found[0]

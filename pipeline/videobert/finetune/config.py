@@ -1,0 +1,108 @@
+"""What may vary in fine-tuning. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from videobert.errors import InputError
+
+__all__ = ["FinetuneConfig"]
+
+_CHOICES = {
+    "reads": ("both", "video", "text"), "pool": ("mean", "cls"), "freeze": ("nothing", "embeddings", "encoder"),
+    "schedule": ("linear", "cosine", "constant"), "class_weights": ("none", "balanced"),
+    "unknown_videos": ("skip", "refuse"), "precision": ("auto", "fp32", "bf16"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneConfig:
+    """One fine-tuned model."""
+
+    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("checkpoint_every_steps",)
+
+    task: str = "classification"
+    """What is learnt; `videobert finetune --help` lists the tasks."""
+    labels: str = ""
+    """URL of the labels: .csv, .jsonl or .parquet with the columns of docs/tasks.md; `{root}` is filled in."""
+    unknown_videos: Literal["skip", "refuse"] = "skip"
+    """What becomes of labels of videos that are not there: left out and counted, or an error."""
+    validation_fraction: float = 0.15
+    """Share of the videos that choose the best epoch, where the labels name no split."""
+    test_fraction: float = 0.25
+    """Share of the videos that is measured on; the first of them are those that pretraining held out."""
+    reads: Literal["both", "video", "text"] = "both"
+    """What the network sees of a span: its clips and what is said meanwhile, or one of them."""
+    pool: Literal["mean", "cls"] = "mean"
+    """What the head reads: the mean of the final states, or that of [CLS]."""
+    freeze: Literal["nothing", "embeddings", "encoder"] = "embeddings"
+    """What stays as pretraining left it: nothing, the embeddings, or the whole encoder but its `top_layers`."""
+    top_layers: int = 0
+    """Layers, from the top, that `freeze = encoder` leaves free."""
+    layer_decay: float = 1.0
+    """Factor on the learning rate from each layer to the one below; 1: the same for all."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW. Small encoders on CPU want about 1e-3, BERT's sizes 2e-5 to 5e-5."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the rate falls to 0 after the warm-up, or stays."""
+    warmup_fraction: float = 0.1
+    """Share of the steps in which the rate rises."""
+    epochs: int = 20
+    """Most passes over the training labels."""
+    patience: int = 5
+    """Epochs without a better validation figure after which training ends; 0: never early. The best epoch is kept."""
+    batch_size: int = 32
+    """Examples an optimiser step, over all workers and accumulation steps."""
+    accumulation: int = 1
+    """Parts in which a worker computes its share of a batch, to save memory."""
+    weight_decay: float = 0.01
+    """Decay of the weight matrices (L2); embeddings, norms and biases are exempt."""
+    l1: float = 0.0
+    """Weight of the sum of the head's absolute weights in the loss (L1)."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient."""
+    dropout: float = 0.1
+    """Dropout before the last layer of the head."""
+    label_smoothing: float = 0.0
+    """Share of the truth that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: rare classes count as much as common ones."""
+    bootstrap_draws: int = 500
+    """Samples of videos behind each interval of the report."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto is bf16 on CUDA and fp32 elsewhere; weights and optimiser stay fp32."""
+    device: str = "auto"
+    """Torch device; auto takes CUDA when there is one."""
+    threads: int = 1
+    """Torch threads of a worker; 0 leaves torch's choice."""
+    checkpoint_every_steps: int = 0
+    """Steps between checkpoints besides those at the end of each epoch; 0: none besides."""
+    log_every_steps: int = 10
+    """Steps between records of the learning curve, each the mean over these steps."""
+    seed: int = 0
+    """Everything random derives from it."""
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(f"finetune.{name} is {getattr(self, name)!r}; choose {', '.join(choices)}")
+        for name in ("dropout", "label_smoothing", "warmup_fraction", "validation_fraction", "test_fraction"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise InputError(f"finetune.{name} is {getattr(self, name)}; give a share from 0 to below 1")
+        if self.validation_fraction + self.test_fraction >= 1.0:
+            raise InputError("finetune.validation_fraction and test_fraction leave nothing to learn from; lower them")
+        for name in ("epochs", "batch_size", "accumulation", "log_every_steps"):
+            if getattr(self, name) < 1:
+                raise InputError(f"finetune.{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("top_layers", "patience", "weight_decay", "l1", "bootstrap_draws", "threads",
+                     "checkpoint_every_steps"):  # fmt: skip
+            if getattr(self, name) < 0:
+                raise InputError(f"finetune.{name} is {getattr(self, name)}; it must not be negative")
+        if self.learning_rate <= 0 or self.clip_norm <= 0 or not 0.0 < self.layer_decay <= 1.0:
+            raise InputError(
+                f"finetune.learning_rate {self.learning_rate}, clip_norm {self.clip_norm}, layer_decay "
+                f"{self.layer_decay}: the first two must be positive, the last above 0 and at most 1"
+            )
+        if self.accumulation > self.batch_size:
+            raise InputError(f"finetune.accumulation {self.accumulation} exceeds the batch; lower it")

@@ -1,0 +1,147 @@
+"""Labels and token samples become examples by split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from videobert.errors import InputError
+from videobert.evaluate.core import span_clips
+from videobert.finetune.config import FinetuneConfig
+from videobert.labels.match import match_videos
+from videobert.labels.records import SPLITS, LabelRow
+from videobert.labels.split import split_rows
+from videobert.tasks.base import Encode, Example, Task
+from videobert.tokens.core import from_json
+from videobert.tokens.footage import Footage
+from videobert.tokens.records import TokenizedVideo
+
+__all__ = ["Labelled", "label_examples", "said_over", "see"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """Everything that a task learns from and is measured on."""
+
+    examples: dict[str, list[Example]]
+    """By split."""
+    rows: dict[str, list[LabelRow]]
+    """The rows behind them."""
+    uris: dict[str, str]
+    """Video id -> where it came from."""
+    facts: dict[str, Any]
+    """What the task took from the training rows."""
+    level: str
+    """`segment` where labels have spans, else `video`."""
+    left_out: dict[str, int]
+    """Rows that were not used, by reason."""
+
+
+def label_examples(
+    task: Task,
+    rows: Sequence[LabelRow],
+    samples: Iterable[Mapping[str, Any]],
+    config: FinetuneConfig,
+    *,
+    location: str,
+    encode: Encode,
+    around: int,
+) -> Labelled:
+    """Examples of a task. Raises InputError for labels that name no video, leak, or leave nothing to learn."""
+    own = [row for row in rows if task.takes(row)]
+    if not own:
+        raise InputError(f"no row of labels {location} has {task.needs}, which {task.name} needs; add it")
+    videos = _labelled_videos(own, samples)
+    uris = {video_id: str(sample["uri"]) for video_id, sample in videos.items()}
+    found, unknown = match_videos(own, uris, location)
+    if unknown and config.unknown_videos == "refuse":
+        raise InputError(
+            f"line {unknown[0].line} of labels {location} names {unknown[0].video!r}, which is not there, as are "
+            f"{len(unknown)} rows; correct them, or leave them out with --finetune.unknown-videos skip"
+        )
+    splits = split_rows(found, location, validation=config.validation_fraction, test=config.test_fraction)
+    facts = task.facts([row for _, row in splits["train"]], config)
+    left_out = Counter({"the video is not there": len(unknown)})
+    examples: dict[str, list[Example]] = {name: [] for name in SPLITS}
+    kept: dict[str, list[LabelRow]] = {name: [] for name in SPLITS}
+    for split, members in splits.items():
+        for video_id, row in members:
+            target = task.target(row, facts, encode)
+            example = see(videos[video_id], row, config.reads, task=task, encode=encode, around=around, target=target)
+            if target is None:
+                left_out["no training row has such an answer"] += 1
+            elif example is None:
+                left_out["the span is outside of its video"] += 1
+            else:
+                examples[split].append(example)
+                kept[split].append(row)
+        if not examples[split]:
+            raise InputError(f"no row of the {split} split can be used ({dict(left_out)}); correct labels {location}")
+    level = "segment" if any(row.start_seconds is not None for _, row in found) else "video"
+    return Labelled(
+        examples=examples, rows=kept, uris=uris, facts=facts, level=level,
+        left_out={reason: count for reason, count in left_out.items() if count},
+    )  # fmt: skip
+
+
+def see(
+    sample: Mapping[str, Any],
+    row: LabelRow,
+    reads: str,
+    *,
+    task: Task,
+    encode: Encode,
+    around: int,
+    target: Any = None,
+) -> Example | None:
+    """What the network sees of a row's span; None where the video ends before it."""
+    video = from_json(sample)
+    if row.start_seconds is None or row.end_seconds is None:
+        first, last = 0, len(video.visual)
+    else:
+        first, last = _clips(sample, row.start_seconds, row.end_seconds)
+    if last <= first:
+        return None
+    footage: Footage | None = video.footage(first, last, around=around) if reads != "text" else None
+    said = said_over(video, first, last) if reads != "video" else ()
+    return Example(
+        video_id=video.video_id, text_ids=task.text_of(row, said, encode), footage=footage, target=target,
+        options=task.options(row, encode),
+    )  # fmt: skip
+
+
+def said_over(video: TokenizedVideo, first: int, last: int) -> tuple[int, ...]:
+    """Word ids of the sentences said over clips first .. last-1, in their order, each once."""
+    sentences = [s.text_ids for s in video.segments if s.text_ids and s.first_clip < last and first < s.last_clip]
+    return tuple(word for sentence in dict.fromkeys(sentences) for word in sentence)
+
+
+def _clips(sample: Mapping[str, Any], start: float, end: float) -> tuple[int, int]:
+    """[first, last) of a span; the clip in the middle of one that is shorter than a clip, nothing outside."""
+    starts_N, ends_N = sample["clip_starts"], sample["clip_ends"]
+    first, last = span_clips(starts_N, ends_N, start_seconds=start, end_seconds=end)
+    if last > first:
+        return first, last
+    middle = (start + end) / 2
+    inside = [i for i, (begin, stop) in enumerate(zip(starts_N, ends_N, strict=True)) if begin <= middle <= stop]
+    return (inside[0], inside[0] + 1) if inside else (0, 0)
+
+
+def _labelled_videos(rows: Sequence[LabelRow], samples: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Samples that some row may mean, by video id, sorted. Raises InputError where there are none at all."""
+    wanted = {row.video for row in rows}
+    found, count = {}, 0
+    for sample in samples:
+        count += 1
+        path = PurePosixPath(sample["uri"])
+        if wanted & {sample["video_id"], sample["uri"], path.name, path.stem}:
+            found[sample["video_id"]] = sample
+    if not found:
+        raise InputError(
+            f"the labels name none of the {count} videos, such as {rows[0].video!r}; name them by id, URI or file "
+            "name, or choose the batches that hold them with --batch"
+        )
+    return dict(sorted(found.items()))

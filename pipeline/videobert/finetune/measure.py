@@ -1,0 +1,93 @@
+"""What a fine-tuned network is worth on the test split, with the controls that it must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from videobert.finetune.config import FinetuneConfig
+from videobert.finetune.data import Labelled
+from videobert.model.network import VideoBert, sequence_means
+from videobert.pretrain.seeding import generator, seed_of
+from videobert.tasks.base import Example, Task, TaskNetwork
+from videobert.tasks.metrics import bootstrap
+from videobert.tasks.sequences import encode
+
+__all__ = ["BOUND", "frozen_features", "measure", "shuffled"]
+
+BOUND = 64
+"""Examples a forward pass of the frozen encoder."""
+
+
+def measure(
+    task: Task, network: TaskNetwork, pretrained: VideoBert, labelled: Labelled, config: FinetuneConfig
+) -> tuple[dict[str, Any], list[Any]]:
+    """(figures of the network and of each control, each with an interval over videos; the network's outputs).
+
+    Controls: `majority` looks at nothing. `shuffled video`: the network, with the videos of other examples. `linear
+    probe`: a linear model on what the pretrained encoder, untouched, makes of the same input; `text only`: the same
+    without the video.
+    """
+    test = labelled.examples["test"]
+    outputs = network.outputs(test)
+    found = {"fine-tuned": outputs}
+    targets = {split: [e.target for e in examples] for split, examples in labelled.examples.items()}
+    if constant := task.constant(targets["train"], labelled.facts, len(test)):
+        found["majority"] = constant
+    if config.reads != "text":
+        found["shuffled video"] = network.outputs(shuffled(test, seed=config.seed))
+    inputs = {"linear probe": labelled.examples}
+    if config.reads == "both":
+        inputs["text only"] = {
+            split: [replace(e, footage=None) for e in examples] for split, examples in labelled.examples.items()
+        }
+    for name, by_split in inputs.items():
+        features = {split: frozen_features(pretrained, examples) for split, examples in by_split.items()}
+        if probed := task.probe(features, targets, labelled.facts, config):
+            found[name] = probed
+    groups = [row.group or e.video_id for e, row in zip(test, labelled.rows["test"], strict=True)]
+    figures = {name: _with_intervals(task, given, targets["test"], groups, labelled, config)
+               for name, given in found.items()}  # fmt: skip
+    return figures, outputs
+
+
+def shuffled(examples: Sequence[Example], *, seed: int) -> list[Example]:
+    """The same examples, each with the footage of another one."""
+    order = generator(seed, "shuffled").permutation(len(examples))
+    taken = {int(own): examples[int(other)].footage for own, other in zip(order, np.roll(order, 1), strict=True)}
+    return [replace(example, footage=taken[i]) for i, example in enumerate(examples)]
+
+
+def frozen_features(encoder: VideoBert, examples: Sequence[Example]) -> NDArray[np.float32]:
+    """Means of the final states of an encoder, [B, D]."""
+    encoder.eval()
+    found = []
+    with torch.inference_mode():
+        for begin in range(0, len(examples), BOUND):
+            hidden_TD, tokens, place_B = encode(encoder, examples[begin : begin + BOUND])
+            found.append(sequence_means(hidden_TD, tokens)[place_B].cpu().numpy())
+    return np.concatenate(found)
+
+
+def _with_intervals(
+    task: Task,
+    outputs: Sequence[Any],
+    targets: Sequence[Any],
+    groups: Sequence[str],
+    labelled: Labelled,
+    config: FinetuneConfig,
+) -> dict[str, Any]:
+    def figures(chosen: Sequence[int]) -> dict[str, float]:
+        return task.figures([outputs[i] for i in chosen], [targets[i] for i in chosen], labelled.facts)
+
+    seed = seed_of(config.seed, "bootstrap", bits=63)
+    intervals = bootstrap(figures, groups, draws=config.bootstrap_draws, seed=seed)
+    return {
+        name: {"value": value, **({"interval": list(intervals[name])} if intervals else {})}
+        for name, value in figures(range(len(outputs))).items()
+    }

@@ -1,0 +1,26 @@
+"""What may vary when a fine-tuned model answers for every segment or video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from videobert.errors import InputError
+
+__all__ = ["PredictConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictConfig:
+    """What a row of predictions is about."""
+
+    NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("device",)
+
+    level: Literal["task", "segment", "video"] = "task"
+    """A row for every segment, for every video, or as the labels of the task were."""
+    device: str = "auto"
+    """Torch device of the model; `auto` takes a GPU where there is one. Moves the last digits, about 1e-5."""
+
+    def __post_init__(self) -> None:
+        if self.level not in ("task", "segment", "video"):
+            raise InputError(f"predict.level is {self.level!r}; choose task, segment or video")

@@ -1,0 +1,79 @@
+"""One shard of predictions: the segments or videos of one token tar through a fine-tuned model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videobert.finetune.data import said_over
+from videobert.predict.config import PredictConfig
+from videobert.predict.core import prediction_table, row_of_segment, row_of_video
+from videobert.runtime.device import pick_device
+from videobert.runtime.manifest import Manifest, Output
+from videobert.runtime.parquet import table_bytes
+from videobert.runtime.shards import ShardTask, finish
+from videobert.runtime.storage import Store
+from videobert.tasks.base import Example, TaskNetwork
+from videobert.tasks.files import open_folder
+from videobert.tasks.registry import get_task
+from videobert.tokens.core import from_json
+from videobert.tokens.read import read_shard
+
+__all__ = ["PredictWorker", "load_tuned"]
+
+
+class PredictWorker:
+    """Loads the model once, then answers for token shards."""
+
+    def __init__(self, config: PredictConfig, store: Store, tuned: Manifest) -> None:
+        torch.set_num_threads(1)  # the same sums in the same order, whatever the number of workers
+        self._store, self._manifest = store, tuned
+        self._task = get_task(tuned.facts["task"])
+        self._network, self._settings = load_tuned(store, tuned, device=config.device)
+        self._level = self._settings["level"] if config.level == "task" else config.level
+
+    def __call__(self, task: ShardTask) -> Output:
+        batch, path = task.payload
+        rows, examples, videos = [], [], 0
+        for sample in read_shard(self._store, path):
+            videos += 1
+            for row, example in self._asked(sample):
+                rows.append(row)
+                examples.append(example)
+        answers = self._task.answers(self._network.outputs(examples), self._settings["facts"])
+        facts = self._manifest.facts
+        lineage = {
+            "batch_key": batch, "shard": task.shard, "task_name": facts["task"],
+            "encoder_spec": facts["feature_spec"], "codebook_spec": facts["codebook_spec"],
+            "model_spec": facts["model_spec"], "task_spec": self._manifest.spec,
+        }  # fmt: skip
+        table = prediction_table(rows, answers, lineage=lineage)
+        counts = {"videos": videos, "rows": len(rows)}
+        return finish(self._store, task, data=table_bytes(table), counts=counts, rejects=())
+
+    def _asked(self, sample: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], Example]]:
+        """Every row of a video, and what the network sees for it."""
+        video = from_json(sample)
+        if self._level == "video":
+            spans = [(row_of_video(sample), 0, len(video.visual))]
+        else:
+            spans = [(row_of_segment(sample, i), s.first_clip, s.last_clip) for i, s in enumerate(video.segments)]
+        around, reads = self._network.encoder.reading.context_clips, self._settings["reads"]
+        for row, first, last in spans:
+            footage = video.footage(first, last, around=around) if reads != "text" else None
+            said = said_over(video, first, last) if reads != "video" else ()
+            yield row, Example(video_id=video.video_id, text_ids=said, footage=footage)
+
+
+def load_tuned(store: Store, tuned: Manifest, *, device: str = "auto") -> tuple[TaskNetwork, dict[str, Any]]:
+    """The network of a commit of `finetune`, in evaluation mode, and its settings."""
+    with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
+        for output in tuned.outputs:
+            store.download(output.path, Path(folder) / output.path.rsplit("/", 1)[-1])
+        local, encoder, settings = open_folder(folder)
+        network = get_task(settings["task"]).load(encoder, local, settings)
+    return network.to(pick_device(device)), settings

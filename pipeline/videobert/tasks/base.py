@@ -1,0 +1,146 @@
+"""What a task is: which labels it takes, what it learns from them, how it answers, and what its answers are worth.
+
+A task is one file of this folder and one line of `tasks.registry`. B examples, D hidden width, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from videobert.finetune.config import FinetuneConfig
+from videobert.labels.records import LabelRow
+from videobert.model.network import VideoBert
+from videobert.tokens.footage import Footage
+
+__all__ = ["Answer", "Example", "Task", "TaskNetwork"]
+
+Encode = Callable[[str], tuple[int, ...]]
+"""WordPiece ids of a text, without special tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """What a network sees of a span of video, and what it should answer."""
+
+    video_id: str
+    text_ids: tuple[int, ...] = ()
+    """What is said meanwhile, or what is asked; empty: nothing."""
+    footage: Footage | None = None
+    """The clips; None: the video is not shown."""
+    target: Any = None
+    """What the task made of the label; None where nobody knows."""
+    options: tuple[tuple[int, ...], ...] = ()
+    """Texts to choose from, where the task has some."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a network says of one example, best first."""
+
+    labels: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    """Probabilities of the labels, or a value."""
+    text: str = ""
+    """What it writes."""
+
+
+class TaskNetwork(nn.Module, ABC):
+    """An encoder with a head."""
+
+    encoder: VideoBert
+    heads: ClassVar[tuple[str, ...]] = ()
+    """Heads of the encoder that the task trains too; the others stay as pretraining left them."""
+
+    @abstractmethod
+    def losses(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
+        """(loss, weight) of each example, [B] and [B]; the loss of a batch is the mean by weight."""
+
+    @abstractmethod
+    def outputs(self, examples: Sequence[Example]) -> list[Any]:
+        """What the task measures and answers from, one for each example. Evaluation mode, no gradients."""
+
+    @abstractmethod
+    def save_pretrained(self, directory: str | Path, **settings: Any) -> None:
+        """Write encoder and head in Hugging Face layout, and what `settings` of the task say."""
+
+
+class Task(ABC):
+    """One kind of fine-tuning."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    needs: ClassVar[str]
+    """The columns of the labels without which it has nothing to learn, in words."""
+
+    @abstractmethod
+    def takes(self, row: LabelRow) -> bool:
+        """Whether a row of the labels is for this task."""
+
+    @abstractmethod
+    def facts(self, rows: Sequence[LabelRow], config: FinetuneConfig) -> dict[str, Any]:
+        """What the training rows say once and for all, such as the classes; ready for JSON.
+
+        Raises InputError where there is nothing to learn from them.
+        """
+
+    @abstractmethod
+    def target(self, row: LabelRow, facts: Mapping[str, Any], encode: Encode) -> Any:
+        """What should be answered; None for a row whose answer no training row has."""
+
+    def text_of(self, row: LabelRow, said: tuple[int, ...], encode: Encode) -> tuple[int, ...]:
+        """The text next to the video: what is said meanwhile, unless the task asks something."""
+        return said
+
+    def options(self, row: LabelRow, encode: Encode) -> tuple[tuple[int, ...], ...]:
+        """Texts to choose from."""
+        return ()
+
+    @abstractmethod
+    def network(self, encoder: VideoBert, facts: Mapping[str, Any], config: FinetuneConfig) -> TaskNetwork:
+        """A network to train."""
+
+    @abstractmethod
+    def load(self, encoder: VideoBert, directory: Path, settings: Mapping[str, Any]) -> TaskNetwork:
+        """The network that `save_pretrained` wrote; `settings` is its task.json."""
+
+    @abstractmethod
+    def figures(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> dict[str, float]:
+        """Metrics; the first is the one by which epochs are compared, and larger is better."""
+
+    @abstractmethod
+    def answers(self, outputs: Sequence[Any], facts: Mapping[str, Any]) -> list[Answer]:
+        """Outputs as rows of predictions say them."""
+
+    @abstractmethod
+    def worth(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> list[float]:
+        """How good each answer is, for the best and worst examples of the report."""
+
+    @abstractmethod
+    def say(self, row: LabelRow) -> str:
+        """The right answer in words."""
+
+    def table(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+        """A table for the report, such as a confusion matrix: title, labels and rows; empty: none."""
+        return {}
+
+    def constant(self, targets: Sequence[Any], facts: Mapping[str, Any], count: int) -> list[Any] | None:
+        """Outputs that look at nothing: the control `majority`. None where the task has none."""
+        return None
+
+    def probe(
+        self,
+        features: Mapping[str, NDArray[np.float32]],
+        targets: Mapping[str, Sequence[Any]],
+        facts: Mapping[str, Any],
+        config: FinetuneConfig,
+    ) -> list[Any] | None:
+        """Outputs on the test split of a linear model on frozen features by split, [B, D]; None: not for this task."""
+        return None

@@ -1,0 +1,167 @@
+"""VideoBERT with a classification head, used as `transformers` uses its own.
+
+    model = VideoBertForVideoClassification.from_pretrained("finetuned/finetune-1a2b3c4d")
+    model.config.id2label, model.problem_type
+    model.outputs([Example(video_id="", footage=Footage.plain(leaves))])   # probabilities [C]
+
+The head is that of BertForSequenceClassification: dense, tanh, dropout, linear. B examples, D hidden width, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from videobert.errors import InputError
+from videobert.model.batch import Tokens
+from videobert.model.network import VideoBert, at_least_float32, sequence_means
+from videobert.tasks.base import Example, TaskNetwork
+from videobert.tasks.files import load_head, open_folder, save_network
+from videobert.tasks.sequences import encode
+
+__all__ = ["GROUP", "ProblemType", "VideoBertForVideoClassification"]
+
+GROUP = 64
+"""Examples a forward pass outside of training."""
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""As in the configuration of `transformers`."""
+
+
+class VideoBertForVideoClassification(TaskNetwork):
+    """Classes, several classes, or a value of a span of video and what is said meanwhile."""
+
+    task: ClassVar[str] = "classification"
+
+    def __init__(
+        self,
+        encoder: VideoBert,
+        *,
+        id2label: Mapping[int, str],
+        problem_type: ProblemType,
+        pool: Literal["mean", "cls"] = "mean",
+        dropout: float = 0.1,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] = (),
+        unit: tuple[float, float] = (0.0, 1.0),
+        seed: int = 0,
+    ) -> None:
+        """`unit` is the mean and spread of a regression's values, whose head works on standardised ones."""
+        super().__init__()
+        self.encoder, self.problem_type, self.pool, self.unit = encoder, problem_type, pool, unit
+        self.label_smoothing = label_smoothing
+        config = encoder.config
+        config.id2label, config.label2id = dict(id2label), {name: i for i, name in id2label.items()}
+        config.problem_type = problem_type
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+            self.dropout = nn.Dropout(dropout)
+            self.classifier = nn.Linear(config.hidden_size, len(id2label))
+        weights_C = torch.tensor(class_weights or [1.0] * len(id2label), dtype=torch.float32)
+        self.register_buffer("class_weights_C", weights_C, persistent=False)
+        self.class_weights_C: Tensor
+
+    @property
+    def config(self) -> Any:
+        """The encoder's, with `id2label`, `label2id` and `problem_type`."""
+        return self.encoder.config
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return tuple(self.config.id2label.values())
+
+    @classmethod
+    def from_pretrained(cls, folder_or_id: str | Path) -> Self:
+        """The network of a folder or a Hugging Face id, in evaluation mode. Raises InputError for another model."""
+        folder, encoder, settings = open_folder(folder_or_id)
+        if settings["kind"] != cls.__name__:
+            raise InputError(f"{folder_or_id} holds a {settings['kind']}, no {cls.__name__}; load it as that")
+        return cls.restored(encoder, folder, settings)
+
+    @classmethod
+    def restored(cls, encoder: VideoBert, folder: Path, settings: Mapping[str, Any]) -> Self:
+        """The network of an opened folder."""
+        names = {int(number): str(name) for number, name in (encoder.config.id2label or {}).items()}
+        network = cls(
+            encoder, id2label=names, problem_type=settings["problem_type"], pool=settings["pool"],
+            dropout=settings["dropout"], unit=tuple(settings["unit"]),
+        )  # fmt: skip
+        load_head(network, folder)
+        network.eval()
+        return network
+
+    def save_pretrained(self, directory: str | Path, **settings: Any) -> None:
+        """Write encoder, head and `settings` of the task; AutoModel loads the encoder from the same folder."""
+        own = {
+            "task": self.task, "problem_type": self.problem_type, "pool": self.pool, "dropout": self.dropout.p,
+            "unit": list(self.unit),
+        }  # fmt: skip
+        save_network(self, Path(directory), own | settings)
+
+    def pooled(self, hidden_TD: Tensor, tokens: Tokens, place_B: Tensor) -> Tensor:
+        """What the head reads, [B, D]."""
+        if self.pool == "mean":
+            return sequence_means(hidden_TD, tokens)[place_B]
+        return hidden_TD[tokens.packing.first_B[place_B]]
+
+    def head(self, pooled_BD: Tensor) -> Tensor:
+        """Logits, [B, C]."""
+        logits_BC: Tensor = self.classifier(self.dropout(torch.tanh(self.dense(pooled_BD))))
+        return logits_BC
+
+    def forward(self, examples: Sequence[Example]) -> Tensor:
+        """Logits, [B, C] float32; [B, 1] standardised values of a regression."""
+        hidden_TD, tokens, place_B = encode(self.encoder, examples)
+        return at_least_float32(self.head(self.pooled(hidden_TD, tokens, place_B)))
+
+    def losses(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
+        return self.losses_of(self(examples), np.stack([example.target for example in examples]))
+
+    def losses_of(self, logits_BC: Tensor, targets: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        """(loss, weight) of each example from its logits and targets [B], or [B, C] for several labels."""
+        wanted = torch.from_numpy(targets).to(logits_BC.device)
+        if self.problem_type == "regression":
+            mean, spread = self.unit
+            losses_B = F.mse_loss(logits_BC[:, 0], ((wanted - mean) / spread).float(), reduction="none")
+            return losses_B, torch.ones_like(losses_B)
+        if self.problem_type == "multi_label_classification":
+            soft_BC = wanted.float() * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+            losses_BC = F.binary_cross_entropy_with_logits(
+                logits_BC, soft_BC, pos_weight=self.class_weights_C, reduction="none"
+            )
+            return losses_BC.mean(dim=1), torch.ones(len(losses_BC), device=logits_BC.device)
+        losses_B = F.cross_entropy(logits_BC, wanted, reduction="none", label_smoothing=self.label_smoothing)
+        return losses_B, self.class_weights_C[wanted]
+
+    def outputs(self, examples: Sequence[Example]) -> list[NDArray[np.float32]]:
+        """Probabilities [C] of each example, or its value [1]."""
+        training = self.training
+        self.eval()
+        found: list[NDArray[np.float32]] = []
+        try:
+            with torch.inference_mode():
+                for begin in range(0, len(examples), GROUP):
+                    found += self.answered(self(examples[begin : begin + GROUP]))
+        finally:
+            self.train(training)
+        return found
+
+    def answered(self, logits_BC: Tensor) -> list[NDArray[np.float32]]:
+        """Logits as `outputs` gives them."""
+        if self.problem_type == "regression":
+            mean, spread = self.unit
+            values_BC = logits_BC * spread + mean
+        elif self.problem_type == "multi_label_classification":
+            values_BC = logits_BC.sigmoid()
+        else:
+            values_BC = logits_BC.softmax(dim=-1)
+        return list(values_BC.detach().cpu().numpy())

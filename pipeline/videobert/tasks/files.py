@@ -1,0 +1,72 @@
+"""A fine-tuned network on disk: VideoBERT's files, the head next to them, and what it is for.
+
+`model.safetensors` and `config.json` load with AutoModel; `task_head.safetensors` holds the head, `task.json` the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from videobert.errors import InputError
+from videobert.model.checkpoint import load_model, save_model
+from videobert.model.network import VideoBert
+from videobert.model.tensors import load_tensors
+from videobert.tasks.base import TaskNetwork
+
+__all__ = ["HEAD_FILE", "SETTINGS_FILE", "load_head", "open_folder", "save_network"]
+
+HEAD_FILE = "task_head.safetensors"
+SETTINGS_FILE = "task.json"
+
+
+def save_network(network: TaskNetwork, directory: Path, settings: dict[str, Any]) -> None:
+    """Write everything into `directory`, which is created; equal weights give equal bytes."""
+    save_model(network.encoder, directory)
+    config = json.loads((directory / "config.json").read_text()) | {"architectures": [type(network).__name__]}
+    (directory / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    head = {
+        name: value.detach().cpu().contiguous()
+        for name, value in network.state_dict().items()
+        if not name.startswith("encoder.")
+    }
+    save_file(head, directory / HEAD_FILE, metadata={"format": "pt"})
+    told = {"kind": type(network).__name__, **settings}
+    (directory / SETTINGS_FILE).write_text(json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def open_folder(folder_or_id: str | Path) -> tuple[Path, VideoBert, dict[str, Any]]:
+    """(local folder, encoder, settings) of a saved network. Raises InputError where there is none."""
+    folder = _local(folder_or_id)
+    settings = folder / SETTINGS_FILE
+    if not settings.is_file():
+        raise InputError(f"{folder_or_id} has no {SETTINGS_FILE}; give the folder of a fine-tuned model")
+    return folder, load_model(folder), json.loads(settings.read_text())
+
+
+def load_head(network: TaskNetwork, folder: Path) -> None:
+    """Restore the weights of the head, all of them and no others."""
+    missing, unexpected = network.load_state_dict(load_tensors(folder / HEAD_FILE), strict=False)
+    missing = [name for name in missing if not name.startswith("encoder.")]
+    if missing or unexpected:
+        raise InputError(f"{folder} lacks {missing[:3]} and has {unexpected[:3]} too much: it is of another model")
+
+
+def _local(folder_or_id: str | Path) -> Path:
+    """The folder itself, or where Hugging Face's client has put, or puts, the files of an id."""
+    folder = Path(folder_or_id)
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        # Weights are safetensors; nothing that could hold a pickle is fetched.
+        return Path(snapshot_download(str(folder_or_id), allow_patterns=["*.json", "*.safetensors", "*.txt"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        raise InputError(
+            f"{folder_or_id} is no folder, and no model that Hugging Face's client can fetch ({error}); correct it"
+        ) from error

@@ -1,0 +1,148 @@
+"""Both stages over a small finished root: made, found, resumed, forgotten, and refused with one sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.small_root import BATCHES, SmallRoot
+from videobert.admin.forget import forget
+from videobert.errors import InputError
+from videobert.finetune.checkpoints import write_checkpoint
+from videobert.finetune.config import FinetuneConfig
+from videobert.flow import StageResult, run_stage
+from videobert.recipes import Recipe
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.storage import Store
+from videobert.tasks import load_network
+
+CONFIG = FinetuneConfig(labels="{root}/labels.jsonl", epochs=2, batch_size=4, learning_rate=1e-3, bootstrap_draws=20)
+
+
+@pytest.fixture
+def root(small_root: SmallRoot, tmp_path: Path) -> Path:
+    """The finished run, with the verbs of its truth as labels."""
+    shutil.copytree(small_root.root, tmp_path / "demo")
+    rows = [json.loads(line) for line in (small_root.folder / "corpus/truth/truth.jsonl").read_text().splitlines()]
+    videos = sorted({row["video_id"] for row in rows})
+    split = dict(zip(videos, ("test", "validation", "train", "train", "train", "train"), strict=True))
+    verbs = sorted({row["verb"] for row in rows})
+    write_labels(tmp_path / "demo", [
+        {
+            "video": row["video_id"], "start_seconds": row["start_seconds"], "end_seconds": row["end_seconds"],
+            "label": "first" if verbs.index(row["verb"]) % 2 else "<i>second</i>", "split": split[row["video_id"]],
+        }
+        for row in rows
+    ])  # fmt: skip
+    return tmp_path / "demo"
+
+
+def write_labels(root: Path, rows: list[dict[str, Any]]) -> None:
+    (root / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def stage(small_root: SmallRoot, root: Path) -> Callable[..., list[StageResult]]:
+    def run(name: str, config: FinetuneConfig = CONFIG, task: str = "") -> list[StageResult]:
+        recipe: Recipe = replace(small_root.recipe, finetune=config)
+        selection = Selection(model="current", task=task)
+        return run_stage(recipe, Store(str(root)), name, batches=(), selection=selection, executor=LocalExecutor())
+
+    return run
+
+
+def objects(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+Stage = Callable[..., list[StageResult]]
+
+
+def test_made_found_and_read(stage: Stage, root: Path, small_root: SmallRoot) -> None:
+    (tuned,) = stage("finetune")
+    folder = root / "finetuned" / tuned.spec
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert list(metrics["figures"]) == ["fine-tuned", "majority", "shuffled video", "linear probe", "text only"]
+    assert tuned.facts["task"] == "classification" and tuned.facts["level"] == "segment"
+    report = (folder / "report.html").read_text()
+    assert "&lt;i&gt;second&lt;/i&gt;" in report and "<i>second" not in report
+    assert "| majority |" in (folder / "README.md").read_text() and not list(folder.glob("step-*"))
+    assert load_network(folder).encoder.config.id2label == {0: "<i>second</i>", 1: "first"}
+    answered = stage("predict")
+    assert [result.batch for result in answered] == list(BATCHES)
+    before = objects(root)
+    assert not any(result.computed for result in (*stage("finetune"), *stage("predict", task=tuned.spec)))
+    assert objects(root) == before
+    rows = pq.read_table(next((root / "predictions").rglob("*.parquet")), partitioning=None).to_pylist()
+    for row in rows:
+        assert row["level"] == "segment" and row["row_id"] == f"{row['video_id']}:{row['segment']}"
+        assert row["label"] in ("first", "<i>second</i>") and row["score"] == max(row["scores"])
+        assert sum(row["scores"]) == pytest.approx(1.0, abs=1e-5)
+        assert (row["task_spec"], row["model_spec"]) == (tuned.spec, small_root.specs["pretrain"])
+    forget(Store(str(root)), rows[0]["video_id"])
+    files = sorted((root / "predictions").rglob("*.parquet"))
+    left = {video for path in files for video in pq.read_table(path, partitioning=None)["video_id"].to_pylist()}
+    assert left and rows[0]["video_id"] not in left
+
+
+def test_other_labels_are_another_model_and_parallelism_is_not(stage: Stage, root: Path) -> None:
+    (one,) = stage("finetune")
+    (same,) = stage("finetune", replace(CONFIG, checkpoint_every_steps=1))
+    assert same.spec == one.spec and not same.computed
+    labels = root / "labels.jsonl"
+    labels.write_text(labels.read_text().replace('"first"', '"third"'))
+    (other,) = stage("finetune")
+    assert other.spec != one.spec
+
+
+def test_killed_after_a_checkpoint_it_ends_with_the_same_bytes(
+    stage: Stage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tuned,) = stage("finetune")
+    folder = root / "finetuned" / tuned.spec
+    whole = objects(folder)
+    shutil.rmtree(folder)
+    written: list[tuple[Any, ...]] = []
+
+    def dies(*arguments: Any) -> None:
+        write_checkpoint(*arguments)
+        written.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("videobert.finetune.job.write_checkpoint", dies)
+    for _ in range(2):  # after each of the two epochs
+        with pytest.raises(KeyboardInterrupt):
+            stage("finetune")
+    assert len(written) == 2 and list(folder.glob("step-*")) and not (folder / "_manifest.json").exists()
+    stage("finetune")
+    assert objects(folder) == whole and len(written) == 2
+
+
+def test_what_cannot_be_learnt_from_is_refused(stage: Stage, root: Path) -> None:
+    rows = [json.loads(line) for line in (root / "labels.jsonl").read_text().splitlines()]
+    with pytest.raises(InputError, match=r"finetune\.labels is empty"):
+        stage("finetune", replace(CONFIG, labels=""))
+    with pytest.raises(InputError, match=r"no task 'dreams'; the tasks are classification"):
+        stage("finetune", replace(CONFIG, task="dreams"))
+    with pytest.raises(InputError, match=r"no fine-tuned|not committed"):
+        stage("predict")
+    write_labels(root, [{**row, "label": "same"} for row in rows])
+    with pytest.raises(InputError, match=r"every training row says 'same'"):
+        stage("finetune")
+    write_labels(root, [{**row, "label": f"class {i}", "text": "x"} for i, row in enumerate(rows)])
+    with pytest.raises(InputError, match=r"split can be used"):
+        stage("finetune")
+    write_labels(root, [{"video": row["video"], "text": "x"} for row in rows])
+    with pytest.raises(InputError, match=r"has `label`, or `value` for regression"):
+        stage("finetune")
+    write_labels(root, [*rows, {"video": "gone.mp4", "label": "first", "split": "train"}])
+    with pytest.raises(InputError, match=r"line 17 of labels .* names 'gone\.mp4'"):
+        stage("finetune", replace(CONFIG, unknown_videos="refuse"))
