@@ -35,6 +35,7 @@ from videobert.query.search import Hit, nearest, spread_over_videos, vector_and_
 from videobert.query.sql import run_sql
 from videobert.query.status import StageStatus, stage_status
 from videobert.query.text import encode_query, rerank_hits
+from videobert.query.untrained import nearest_clips
 from videobert.query.words import nearest_by_words
 from videobert.runtime.pointer import Pointer, read_pointer
 from videobert.runtime.storage import Store
@@ -97,6 +98,7 @@ class Root:
         probes: int = 0,
         by: Literal["vector", "words", "both"] = "vector",
         model: str = "current",
+        encoder: str = "",
     ) -> list[Hit]:
         """The `top` segments nearest to a text, to a row (VIDEO_ID:SEGMENT, or VIDEO_ID: then videos) or to a vector.
 
@@ -105,7 +107,9 @@ class Root:
         `per_video` hits of a video. `rerank` so many of the nearest with the alignment head, which reads text and
         video together: the score is then a probability. `probes` looks only into so many lists of the index that
         `videobert index` built; 0 searches every row. A text is compared `by` its vector, by the words of captions
-        (BM25, which needs no model), or by both, fused by their ranks.
+        (BM25, which needs no model), or by both, fused by their ranks. With a joint `encoder`, such as
+        `hf:google/siglip2-base-patch16-naflex`, a text is compared with the clips of its features instead, for which
+        nothing needs to be trained; then only `top`, `batches` and `per_video` apply.
 
         >>> for hit in root.search("stir the egg", top=3, per_video=1):
         ...     print(f"{hit.title} from {hit.start_seconds:.1f} s: {hit.text!r}")
@@ -125,8 +129,12 @@ class Root:
             raise InputError(f"rerank {rerank} goes with a text and is not negative; leave it out with row and vector")
         if by not in ("vector", "words", "both") or (by != "vector" and not text):
             raise InputError(f"by is {by!r}; it is vector, or with a text also words or both")
-        spec = resolve_embed_spec(self._store, model)
         keys = parse_batch_keys(batches)
+        if encoder:
+            if not text or video or holding or rerank or probes or by != "vector" or model != "current":
+                raise InputError("encoder goes with a text, top, batches and per_video; leave the others out")
+            return nearest_clips(self._store, encoder, text, top=top, per_video=per_video, batches=keys)
+        spec = resolve_embed_spec(self._store, model)
         rows = open_embeddings(self._store, spec, keys)
         where = RowFilter(video=video, from_seconds=from_seconds, to_seconds=to_seconds, text=holding)
         said = text

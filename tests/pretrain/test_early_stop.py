@@ -57,7 +57,7 @@ def test_the_best_checkpoint_is_committed_whatever_kills_training(
         small_root.recipe,
         pretrain=dataclasses.replace(
             small_root.recipe.pretrain, steps=120, learning_rate=1e-2, checkpoint_every_steps=5, keep_checkpoints=1,
-            validation=Validation(checks=40, patience=4, fraction=0.3),
+            validation=Validation(checks=40, patience=4, fraction=0.3, least_segments=1),
         ),
     )  # fmt: skip
     roots = []

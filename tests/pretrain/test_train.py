@@ -107,7 +107,7 @@ def _work(rank: int, world: int, config: PretrainConfig, folder: Path) -> None:
 def test_two_workers_train_the_model_of_one(tmp_path: Path) -> None:
     config = dataclasses.replace(
         BASE, architecture=TINY, steps=3, batch_size=28, log_every_steps=1, checkpoint_every_steps=2,
-        validation=Validation(checks=3),
+        validation=Validation(checks=3, least_segments=1),
     )  # fmt: skip
     alone = fresh(config)
     state = train(alone, corpus(), config)

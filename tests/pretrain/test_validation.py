@@ -29,7 +29,7 @@ CENTROIDS = np.random.default_rng(0).standard_normal((WORDS.leaves, 24))
 CONFIG = PretrainConfig(
     architecture=dataclasses.replace(TINY, dropout=0.1), learning_rate=3e-2, batch_size=16, steps=60, threads=1,
     retrieval_dim=16, log_every_steps=7, checkpoint_every_steps=8,
-    validation=Validation(checks=20, patience=4, fraction=0.2),
+    validation=Validation(checks=20, patience=4, fraction=0.2, least_segments=5),
 )  # fmt: skip
 VIDEOS = random_videos(20, words=60, leaves=40)
 
@@ -52,6 +52,8 @@ def test_some_videos_are_kept_aside_whatever_their_order_and_window() -> None:
     assert not set(names(list(later.read(1, lambda: None)))) & set(names(aside))
     few = dataclasses.replace(CONFIG.validation, most_segments=1)
     assert len(keep_aside(Windows.whole(VIDEOS), few)[1]) == 1
+    many = dataclasses.replace(CONFIG.validation, least_segments=100)
+    assert keep_aside(Windows.whole(VIDEOS), many)[1] == []
     assert keep_aside(Windows.whole(VIDEOS[: LEAST_VIDEOS - 1]), CONFIG.validation)[1] == []
 
 

@@ -58,6 +58,8 @@ class SearchCommand:
     """Only rows whose text contains these words; case does not matter."""
     model: str = "current"
     """Model spec; `current` is the promoted one."""
+    encoder: str = ""
+    """Compare the text with clips as this joint encoder sees them, hf:ID or hf:/path; needs its features, no model."""
     probes: int = 0
     """Look only into so many lists of the index that `videobert index` built; 0 searches all rows, exactly."""
     json: bool = False
@@ -71,7 +73,7 @@ class SearchCommand:
         hits = videobert.open(self.root).search(
             self.text, row=self.like, top=self.top, batches=self.batch, video=self.video, from_seconds=self.from_,
             to_seconds=self.to, holding=self.holding, per_video=self.per_video, rerank=self.rerank,
-            probes=self.probes, by=self.by, model=self.model,
+            probes=self.probes, by=self.by, model=self.model, encoder=self.encoder,
         )  # fmt: skip
         for hit in hits:
             print(json.dumps(asdict(hit)) if self.json else _hit_line(hit))

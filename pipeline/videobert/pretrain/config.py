@@ -107,14 +107,16 @@ class Validation:
     """Checks without a better one after which training stops."""
     fraction: float = 0.1
     """Share of the training videos that is kept aside for the checks, apart from those that evaluation reports on."""
+    least_segments: int = 50
+    """Segments below which nothing is kept aside: the loss on so few says more about these than about training."""
     most_segments: int = 1_000
     """No further video is kept aside once those that are have so many segments: a check takes as long as some steps."""
 
     def __post_init__(self) -> None:
-        if self.checks < 0 or self.patience < 1 or self.most_segments < 1:
+        if self.checks < 0 or min(self.patience, self.least_segments, self.most_segments) < 1:
             raise InputError(
-                f"validation.checks {self.checks}, patience {self.patience}, most_segments {self.most_segments}: "
-                "give 0 checks or more, and at least 1 of the others"
+                f"validation.checks {self.checks}, patience {self.patience}, least_segments {self.least_segments}, "
+                f"most_segments {self.most_segments}: give 0 checks or more, and at least 1 of the others"
             )
         if not 0.0 < self.fraction < 1.0:
             raise InputError(f"validation.fraction {self.fraction} is no share of videos: give a value such as 0.1")

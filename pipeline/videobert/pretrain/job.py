@@ -62,7 +62,7 @@ class TrainJob:
             if rank == 0:
                 loss, best = at.checks[-1]["loss"], best_step(at.checks)
                 _LOG.info(
-                    "pretrain: step %d, loss %.3f on %d videos kept aside; %s", at.step, loss, at.plan["videos"],
+                    "pretrain: step %d, loss %.3f on the videos kept aside; %s", at.step, loss,
                     "the best so far" if best == at.step else f"best after {best} steps",
                 )  # fmt: skip
 

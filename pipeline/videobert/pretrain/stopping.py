@@ -34,7 +34,9 @@ def stop_sentence(training: Mapping[str, Any]) -> str:
     """How training ended, from the facts of a model that was trained with `validation.checks`."""
     plan, checks, ended = training["plan"], training["checks"], training["ended"]
     if not checks:
-        return f"All {ended:,} steps were trained: there are too few training videos to keep one aside and stop by it."
+        return (
+            f"All {ended:,} steps were trained: there are too few training videos to keep some aside and stop by them."
+        )
     least = min(check["loss"] for check in checks)
     aside = f"{plan['videos']:,} training video{'s' * (plan['videos'] > 1)} kept aside"
     where = f"{aside} had their least loss, {least:.3f}, after {best_step(checks):,} steps, which are the model"

@@ -28,7 +28,7 @@ LEAST_VIDEOS = 5
 def keep_aside(windows: Windows, validation: Validation) -> tuple[Windows, list[TokenizedVideo]]:
     """The windows without some videos of the first, and these. A video's content decides, not where it lies.
 
-    None is kept aside without checks, and of fewer than `LEAST_VIDEOS`.
+    None is kept aside without checks, of fewer than `LEAST_VIDEOS`, and where they would have too few segments.
     """
     if not validation.checks:
         return windows, []
@@ -51,7 +51,7 @@ def _chosen(videos: Sequence[TokenizedVideo], validation: Validation) -> list[To
         if segments < validation.most_segments:
             chosen.append(video)
             segments += len(video.segments)
-    return chosen
+    return chosen if segments >= validation.least_segments else []
 
 
 def _draw(video: TokenizedVideo) -> tuple[bytes, str]:

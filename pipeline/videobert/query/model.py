@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from videobert.errors import InputError
@@ -35,6 +36,13 @@ class OpenModel:
         if not ids:
             raise InputError(f"the query {text!r} holds no words; describe what to find, such as 'stir the egg'")
         return ids
+
+    @cached_property
+    def has_read_text(self) -> bool:
+        """Whether any video that the model was trained on has text; looks into batches until one has."""
+        tokens = (source for source in self.manifest.sources if source.stage == "tokens")
+        found = (load_manifest(self.store, "tokens", source.spec, source.batch) for source in tokens)
+        return any(manifest is None or manifest.counts.get("words") for manifest in found)
 
     def samples(self, batches: Collection[str] = ()) -> Iterator[dict[str, Any]]:
         """Token samples of some batches; empty: of all that are tokenised for this model, trained on or not."""

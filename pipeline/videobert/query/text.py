@@ -17,9 +17,14 @@ __all__ = ["encode_query", "rerank_hits"]
 
 
 def encode_query(opened: OpenModel, text: str) -> NDArray[np.float32]:
-    """Unit vector float32 [R] of a sentence by the text side of a model."""
+    """Unit vector float32 [R] of a sentence by a model's text side. Raises InputError where it has read no text."""
     from videobert.model.scoring import encode_text
 
+    if not opened.has_read_text:
+        raise InputError(
+            f"no video that {opened.manifest.spec} was trained on has text, so it cannot compare words with pictures; "
+            "search with --like ROW_ID, or give captions or --ingest.speech-model and train again"
+        )
     vector: NDArray[np.float32] = encode_text(opened.model, [opened.text_ids(text)])[0]
     return vector
 
