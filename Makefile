@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ROOT ?= demo
 TESTS ?= tests
+# Hundreds of processes start here, each of which would compile torch, Airflow and Ray again: half of its time.
+unexport PYTHONDONTWRITEBYTECODE
 FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
 .PHONY: help setup demo demo-s3 test test-fast test-e2e test-families check docs test-faults bench learn fuzz clean
@@ -31,7 +33,8 @@ test: setup check  ## Checks (test_imports.py among them) and tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/test_imports.py --ignore tests/docs $(TESTS)
 
 test-fast: setup  ## What is worth running on every save: no test that is slow or starts Ray or Airflow
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not airflow and not ray" --ignore tests/test_imports.py $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow and not airflow and not ray" --ignore tests/test_imports.py \
+	  $(addprefix --ignore tests/,benchmarks dags e2e hostile orchestration) $(TESTS)
 
 test-families: setup  ## Every encoder family of transformers as a small random model, against docs/encoders.md
 	$(BIN)/python -m pytest --all-families tests/features/encoders/test_families.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def small_root(tmp_path_factory: pytest.TempPathFactory) -> SmallRoot:
-    """A finished run of six small videos; tests that change it copy it first."""
-    from tests.small_root import make_small_root
+    """A finished run of six small videos, made once for all processes; tests that change it copy it first."""
+    from tests.small_root import small_root_at
 
-    return make_small_root(tmp_path_factory.mktemp("small"))
+    shared = tmp_path_factory.getbasetemp()
+    return small_root_at(shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared)

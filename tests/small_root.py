@@ -1,8 +1,10 @@
-"""The smallest whole run: six videos in two batches, and a model of two steps. Some seconds; made once per session."""
+"""The smallest whole run: six videos in two batches, and a model of two steps. Some seconds; made once per run of the tests."""
 
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.storage import Store
 from videobert.stages import run_order
 
-__all__ = ["BATCHES", "SmallRoot", "make_small_root"]
+__all__ = ["BATCHES", "SmallRoot", "small_root_at"]
 
 BATCHES = ("2026-01-01", "2026-01-02")
 
@@ -38,8 +40,18 @@ class SmallRoot:
         return str(self.folder / "demo")
 
 
-def make_small_root(folder: Path) -> SmallRoot:
-    """Write the videos, three of them broken, and run all stages in this process."""
+def small_root_at(folder: Path) -> SmallRoot:
+    """The run in that folder; of several processes that ask, the first makes it and the others wait."""
+    made, specs = folder / "small", folder / "small.json"
+    with (folder / "small.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not specs.exists():
+            specs.write_text(json.dumps(_make(made)))
+    return SmallRoot(made, _recipe(made / "corpus"), json.loads(specs.read_text()))
+
+
+def _make(folder: Path) -> dict[str, str]:
+    """Write the videos, three of them broken, and run all stages in this process: the spec of each stage."""
     corpus = folder / "corpus"
     kitchen = dataclasses.replace(demo_kitchen(1), steps_min=2, steps_max=3)
     write_kitchen(kitchen, out_url=str(corpus), batches=BATCHES, videos_per_batch=3)
@@ -52,7 +64,7 @@ def make_small_root(folder: Path) -> SmallRoot:
         if name == "codebook":
             selection = Selection(codebook=specs[name])
     promote(recipe, store, specs["pretrain"])
-    return SmallRoot(folder, recipe, specs)
+    return specs
 
 
 def _recipe(corpus: Path) -> Recipe:

@@ -29,6 +29,7 @@ def test_the_page_says_what_becomes_of_a_family(family: str) -> None:
     assert row_of(family) == row
 
 
+@pytest.mark.slow
 def test_the_page_names_every_family_and_the_version() -> None:
     assert set(rows_on_page()) == set(pixel_families())
     assert f"With transformers {transformers.__version__}" in PAGE.read_text("utf-8")
