@@ -1,4 +1,4 @@
-"""The smallest whole run: six videos in two batches, and a model of two steps. Some seconds; made once per run of the tests."""
+"""The smallest whole run: six videos in two batches, and a model of two steps. Made once per test run, in seconds."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The server is the only truth about a job. The newest attempt that it knows is
     PENDING, RUNNING            watched, whoever submitted it. Where this task was cleared since it followed that job,
                                 or somebody is stopping it, it is stopped, unless another task instance follows it
-    SUCCEEDED                   reused, it or an older one, when its result stands and nothing forces a new run
+    SUCCEEDED                   reused, it or an older one, when its result is valid and nothing forces a new run
     FAILED, STOPPED             followed by the next number: Ray never lets an id be used again
     absent                      submitted, unless the result that it left before the server forgot it proves to stand
 Airflow's `try_number` has no part in it: a retry must find the job that the former try left running.
@@ -129,7 +129,7 @@ class Claim:
         return low, newest
 
     async def _former(self, newest: int) -> Attempt | None:
-        """A success whose result stands: what the server forgot first, then what it knows, newest first."""
+        """A success whose result is valid: what the server forgot first, then what it knows, newest first."""
         if self.proves_itself and (result := self.reusable(self._id(newest + 1))) is not None:
             return Attempt(submission_id=self._id(newest + 1), origin=Origin.REUSED, result=result)
         for number in range(newest, max(0, newest - _REUSED_AT_MOST), -1):

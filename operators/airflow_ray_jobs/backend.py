@@ -30,7 +30,7 @@ class JobState:
     """What the server tells about one job at one moment."""
 
     status: JobStatus
-    """Where the job stands."""
+    """State of the job."""
     message: str = ""
     """The server's own words."""
     error_type: str | None = None

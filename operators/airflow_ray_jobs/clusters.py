@@ -42,7 +42,7 @@ class KubeRayClusters(HttpClient):
         return bool((found.get("status") or {}).get("state") == "ready")
 
     async def create(self, name: str, template: KubeRay) -> None:
-        """Create it; one of that name that stands already is left as it is."""
+        """Create it; an existing one of that name is left as it is."""
         body = {
             "apiVersion": "ray.io/v1",
             "kind": "RayCluster",

@@ -1,4 +1,4 @@
-"""The Ray Jobs REST API over aiohttp. `JobSubmissionClient` is not used: it blocks, and needs Ray beside Airflow."""
+"""The Ray Jobs REST API over aiohttp. `JobSubmissionClient` is not used: it blocks, and needs Ray in Airflow."""
 
 from __future__ import annotations
 

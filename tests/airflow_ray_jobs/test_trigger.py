@@ -1,4 +1,4 @@
-"""The trigger as a triggerer treats it: serialised, rebuilt, run beside others, cancelled."""
+"""The trigger as a triggerer treats it: serialised, rebuilt, run with others, cancelled."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ print(json.dumps({
     "from": airflow_ray_jobs.__file__,
     "errors": bag.import_errors,
     "tasks": {name: sorted(dag.task_ids) for name, dag in bag.dags.items()},
-    "beside": [name for name in ("ray", "torch", "videobert", "pyarrow") if find_spec(name)],
+    "installed": [name for name in ("ray", "torch", "videobert", "pyarrow") if find_spec(name)],
 }))
 """
 
@@ -68,7 +68,7 @@ def run(python: Path, *arguments: str) -> str:
 
 def test_its_example_parses_with_airflow_alone(python: Path) -> None:
     found = json.loads(run(python, "-c", PARSE).splitlines()[-1])
-    assert found["from"].startswith(str(python.parents[1])) and found["beside"] == []
+    assert found["from"].startswith(str(python.parents[1])) and found["installed"] == []
     assert found["errors"] == {} and found["tasks"] == {"example_ray_job": ["report", "squares"]}
 
 

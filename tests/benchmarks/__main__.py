@@ -43,7 +43,7 @@ def main() -> None:
     """Run those named, or all; exit code 1 when one fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--out", type=Path, help="RESULTS.md beside this file when all are run")
+    parser.add_argument("--out", type=Path, help="RESULTS.md next to this file when all are run")
     options = parser.parse_args()
     out = options.out or (None if options.names else Path(__file__).with_name("RESULTS.md"))
     if unknown := sorted(set(options.names) - set(BENCHMARKS)):

@@ -8,7 +8,7 @@ time from the first shard's start to the last one's. On a machine with fewer cor
 nothing of scaling; bytes, balance and idle time do.
 
 Then the same with nodes of one CPU that only decode, for one encoder on a node with a (logical) GPU. `most waiting` are
-the clips that a worker had decoded and that were not encoded yet, at their peak, beside the bound that follows from
+the clips that a worker had decoded and that were not encoded yet, at their peak, versus the bound that follows from
 `--features.decode-ahead 4` and the encoder's batch.
 
 Found on two cores, 16 shards: idle 18 to 35 ms a shard, under 1 % of the time, so nothing was tried to shorten it.
@@ -176,7 +176,7 @@ def features(store: Store, shards: Manifest, executor: Executor) -> tuple[dict[i
 def on_cluster(
     store: Store, shards: Manifest, nodes: int, folder: Path, *, gpus: int = 0
 ) -> tuple[dict[int, str], float]:
-    """The stage on a cluster of that many nodes with one CPU each, beside a head with none, and nodes with a GPU."""
+    """The stage on a cluster of that many nodes with one CPU each, and a head with none, and nodes with a GPU."""
     folder.mkdir()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 << 20})
     try:

@@ -3,7 +3,7 @@
 Every worker writes a shard as the stage `embed` does (table, Parquet, sha256, whole object on disk, receipt), all
 workers at once, in alternation with as many plain writes of the same bytes that wait for the disk too; medians, and the
 median of the ratios within the repeats. The share of each step stands below. With `--s3` the same against a packaged S3
-server on loopback, beside plain PUTs.
+server on loopback, versus plain PUTs.
 
 One worker computes, then waits for the disk; several do both at once. What would help and is not done: the second
 column of vectors uncompressed too (a quarter of the time of `parquet`, 8 % more bytes: written once, paid for every

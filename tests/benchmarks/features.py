@@ -4,7 +4,7 @@
 already in memory; `stage` is the stage's own decoder, thread and encoder. The three alternate within each round, and
 each ratio is taken within a round, so that a busy machine harms them alike. CPU time counts all threads of this
 process and the decoder's. Last a shard that holds every file several times, for a shard of the pipeline takes minutes,
-and beside ten seconds of work the tenth in which only one of two cores has any, at its start and its end, counts as
+and versus ten seconds of work the tenth in which only one of two cores has any, at its start and its end, counts as
 little; and the two parts alone but at once, which is what two cores lose when both are busy.
 Aims (DESIGN.md): CPU stage / (decode + encode) <= 1.15; wall stage / max(decode, encode) <= 1.1 on two idle cores.
 """

@@ -1,4 +1,4 @@
-"""What only a GPU shows, beside floors of the same run: `python -m tests.benchmarks.gpu [--device cuda]`.
+"""What only a GPU shows, versus floors of the same run: `python -m tests.benchmarks.gpu [--device cuda]`.
 
     [--rows 1000000] [--dimension 1024] [--encoders vit-l s3d] [--clips 256] [--batch 8 32]
     [--workers 1 4] [--videos 32]

@@ -4,7 +4,7 @@
 
 Writes embeddings as the stage `embed` does into a temporary folder (twice `rows` x `dim` x 4 bytes with Lance's copy,
 and a `feature` column of 2 values, which no search reads), lets all find the ten nearest segments in alternation, and
-prints medians; a ratio is the median of the ratios within the repeats. CPU seconds stand beside wall seconds, for on a
+prints medians; a ratio is the median of the ratios within the repeats. CPU seconds come with wall seconds: on a
 shared machine only they can be repeated. The result is compared with numpy in float64. Needs pylance.
 
 What helped, CPU seconds a GB of vectors: scalar products on the mapped pages (0.3, the whole search) in place of

@@ -6,7 +6,7 @@ Writes embeddings as the stage `embed` does into a temporary folder, indexes the
 disk again), and asks for the ten nearest segments. Rows are directions around topics, one topic to 200 rows; `noise` is
 the length of what is added to a topic's unit vector, so that two rows of a topic have a cosine of 1 / (1 + noise ** 2).
 Queries are drawn like rows and are none of them. An exact search reads every vector; what the index reads is what the
-kernel counted. Recall is the share of the exact ten that are found. One thread; CPU seconds beside wall seconds.
+kernel counted. Recall is the share of the exact ten that are found. One thread; CPU seconds and wall seconds.
 
 What helped, at 200 k x 256, noise 1, recall of 16 lists: rows under the nearest of all 256 leaves in place of the one
 that the greedy descent ends in (.96 for .82, the build 3 x the CPU), 1,024 leaves for 256 (1.00, 1 % of the rows).

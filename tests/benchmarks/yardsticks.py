@@ -1,6 +1,6 @@
-"""The feature stage beside the ways of clip-video-encode and video2dataset: `python -m tests.benchmarks.yardsticks`.
+"""The feature stage versus the ways of clip-video-encode and video2dataset: `python -m tests.benchmarks.yardsticks`.
 
-Neither installs beside Python 3.11 and torch 2 (they ask for torch 1 and pyarrow 7), so what they do is done here with
+Neither installs with Python 3.11 and torch 2 (they ask for torch 1 and pyarrow 7), so what they do is done here with
 the libraries that they use, and all feed the same encoder the same number of frames a clip, one clip a call, one
 thread each:
 - `opencv`: clip-video-encode through video2numpy. Grab every frame, retrieve and resize those of the 20 fps grid.

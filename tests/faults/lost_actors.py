@@ -42,7 +42,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 80 << 20})
     nodes = [cluster.add_node(num_cpus=1, object_store_memory=80 << 20) for _ in range(2)]
-    found = {"beside": _local_run(folder)}
+    found = {"local": _local_run(folder)}
     os.environ["RAY_ADDRESS"] = cluster.address
     executor = RayExecutor(workers=2, options=ActorOptions(num_cpus=1))
     found["actor"] = _run(executor, folder, (1, 2, 3, 4))
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _local_run(folder: Path) -> str:
-    """A run that knows of no cluster, beside one whose address lies where Ray looks for it."""
+    """A run that knows of no cluster, while there is one whose address lies where Ray looks for it."""
     code = (
         "import sys; from pathlib import Path; from videobert.runtime.ray_executor import RayExecutor; "
         "from tests.faults.lost_actors import Doubler; "

@@ -23,7 +23,7 @@ def test_lost_actors_and_nodes(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
-    assert found["beside"] == "[40]"
+    assert found["local"] == "[40]"
     assert found["actor"] == "[2, 4, 6, 8]"
     assert found["node"] == "[12, 14, 16]"
     assert found["poison"].startswith("error: Ray lost 4 actors over one shard")

@@ -1,4 +1,4 @@
-"""Theora, which FFmpeg's wheel decodes and does not write: three seconds of its test picture lie beside this file.
+"""Theora, which FFmpeg's wheel decodes and does not write: three seconds of its test picture lie next to this file.
 
 ffmpeg -f lavfi -i testsrc2=size=64x48:rate=20:duration=3 -c:v libtheora -g 10 -q:v 3 -fflags +bitexact theora.ogv
 """

@@ -34,7 +34,7 @@ _yaml: Any = importlib.import_module("yaml")
 
 
 def program(name: str) -> str:
-    """A program that a Python package of the extra `dev` installed beside the interpreter."""
+    """A program that a Python package of the extra `dev` installed next to the interpreter."""
     return str(Path(sys.executable).with_name(name))
 
 

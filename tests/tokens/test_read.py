@@ -1,4 +1,4 @@
-"""Residuals beside a sample in the tar: found again, refused when damaged, gone with their video."""
+"""Residuals next to a sample in the tar: found again, refused when damaged, gone with their video."""
 
 from pathlib import Path
 

@@ -84,12 +84,12 @@ def report_errors() -> Iterator[None]:
     except _storage_errors() as error:
         print(
             f"error: storage failed, retries included: {type(error).__name__}: {error}; "
-            "what is committed stands, the same command resumes",
+            "what is committed is kept, the same command resumes",
             file=sys.stderr,
         )
         sys.exit(1)
     except KeyboardInterrupt:
-        print("interrupted; what is committed stands, the same command resumes", file=sys.stderr)
+        print("interrupted; what is committed is kept, the same command resumes", file=sys.stderr)
         sys.exit(130)
 
 

@@ -36,7 +36,7 @@ def load_codebook(store: Store, manifest: Manifest) -> Codebook:
 
 
 def load_components(store: Store, manifest: Manifest) -> NDArray[np.float32] | None:
-    """Axes float32 [D, K] of what the tokens carry beside the leaf; None when they carry nothing."""
+    """Axes float32 [D, K] of what the tokens carry besides the leaf; None when they carry nothing."""
     if not manifest.facts.get("components"):
         return None
     with tempfile.TemporaryDirectory(prefix="videobert-") as folder:

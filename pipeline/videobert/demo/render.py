@@ -136,7 +136,7 @@ def write_kitchen(
     ]
     index = json.loads(store.read_or_none(INDEX) or b"{}")
     sizes = store.list("videos")
-    todo = [film for film in films if not _stands(film, index, sizes)]
+    todo = [film for film in films if not _is_written(film, index, sizes)]
     progress(f"kitchen: {len(films) - len(todo)} of {len(films)} videos are there already, {len(todo)} to render")
     if todo:
         for done, (film, entry) in enumerate(_made(todo, store.root, processes), start=1):
@@ -162,7 +162,7 @@ def read_truth(out_url: str) -> list[TruthRow]:
     return [TruthRow(**json.loads(line)) for line in data.decode().splitlines()]
 
 
-def _stands(film: _Film, index: dict[str, dict[str, object]], sizes: dict[str, int]) -> bool:
+def _is_written(film: _Film, index: dict[str, dict[str, object]], sizes: dict[str, int]) -> bool:
     known = index.get(film.file)
     return (
         known is not None

@@ -15,7 +15,7 @@ FEATURE_PROMPT = "now let's [MASK] the [MASK] to the [MASK], and then [MASK] the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedConfig:
-    """Which vectors a row holds beside the retrieval embedding."""
+    """Which vectors a row holds besides the retrieval embedding."""
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("device",)
 

@@ -127,7 +127,7 @@ def _figures(
         for kind, scores_BV in enumerate((scores.verbs, scores.nouns)):
             right = answers[kind][begin : begin + _CHUNK]
             asked = [i for i, ids in enumerate(right) if ids is not None]
-            # A last column that never wins stands for words that are no single word piece.
+            # A last column that never wins is for words that are no single word piece.
             padded_BV = np.pad(scores_BV[asked], ((0, 0), (0, 1)), constant_values=-np.inf)
             labels = [ids for ids in right if ids is not None]
             for k in (1, 5):

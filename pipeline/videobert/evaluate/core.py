@@ -79,7 +79,7 @@ def span_clips(
 def word_figures(
     scores_BC: NDArray[np.float32], prior_C: NDArray[np.float32], truth_B: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Top-1 and top-5 beside the language prior, and the gain in standard errors of the paired difference."""
+    """Top-1 and top-5 versus the language prior, and the gain in standard errors of the paired difference."""
     figures: dict[str, float] = {}
     prior_BC = np.broadcast_to(prior_C, scores_BC.shape)
     for k in (1, 5):

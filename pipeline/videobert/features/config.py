@@ -35,7 +35,7 @@ class FeaturesConfig(ClipTiming):
     they do not, as in the paper."""
     last_clip: Literal["drop", "hold"] = "drop"
     """What becomes of the pictures after the last whole clip. `drop` leaves them out, as the paper does; `hold` makes
-    one more clip, whose last picture stands to its end. A video shorter than one clip always gives one such clip. Its
+    one more clip, whose last picture is held to its end. A video shorter than one clip always gives one such clip. Its
     row ends when the pictures end, and the file's metadata names it."""
     frames_per_clip: int | None = None
     """Frames of a clip that the encoder sees, evenly spread; none: what fits the encoder."""
@@ -50,7 +50,7 @@ class FeaturesConfig(ClipTiming):
     batch_clips: int = 8
     """Clips a call of a GPU encoder; on CPU every clip is its own call, so that nothing depends on its neighbours."""
     decode_ahead: int = 32
-    """Clips that may wait, decoded, for the encoder, beside the batch in its hand and the next; bounds the memory of a
+    """Clips that may wait, decoded, for the encoder, besides the batch in its hand and the next; bounds the memory of a
     worker. Enough that a video which decodes slowly does not idle the encoder after one that decodes quickly."""
     chunk_minutes: float = 30.0
     """A longer video is decoded in chunks of at most this length by as many workers as there are, when it leads its

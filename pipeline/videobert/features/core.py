@@ -54,7 +54,7 @@ class ClipVectors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoEnd:
-    """What stands at the end of every video, also of one without clips."""
+    """What is at the end of every video, also of one without clips."""
 
     name: str
     damaged_seconds: tuple[tuple[float, float], ...] = ()

@@ -1,6 +1,6 @@
 """What became of every file below a source: one row each, in `files/batch=…/files.parquet`.
 
-Like dead letters it follows from a commit that stands: from the listing, and from the catalog that was made of it.
+Like dead letters it follows from a commit: from the listing, and from the catalog that was made of it.
 """
 
 from __future__ import annotations

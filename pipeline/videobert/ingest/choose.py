@@ -1,4 +1,4 @@
-"""Which of a video's captions are taken: files beside it, tracks in it, a speech model, and at last its chapters."""
+"""Which of a video's captions are taken: files next to it, tracks in it, a speech model, and at last its chapters."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _local_uri(name: str) -> str:
 def _walk(top: str) -> Iterator[tuple[str, Listed]]:
     """Files below a folder in the order of their names, then those behind links to folders.
 
-    Each folder is entered once, and where it stands rather than through a link, so that links cannot go in circles.
+    Each folder is entered once, and where it is rather than through a link, so that links cannot go in circles.
     """
     if not os.path.isdir(top):
         if os.path.isfile(top):
@@ -133,7 +133,7 @@ def _identity(folder: str) -> tuple[int, int]:
 
 
 def _file(path: str, *, through_link: bool = False) -> Listed:
-    """Size and time of what a name stands for. Behind a link its number too: another target may be as old and large."""
+    """Size and time of what a name leads to. Behind a link its number too: another target may be as old and large."""
     try:
         status = os.stat(path)
     except OSError:  # a link to nothing, or a file that left meanwhile: ingest finds it `vanished`

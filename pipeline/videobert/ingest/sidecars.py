@@ -54,7 +54,7 @@ class SidecarName:
 
     suffix: str
     words: tuple[str, ...]
-    """What stands between the name of the video and the suffix."""
+    """What is between the name of the video and the suffix."""
 
     @property
     def language(self) -> str:

@@ -109,7 +109,7 @@ def pooled(
 ) -> NDArray[np.float32]:
     """Feature vectors of spans of video for downstream models.
 
-    `paper`: after `prompt` (with its [MASK]), the mean of the visual states beside the mean of the masked states,
+    `paper`: after `prompt` (with its [MASK]), the mean of the visual states next to the mean of the masked states,
     [B, 2 x D] (section 4.6). `cls`: the state of [CLS], `mean`: the mean of the visual states, both [B, D] without a
     prompt. Raises InputError when `paper` has no [MASK] to read.
     """
@@ -202,7 +202,7 @@ def _sequence(
         room = max(
             0, model.max_length - 3 - masks - model.reading.context_clips - (0 if text_N is None else len(text_N))
         )
-        # What comes next follows from the last that was seen; else the beginning of a long video stands for it.
+        # What comes next follows from the last that was seen; else the beginning of a long video is taken.
         footage = footage.ending(room) if masks else footage.fitted(room)
     ids_L, types_L, positions_L, clips = layout_footage(text_N, footage, vocabulary=vocabulary)
     residuals_LK = residual_rows(footage, len(ids_L), clips)

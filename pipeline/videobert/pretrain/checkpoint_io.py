@@ -1,4 +1,4 @@
-"""Checkpoints on the store: a folder a step, whole once its `_checkpoint.json` stands."""
+"""Checkpoints on the store: one folder per step, whole once its `_checkpoint.json` is there."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def contrast(model: VideoBert, batch: Batch, hidden_TD: Tensor) -> Tensor:
     """Is this sentence said over this span? Binary cross-entropy of all pairs, summed over the local spans.
 
     Every distinct sentence of all workers is asked about every span, so a span may have several sentences or none, and
-    equal sentences are one question. The answer may lie between, for a clip beside the middle of a sentence. The loss
+    equal sentences are one question. The answer may lie between, for a clip off the middle of a sentence. The loss
     of Zhai et al. (2023, SigLIP); a softmax over spans would ask for one answer.
     """
     asked = batch.contrast

@@ -28,7 +28,7 @@ def pretrain_spec(config: PretrainConfig, inputs: Inputs) -> str:
 
 
 def _checkpoint_digest(init_from: str) -> str:
-    """Digest of a local checkpoint's files; empty for an id, which stands for itself, and for a start from scratch."""
+    """Digest of a local checkpoint's files; empty for an id, which is its own digest, and for a start from scratch."""
     folder = Path(init_from)
     if not init_from or not folder.is_dir():
         return ""

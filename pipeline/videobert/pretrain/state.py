@@ -1,4 +1,4 @@
-"""Where training stands besides the weights: the step and AdamW's moments, as safetensors and JSON."""
+"""The state of training besides the weights: the step and AdamW's moments, as safetensors and JSON."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 Windows are fixed for the run. An epoch visits each once, in an order of its own; a visit has as many steps as the
 largest regime needs for the window's segments, and goes on in the window's endless shuffles where the last one ended.
 Two windows are in memory: the one in use and the next, which is read meanwhile.
-Where a step stands follows from the steps of the windows met so far, known once each has been read. A checkpoint keeps
-them, so that a resumed run reads the window it stands in and no other.
+The place of a step follows from the steps of the windows met so far, known once each has been read. A checkpoint keeps
+them, so that a resumed run reads the window it is in and no other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from videobert.tokens.records import TokenizedVideo
 __all__ = ["Stream"]
 
 REST = 9.0
-"""Seconds of rest for each second of CPU in reading ahead: without, a step beside it took twice as long (the GIL)."""
+"""Seconds of rest for each second of CPU in reading ahead: without, a step meanwhile took twice as long (the GIL)."""
 
 
 class Stream:

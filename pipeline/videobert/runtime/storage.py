@@ -133,7 +133,7 @@ class Store:
         self._write(path, content)
 
     def create(self, path: str, content: bytes | Path) -> bool:
-        """Write one object whole from memory or a local file, unless other bytes stand there; whether it stands now.
+        """Write one object whole from memory or a local file, unless other bytes are there; whether it is there now.
 
         As sure as `commit`: files under a lock, S3 by a conditional PUT, elsewhere by a look before the write.
         """
@@ -318,7 +318,7 @@ class Store:
         if self.read_or_none(path) not in (former, data):
             raise ConflictError(
                 f"{self.url(path)} was committed by another run meanwhile; run this one again: "
-                "it takes over what stands"
+                "it takes over what is there"
             )
 
 

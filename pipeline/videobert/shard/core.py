@@ -1,4 +1,4 @@
-"""Pure parts of sharding: which catalog row stands for a video, and what a sample says about it."""
+"""Pure parts of sharding: which catalog row represents a video, and what a sample says about it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SAFE_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
 
 def unique_videos(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """video_id -> its row; of several files with the same bytes the first by `precedence` stands for all."""
+    """video_id -> its row; of several files with the same bytes the first by `precedence` represents all."""
     found: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=precedence):
         found.setdefault(row["video_id"], row)
@@ -40,5 +40,5 @@ def member_name(row: dict[str, Any]) -> str:
 
 
 def metadata_bytes(row: dict[str, Any]) -> bytes:
-    """The `.json` member beside the video: where it came from, what the probe saw, its captions."""
+    """The `.json` member next to the video: where it came from, what the probe saw, its captions."""
     return canonical_json({name: row[name] for name in METADATA_FIELDS})

@@ -106,7 +106,7 @@ def make_segments(
 
 
 def to_json(video: TokenizedVideo, **lineage: Any) -> dict[str, Any]:
-    """A JSON object for the tar; `lineage` is stored beside the tokens."""
+    """A JSON object for the tar; `lineage` is stored with the tokens."""
     segments = [
         {
             "start_seconds": s.start_seconds, "end_seconds": s.end_seconds, "first_clip": s.first_clip,

@@ -17,7 +17,7 @@ from videobert.runtime.tar import read_json, read_members
 __all__ = ["array_bytes", "read_samples", "read_shard"]
 
 _RESIDUALS = ".residuals.npy"
-"""What the visual tokens dropped stands before its sample, where a codebook keeps it."""
+"""What the visual tokens dropped comes before its sample, where a codebook keeps it."""
 _GROUP_BYTES = 16 << 20
 """Fetched before they are parsed; shards of tokens are small, and this many of them hide the way to the store."""
 

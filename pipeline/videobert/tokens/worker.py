@@ -79,7 +79,7 @@ class TokensWorker:
         """What the leaf drops of each vector, float16 [N, K]."""
         if self._axes_DK is None:
             return None
-        # Row by row: a clip's bytes do not depend on the clips beside it.
+        # Row by row: a clip's bytes do not depend on its neighbours.
         rest_ND = vectors_ND - self._centroids_ND[visual_N]
         rows = [row_D @ self._axes_DK for row_D in rest_ND]
         residuals_NK: NDArray[np.float16] = np.clip(np.stack(rows), -_LARGEST, _LARGEST).astype(np.float16)

@@ -1,6 +1,6 @@
 """Pure arithmetic from presentation times to ticks and clips. Times are exact fractions of seconds from time zero.
 
-Time zero is the start of the container, which captions count from. Tick k stands at k / rate; it shows the frame with
+Time zero is the start of the container, which captions count from. Tick k is at k / rate; it shows the frame with
 the latest presentation time at or before it, and the first frame when none has come yet, as a player does.
 """
 

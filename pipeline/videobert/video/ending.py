@@ -1,4 +1,4 @@
-"""How long the last picture of a video stands, and whether the file broke off before its end. Pure arithmetic.
+"""How long the last picture of a video is shown, and whether the file broke off before its end. Pure arithmetic.
 
 Players show the last picture until the sound has ended: a last slide, a podcast of one still. Times are exact fractions
 of seconds from time zero.

@@ -122,7 +122,7 @@ class _Voice:
 def _confine(memory_bytes: int, *, on_gpu: bool) -> None:
     """No more memory than allowed, no file written, no core dump; the first to go when the machine runs out.
 
-    CUDA reserves as many addresses as there are bytes on all GPUs: beside it, only what can be written to is limited.
+    CUDA reserves as many addresses as there are bytes on all GPUs: with one, only what can be written to is limited.
     """
     resource.setrlimit(resource.RLIMIT_DATA if on_gpu else resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -37,7 +37,7 @@ def declared_end(container: InputContainer, stream: VideoStream | AudioStream, *
 
 
 def _told(container: InputContainer, stream: VideoStream | AudioStream) -> Fraction | None:
-    """The length of the container stands for that of its only stream; else it may be another stream's."""
+    """The length of the container is that of its only stream; else it may be another stream's."""
     if tag := _TAG.fullmatch(stream.metadata.get("DURATION", "")):  # in Matroska, such as 00:01:02.503000000
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
     if stream.duration and stream.time_base:

@@ -1,4 +1,4 @@
-"""What lies beside the pictures in a video file: its subtitle cues and its sound."""
+"""What a video file holds besides its pictures: a video file: its subtitle cues and its sound."""
 
 from __future__ import annotations
 

@@ -56,11 +56,13 @@ def main() -> None:
 
 
 def print_table(rows: list[Row]) -> None:
-    """One line a figure: mean, spread over the seeds, what is needed, what stands beside it."""
+    """One line a figure: mean, spread over the seeds, what is needed, what it compares with."""
     by_figure: defaultdict[tuple[int, str], list[Row]] = defaultdict(list)
     for row in rows:
         by_figure[row.gate, row.figure].append(row)
-    print("| gate | figure | mean | spread | seeds | needed | beside it | holds |\n|---|---|---|---|---|---|---|---|")
+    print(
+        "| gate | figure | mean | spread | seeds | needed | compare with | holds |\n|---|---|---|---|---|---|---|---|"
+    )
     for (gate, figure), found in by_figure.items():
         values = [row.found for row in found]
         spread = f"{min(values):.3f} to {max(values):.3f}" if len(values) > 1 else ""
@@ -69,7 +71,7 @@ def print_table(rows: list[Row]) -> None:
         held = sum(row.holds for row in found)
         print(
             f"| {gate} | {figure} | {statistics.mean(values):.3f} | {spread} | {len(values)} | {needed} | "
-            f"{found[0].beside} | {'yes' if held == len(found) else f'{held} of {len(found)}'} |"
+            f"{found[0].versus} | {'yes' if held == len(found) else f'{held} of {len(found)}'} |"
         )
 
 

@@ -1,8 +1,8 @@
-"""Does it learn from footage that nobody drew for it? Anyone's videos, with labels, beside plain linear algebra.
+"""Does it learn from footage that nobody drew for it? Anyone's videos, with labels, versus plain linear algebra.
 
     python -m tests.benchmarks.learning.footage VIDEOS LABELS [--root ROOT] [--seeds 0 1 2] [--recipe own] [--set k=v]
 
-VIDEOS holds videos with captions beside them (.vtt, .srt), in folders that become batches; LABELS is JSON lines of
+VIDEOS holds videos with captions next to them (.vtt, .srt), in folders that become batches; LABELS is JSON lines of
 video_id (sha256 of the file), start_seconds, end_seconds, verb, noun, text. An event is taken to lie `--before-end`
 seconds before its label's end. Stages that are committed below ROOT are not run again.
 

@@ -1,4 +1,4 @@
-"""The gates: what a model of the kitchen must reach, beside what says how much that is.
+"""The gates: what a model of the kitchen must reach, and what says how much that is.
 
 Every gate is a function of a seed that trains what it needs and returns rows; the table is made elsewhere.
 """
@@ -48,7 +48,7 @@ class Row:
     found: float
     least: float = -math.inf
     most: float = math.inf
-    beside: str = ""
+    versus: str = ""
     """Chance, prior, counting model, ceiling, or the model it is compared with."""
 
     @property
@@ -89,8 +89,8 @@ def zero_shot(pairs: int, seed: int) -> list[Row]:
         low, near, high = (getattr(figures, field) for figures in (prior, counting, ceiling))
         sigma = math.sqrt(high * (1 - high) / TEST_STEPS)
         least = max(near - 0.02, low + 5 * math.sqrt(low * (1 - low) / TEST_STEPS))
-        beside = f"prior {low:.3f}, counting {near:.3f}, ceiling {high:.3f}"
-        rows.append(Row(gate=1, figure=name, found=found[name], least=least, most=high + 3 * sigma, beside=beside))
+        versus = f"prior {low:.3f}, counting {near:.3f}, ceiling {high:.3f}"
+        rows.append(Row(gate=1, figure=name, found=found[name], least=least, most=high + 3 * sigma, versus=versus))
     model = design_model(pairs, seed)
     ranks = retrieval(model, held_out())
     told = {
@@ -99,7 +99,7 @@ def zero_shot(pairs: int, seed: int) -> list[Row]:
     }
     told["alignment AUC"] = (alignment_auc(model, held_out()), 0.5, ceiling.alignment_auc)
     for name, (value, chance, best) in told.items():
-        rows.append(Row(gate=1, figure=name, found=value, least=chance, beside=f"chance {chance}, ceiling {best:.3f}"))
+        rows.append(Row(gate=1, figure=name, found=value, least=chance, versus=f"chance {chance}, ceiling {best:.3f}"))
     return rows
 
 
@@ -111,12 +111,12 @@ def information(pairs: int, seed: int) -> list[Row]:
 
 
 def information_rows(world: World, model: VideoBert, test: list[SampledVideo], truth: Mapping[str, float]) -> list[Row]:
-    """Of one model, beside the nats that there are."""
+    """Of one model, versus the nats that there are."""
     found = nats_from_video(world, model, test)
     return [
         Row(
             gate=2, figure=f"{kind}: share of the mutual information", found=found[kind] / truth[kind], least=0.8,
-            most=1.0, beside=f"{found[kind]:.3f} of {truth[kind]:.3f} nats",
+            most=1.0, versus=f"{found[kind]:.3f} of {truth[kind]:.3f} nats",
         )
         for kind in ("verb", "noun")
     ]  # fmt: skip
@@ -133,14 +133,14 @@ def permuted(pairs: int, seed: int) -> list[Row]:
     own, strange = retrieval(tied, test), retrieval(tied, test, seed=seed)
     for name, chance in (("R@1", 0.01), ("R@5", 0.05)):
         most = chance + 4 * math.sqrt(chance / len(test))
-        beside = f"chance {chance}, as they are {own[name]:.3f}"
+        versus = f"chance {chance}, as they are {own[name]:.3f}"
         rows.append(
             Row(
                 gate=3,
                 figure=f"{name} of 100, videos shuffled in the test",
                 found=strange[name],
                 most=most,
-                beside=beside,
+                versus=versus,
             )
         )
     prior = language_prior(world.kitchen)
@@ -150,14 +150,14 @@ def permuted(pairs: int, seed: int) -> list[Row]:
         low, name = getattr(prior, f"{kind}_top1"), f"{kind}@1"
         gained, known = (f"as they are {found[1][key]:.3f}" for found, key in ((nats, kind), (words, name)))
         figure = "videos shuffled in training"
-        rows.append(Row(gate=3, figure=f"nats of the {kind}, {figure}", found=nats[0][kind], most=0.02, beside=gained))
+        rows.append(Row(gate=3, figure=f"nats of the {kind}, {figure}", found=nats[0][kind], most=0.02, versus=gained))
         rows.append(
             Row(
                 gate=3,
                 figure=f"{name}, {figure}",
                 found=words[0][name],
                 most=low + 0.05,
-                beside=f"prior {low:.3f}, {known}",
+                versus=f"prior {low:.3f}, {known}",
             )
         )
     return rows
@@ -180,11 +180,11 @@ def order_rows(
     without = order_accuracy(world, trained(world, videos, pairs, positions=False), test)
     apart = order_accuracy(world, trained(world, videos, single), test)
     return [
-        Row(gate=4, figure="order, with positions", found=with_positions, least=0.85, beside="chance .5"),
-        Row(gate=4, figure="order, without positions", found=without, least=0.47, most=0.53, beside="chance .5"),
+        Row(gate=4, figure="order, with positions", found=with_positions, least=0.85, versus="chance .5"),
+        Row(gate=4, figure="order, without positions", found=without, least=0.47, most=0.53, versus="chance .5"),
         Row(
             gate=6, figure="order of two steps, lost without concatenation", found=with_positions - apart, least=0.0,
-            beside=f"{with_positions:.3f} with, {apart:.3f} without",
+            versus=f"{with_positions:.3f} with, {apart:.3f} without",
         ),
     ]  # fmt: skip
 
@@ -198,8 +198,8 @@ def scaling(pairs: int, seed: int) -> list[Row]:
         _, counting, _ = reference(size)
         found = zero_shot_figures(design(), design_model(size, seed), held_out(), stretches(held_out()))
         for name, former in below.items():
-            beside = f"counting {getattr(counting, KINDS[name]):.3f}"
-            rows.append(Row(gate=5, figure=f"{name} at {size:,} pairs", found=found[name], least=former, beside=beside))
+            versus = f"counting {getattr(counting, KINDS[name]):.3f}"
+            rows.append(Row(gate=5, figure=f"{name} at {size:,} pairs", found=found[name], least=former, versus=versus))
             below[name] = found[name]
     return rows
 
@@ -243,7 +243,7 @@ def choice_rows(
         Row(
             gate=6, figure=f"{names[choice]}, lost without {choice}", least=0.0,
             found=base[choice] - (without := figures(trained(world, videos, config))[choice]),
-            beside=f"{base[choice]:.3f} with, {without:.3f} without",
+            versus=f"{base[choice]:.3f} with, {without:.3f} without",
         )
         for choice, config in removed.items()
     ]  # fmt: skip
@@ -276,7 +276,7 @@ def speed_rows(
     return [
         Row(
             gate=6, figure="verb@1 at 5 x speed, lost without subsampling", found=found[0][-1] - found[1][-1],
-            least=0.0, beside=f"at 1, 2, 3, 5 x: {with_it} with, {without} without",
+            least=0.0, versus=f"at 1, 2, 3, 5 x: {with_it} with, {without} without",
         )
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Gate 1 from pixels: rendered videos through every stage, one kitchen a seed, zero-shot beside what counting reaches.
+"""Gate 1 from pixels: rendered videos through every stage, one kitchen a seed, zero-shot versus what counting reaches.
 
     python -m tests.benchmarks.learning.kitchen [--videos 160] [--seed 0 1 2] [--keep FOLDER]
 
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def of_seed(root: Path, seed: int, videos: int) -> dict[str, float]:
-    """Render, run all stages, and return the figures of the report beside the counted ones."""
+    """Render, run all stages, and return the figures of the report and the counted ones."""
     corpus, store, recipe = root / "incoming", Store(str(root)), recipe_of(seed)
     write_kitchen(
         demo_kitchen(seed),

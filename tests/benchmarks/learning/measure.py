@@ -85,7 +85,7 @@ def alignment_auc(model: VideoBert, videos: list[SampledVideo], *, steps: int = 
 def order_accuracy(world: World, model: VideoBert, videos: list[SampledVideo]) -> float:
     """Two neighbouring steps A, B of different words: share in which "A, then B" is likelier than "B, then A".
 
-    The four words are masked, so only the place of a word beside the place of a token can tell; a tie counts half.
+    The four words are masked, so only the place of a word relative to the place of a token can tell; a tie counts half.
     """
     pairs, films = [], []
     for v in videos:

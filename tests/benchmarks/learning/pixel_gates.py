@@ -1,9 +1,9 @@
-"""Gates 2 to 6 from pixels: the demo's model on the tokens of kept kitchens, beside what it is without this or that.
+"""Gates 2 to 6 from pixels: the demo's model on the tokens of kept kitchens, versus what it is without this or that.
 
     python -m tests.benchmarks.learning.kitchen --keep FOLDER
     python -m tests.benchmarks.learning --root FOLDER [--seed 0 1 2] [--gates 2 3 4 5 6]
 
-Gate 2 stands beside the nats of an eye that knows every action: no tokens hold more. Figures are of the held-out share.
+Gate 2 is next to the nats of an eye that knows every action: no tokens hold more. Figures are of the held-out share.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def permuted(root: Path) -> list[Row]:
     for kind in ("verb", "noun"):
         low, name, figure = getattr(prior, f"{kind}_top1"), f"{kind}@1", "videos shuffled in training"
         most = low + 4 * math.sqrt(low * (1 - low) / len(seen))
-        beside = f"as they are {nats[1][kind]:.3f}"
-        rows.append(Row(gate=3, figure=f"nats of the {kind}, {figure}", found=nats[0][kind], most=0.02, beside=beside))
-        beside = f"prior {low:.3f}, as they are {words[1][name]:.3f}"
-        rows.append(Row(gate=3, figure=f"{name}, {figure}", found=words[0][name], most=most, beside=beside))
+        versus = f"as they are {nats[1][kind]:.3f}"
+        rows.append(Row(gate=3, figure=f"nats of the {kind}, {figure}", found=nats[0][kind], most=0.02, versus=versus))
+        versus = f"prior {low:.3f}, as they are {words[1][name]:.3f}"
+        rows.append(Row(gate=3, figure=f"{name}, {figure}", found=words[0][name], most=most, versus=versus))
     return rows
 
 
@@ -86,8 +86,8 @@ def scaling(root: Path) -> list[Row]:
         model = whole_model(root) if part == 1 else trained(kitchen, videos[::part], config)
         found = zero_shot_figures(kitchen, model, test, stretches(test))
         for kind, former in below.items():
-            beside = f"{len(videos[::part])} videos"
-            rows.append(Row(gate=5, figure=f"{kind} of {name}", found=found[kind], least=former, beside=beside))
+            versus = f"{len(videos[::part])} videos"
+            rows.append(Row(gate=5, figure=f"{kind} of {name}", found=found[kind], least=former, versus=versus))
             below[kind] = found[kind]
     return rows
 

@@ -174,7 +174,7 @@ def closed_set(corpus: Corpus, rows: Rows, *, epochs: int = 25) -> NDArray[np.fl
 
 
 def probe(corpus: Corpus, rows: Rows, *, around: int, strength: float) -> dict[str, float]:
-    """Top-1 of logistic regression of verb and noun at the moment of each event, beside the majority class."""
+    """Top-1 of logistic regression of verb and noun at the moment of each event, versus the majority class."""
     x = _around(rows, [window for window, _, _ in corpus.events], around)
     out = np.array([is_held_out(v, corpus.fraction) for (v, _), _, _ in corpus.events])
     x = StandardScaler().fit(x[~out]).transform(x)

@@ -1,4 +1,4 @@
-"""What only a GPU shows: MFU against a measured peak, memory, fp32 beside bf16."""
+"""What only a GPU shows: MFU against a measured peak, memory, fp32 versus bf16."""
 
 from __future__ import annotations
 

@@ -64,12 +64,12 @@ def alternate(first: Callable[[Turns], object], second: Callable[[Turns], object
     """Run two loops of equally many steps in turns; what each step of each cost, set-up within the first."""
     one, two = Turns(starts=True), Turns(starts=False)
     with ThreadPoolExecutor(1) as pool:
-        beside = pool.submit(two.run, second, one)
+        other = pool.submit(two.run, second, one)
         try:
             one.run(first, two)
         except _Abandoned:
-            beside.result()  # raises what went wrong there
-        beside.result()
+            other.result()  # raises what went wrong there
+        other.result()
     return one.costs, two.costs
 
 

@@ -96,7 +96,7 @@ def pad(rows: Sequence[Row], padding: str) -> dict[str, Tensor]:
 
 
 def trainer_rows(examples: Sequence[Example]) -> list[Row]:
-    """Examples as a dataset of Trainer's, labels beside them; alignment stands in for the next sentence."""
+    """Examples as a dataset of Trainer's, with their labels; alignment stands in for the next sentence."""
     return [_row(example) for example in examples]
 
 

@@ -46,7 +46,7 @@ def test_texts_come_into_the_space_of_the_clips(tmp_path: Path, make: Any) -> No
     if make is siglip2:
         (folder / "preprocessor_config.json").write_text('{"max_num_patches": 16, "patch_size": 4}')
     assert vectors.shape == (3, tower.dimension) == (3, load_encoder(config).dimension)
-    assert np.array_equal(tower.encode_texts(TEXTS[1:2])[0], vectors[1])  # whatever is asked beside it
+    assert np.array_equal(tower.encode_texts(TEXTS[1:2])[0], vectors[1])  # whatever is asked with it
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-6
     model = getattr(transformers, JOINT[make]).from_pretrained(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)

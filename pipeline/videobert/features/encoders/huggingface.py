@@ -95,7 +95,7 @@ class HuggingFaceEncoder:
             raise InputError(
                 f"encoder='hf:{name}' gives no vector for {len(empty)} frames of {self.preprocessing.geometry} by "
                 f"{self.method} ({type(error).__name__}: {text}); leave --features.frames-per-clip unset, save its "
-                "own processor beside it, or take an encoder of docs/encoders.md"
+                "own processor next to it, or take an encoder of docs/encoders.md"
             ) from error
         finally:
             for hook in hooks:

@@ -1,4 +1,4 @@
-"""Which arithmetic stands around a model's weights: part of an encoder's identity, known without loading it."""
+"""Which arithmetic surrounds a model's weights: part of an encoder's identity, known without loading it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class PixelMethod:
     """The model, or the tower of it that takes pixels."""
     name: str
     path: str
-    """Where the owner stands in the model: empty, or such as `vision_tower`."""
+    """Where the owner is in the model: empty, or such as `vision_tower`."""
     pixels: str
     """The argument that takes them: `pixel_values` or `pixel_values_videos`."""
     takes: Literal["clips", "frames", "patches"]

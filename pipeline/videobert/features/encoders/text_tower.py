@@ -82,7 +82,7 @@ class TextTower:
             text = " ".join(str(error).split())[:300]
             raise InputError(
                 f"encoder='hf:{name}' gives no vector for a text ({type(error).__name__}: {text}); "
-                "save its own tokenizer beside it"
+                "save its own tokenizer next to it"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Captions: what a file beside a video says, and when. One module per format; `read.py` knows them by their form."""
+"""Captions: what a file next to a video says, and when. One module per format; `read.py` knows them by their form."""
 
 from videobert.ingest.captions.cues import Cue, clean_cues
 from videobert.ingest.captions.encodings import decode_text

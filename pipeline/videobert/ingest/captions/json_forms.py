@@ -1,4 +1,4 @@
-"""JSON that lies beside videos: each tool's form is recognised by its keys."""
+"""JSON that lies next to videos: each tool's form is recognised by its keys."""
 
 from __future__ import annotations
 
