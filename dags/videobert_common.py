@@ -1,4 +1,4 @@
-"""What the three DAGs share: settings from the environment, assets, and one function that makes a stage a Ray job.
+"""What the DAGs share: settings from the environment, assets, and one function that makes a stage a Ray job.
 
 VIDEOBERT_ROOT      where everything is written, for example s3://bucket/videobert
 VIDEOBERT_RECIPE    the one configuration: `own` (default), `demo`, `paper`, a TOML file, or module:function

@@ -85,7 +85,8 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_no_import_error(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == {}
-    assert sorted(parsed["dags"]) == ["videobert_embed", "videobert_ingest", "videobert_sweep", "videobert_train"]
+    names = ("embed", "finetune", "ingest", "predict", "sweep", "train")
+    assert sorted(parsed["dags"]) == [f"videobert_{name}" for name in names]
 
 
 def test_parsing_is_light(parsed: dict[str, Any]) -> None:
@@ -100,6 +101,15 @@ def test_edges_follow_the_stages(parsed: dict[str, Any]) -> None:
         ["codebook", "tokens"], ["embed", "promote"], ["evaluate", "gates"], ["gates", "tokens_of_every_batch"],
         ["pretrain", "evaluate"], ["tokens", "pretrain"], ["tokens_of_every_batch", "embed"],
     ]  # fmt: skip
+
+
+def test_a_task_is_learnt_and_answers(parsed: dict[str, Any]) -> None:
+    tuned, predict = parsed["dags"]["videobert_finetune"], parsed["dags"]["videobert_predict"]
+    assert tuned["edges"] == [["finetune", "predict_of_every_batch"], ["labels_are_named", "finetune"]]
+    assert predict["edges"] == [["tuned_model", "predict"]]
+    assert (tuned["timetable"], predict["timetable"]) == ("AssetTriggeredTimetable", "PartitionedAssetTimetable")
+    assert "--model current" in tuned["entrypoints"]["finetune"]
+    assert "--task {{ ti.xcom_pull(task_ids='tuned_model') }}" in predict["entrypoints"]["predict"]
 
 
 def test_batches_are_partitions_and_assets_carry_them_on(parsed: dict[str, Any]) -> None:
@@ -151,7 +161,7 @@ def test_without_a_root_no_dag_is_there_and_the_error_names_the_setting(tmp_path
     for value in ("", " "):
         dags, errors = json.loads(run_python(tmp_path, code, VIDEOBERT_ROOT=value).splitlines()[-1])
         assert dags == ["videobert_sweep"]  # which needs none
-        assert len(errors) == 3 and all("VIDEOBERT_ROOT is not set" in error for error in errors.values())
+        assert len(errors) == 5 and all("VIDEOBERT_ROOT is not set" in error for error in errors.values())
 
 
 @pytest.mark.parametrize(

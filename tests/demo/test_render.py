@@ -56,7 +56,7 @@ def test_truth_matches_the_decoded_videos(corpus: Path) -> None:
 
 def test_the_truth_lies_outside_the_videos(corpus: Path) -> None:
     assert {p.suffix for p in (corpus / "videos").rglob("*") if p.is_file()} <= {".mp4", ".webm", ".vtt"}
-    assert {p.name for p in (corpus / "truth").iterdir()} == {"truth.jsonl", "_index.json"}
+    assert {p.name for p in (corpus / "truth").iterdir()} == {"truth.jsonl", "_index.json", "labels"}
 
 
 def test_a_second_call_writes_nothing_and_says_so(corpus: Path) -> None:

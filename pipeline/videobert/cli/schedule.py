@@ -18,7 +18,7 @@ from videobert.errors import InputError, PipelineError
 
 __all__ = ["BackfillCommand", "TriggerCommand"]
 
-_INGEST, _TRAIN = "videobert_ingest", "videobert_train"
+_INGEST = "videobert_ingest"
 _PAGE = 100
 _UNDER_WAY = ("queued", "running")
 
@@ -38,8 +38,8 @@ class TriggerCommand:
     batch: str = ""
     """Batch keys, separated by commas: days such as 2026-01-05, or names such as late-uploads. A training without takes
     all."""
-    dag: Literal["ingest", "train"] = "ingest"
-    """`ingest`: one run per batch (embed follows by itself). `train`: one run over the batches."""
+    dag: Literal["ingest", "train", "finetune"] = "ingest"
+    """`ingest`: one run per batch (embed follows by itself). `train`, `finetune`: one run over the batches."""
     dry_run: bool = False
     """Say what would be started, and stop."""
     wait: bool = False
@@ -52,7 +52,7 @@ class TriggerCommand:
         if self.dag == "ingest" and not keys:
             raise InputError("--batch is empty; name the batches to run, such as --batch 2026-01-05,2026-01-06")
         api = AirflowApi.from_environment()
-        name = _INGEST if self.dag == "ingest" else _TRAIN
+        name = f"videobert_{self.dag}"
         _say_if_paused(api, name)
         bodies = [_ingest_run(key) for key in keys] if self.dag == "ingest" else [_train_run(keys)]
         under_way = {_subject(run): run for run in _runs(api, name, state=_UNDER_WAY)}

@@ -16,7 +16,15 @@ from videobert.demo.tokens import SampledVideo, TokenChannel, emission, phase_of
 from videobert.errors import InputError
 from videobert.evaluate.metrics import top_k_accuracy
 
-__all__ = ["Figures", "bayes_ceiling", "counting_model", "language_prior", "rank_auc", "sighted_information"]
+__all__ = [
+    "Figures",
+    "bayes_ceiling",
+    "counting_model",
+    "language_prior",
+    "rank_auc",
+    "sighted_information",
+    "step_posteriors",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -68,7 +76,7 @@ def bayes_ceiling(config: KitchenConfig, *, channel: TokenChannel | None = None,
     channel = channel or TokenChannel()
     kitchen = build_kitchen(config)
     videos = list(sample_pairs(config, pairs, split="oracle", channel=channel))
-    posterior_NA = _posteriors(kitchen, channel, videos)
+    posterior_NA = step_posteriors(kitchen, channel, videos)
     actions_N, narrated_N = _column(videos, "action"), _column(videos, "narrated_action")
     scores = [_words(kitchen, posterior_NA, part) for part in (0, 1)]
     truth = [kitchen.actions_A2[actions_N, part] for part in (0, 1)]
@@ -148,7 +156,7 @@ def _told(kitchen: Kitchen) -> Floats:
     return np.asarray((own * np.eye(config.actions) + other * around_AA) / (own + other))
 
 
-def _posteriors(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo]) -> Floats:
+def step_posteriors(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo]) -> Floats:
     """P(action | the step's own tokens), shape [N, A]."""
     actions = kitchen.config.actions
     emission_AT = emission(kitchen.config, channel).reshape(actions, -1)

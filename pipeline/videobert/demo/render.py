@@ -10,16 +10,19 @@ from multiprocessing import get_context
 
 from videobert.demo.film import encode, format_of, sentence, webvtt
 from videobert.demo.grammar import KitchenConfig, build_kitchen
+from videobert.demo.labels import label_tables
 from videobert.demo.scene import SceneConfig
 from videobert.demo.speech import need_espeak
 from videobert.errors import InputError
 from videobert.runtime.storage import Store, sha256
 
-__all__ = ["BATCHES", "INDEX", "TRUTH", "KitchenSummary", "TruthRow", "read_truth", "write_kitchen"]
+__all__ = ["BATCHES", "INDEX", "LABELS", "TRUTH", "KitchenSummary", "TruthRow", "read_truth", "write_kitchen"]
 
 BATCHES = ("2026-01-01", "2026-01-02", "2026-01-03")
 INDEX = "truth/_index.json"
 TRUTH = "truth/truth.jsonl"
+LABELS = "truth/labels/{task}.jsonl"
+"""For fine-tuned tasks, of the videos that were asked for last."""
 _DRAWING = 1
 """Raise when the pixels of the same config change."""
 
@@ -191,6 +194,8 @@ def _write_truth(store: Store, films: Sequence[_Film], index: dict[str, dict[str
     fresh = [asdict(row) for film in films for row in film.truth(str(index[film.file]["sha256"]))]
     rows = sorted(kept + fresh, key=lambda row: (row["file"], row["step"]))
     truth = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows).encode()
-    for path, data in ((TRUTH, truth), (INDEX, json.dumps(index, sort_keys=True, indent=1).encode())):
+    recipes = {str(index[film.file]["sha256"]): build_kitchen(film.config).recipe(film.key) for film in films}
+    tables = [(LABELS.format(task=task), data) for task, data in label_tables(recipes).items()]
+    for path, data in (*tables, (TRUTH, truth), (INDEX, json.dumps(index, sort_keys=True, indent=1).encode())):
         if store.read_or_none(path) != data:
             store.write(path, data)

@@ -1,0 +1,59 @@
+"""The kitchen's labels say what its recipes show, and the observer's answers are the best there are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from videobert.demo.grammar import build_kitchen, demo_kitchen
+from videobert.demo.labels import FAMILIES, STEP_TASKS, VIDEO_TASKS, family_of, label_tables
+from videobert.demo.oracle import bayes_ceiling
+from videobert.demo.task_oracle import step_shares, video_shares
+from videobert.demo.tokens import TokenChannel, sample_pairs
+from videobert.labels.read import parse_labels
+
+KITCHEN, CHANNEL = demo_kitchen(), TokenChannel(noise=0.35)
+
+
+def test_tables_are_read_as_labels_and_say_what_the_recipe_shows() -> None:
+    recipe = build_kitchen(KITCHEN).recipe("a/1")
+    tables = label_tables({"f" * 64: recipe})
+    assert tables.keys() == {*STEP_TASKS, *VIDEO_TASKS}
+    rows = {name: parse_labels(data, f"{name}.jsonl") for name, data in tables.items()}
+    assert [row.label for row in rows["verb"]] == [(step.verb,) for step in recipe.steps]
+    assert [row.label for row in rows["next"]] == [(step.verb,) for step in recipe.steps[1:]]
+    assert set(rows["ingredients"][0].label) == {step.noun for step in recipe.steps}
+    assert rows["steps"][0].value == len(recipe.steps) and rows["steps"][0].start_seconds is None
+    assert rows["noun"][0].end_seconds == recipe.steps[0].end_seconds
+    assert all(json.loads(line)["video"] == "f" * 64 for line in tables["family"].decode().splitlines())
+
+
+def test_the_family_is_that_of_most_nouns_and_of_the_first_among_equals() -> None:
+    assert family_of(["egg", "tomato", "cucumber"]) == "salad"  # tomato and cucumber
+    assert family_of(["egg", "tomato"]) == "omelette"
+
+
+def test_the_observer_reaches_the_documented_ceiling_and_is_calibrated() -> None:
+    kitchen = build_kitchen(KITCHEN)
+    videos = list(sample_pairs(KITCHEN, 4_000, split="oracle", channel=CHANNEL))
+    shares_NC = step_shares(kitchen, CHANNEL, videos, task="verb")
+    truth = [kitchen.verbs.index(step.verb) for v in videos for step in v.recipe.steps]
+    ceiling = bayes_ceiling(KITCHEN, channel=CHANNEL, pairs=4_000)
+    assert abs((shares_NC.argmax(1) == truth).mean() - ceiling.verb_top1) < 1e-9
+    for task, right in (("family", _family), ("ingredients", _ingredients)):
+        found_NC = video_shares(kitchen, CHANNEL, videos, task=task)
+        own_NC = np.array([right(kitchen, v.recipe) for v in videos])
+        assert abs(found_NC.mean() - own_NC.mean()) < 0.02, "an observer that knows the grammar is calibrated"
+        assert found_NC[own_NC].mean() > 0.85 > 0.15 > found_NC[~own_NC].mean()
+
+
+def _family(kitchen: Any, recipe: Any) -> list[bool]:
+    own = family_of([step.noun for step in recipe.steps])
+    return [family == own for family in FAMILIES]
+
+
+def _ingredients(kitchen: Any, recipe: Any) -> list[bool]:
+    held = {step.noun for step in recipe.steps}
+    return [noun in held for noun in kitchen.nouns]
