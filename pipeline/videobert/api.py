@@ -13,7 +13,7 @@ once; models stay loaded. A `Root` may be shared by threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -135,14 +135,14 @@ class Root:
                 raise InputError("encoder goes with a text, top, batches and per_video; leave the others out")
             return nearest_clips(self._store, encoder, text, top=top, per_video=per_video, batches=keys)
         spec = resolve_embed_spec(self._store, model)
-        rows = open_embeddings(self._store, spec, keys)
+        rows = self._rows(spec, keys)
         where = RowFilter(video=video, from_seconds=from_seconds, to_seconds=to_seconds, text=holding)
         said = text
         vector_R = np.empty(0, np.float32)
         if text:
             vector_R = vector_R if by == "words" else self.encode(text, model=spec)
         elif row:
-            everywhere = open_embeddings(self._store, spec) if keys else rows  # the row may be of another batch
+            everywhere = self._rows(spec, ()) if keys else rows  # the row may be of another batch
             vector_R, said = vector_and_text_of_row(everywhere, row)
             where = replace(where, level="segment" if ":" in row else "video", without=[row])
         else:
@@ -185,7 +185,7 @@ class Root:
         >>> table.schema.field("embedding").type
         FixedSizeListType(fixed_size_list<element: float>[128])
         """
-        return open_embeddings(self._store, resolve_embed_spec(self._store, model), parse_batch_keys(batches))
+        return self._rows(resolve_embed_spec(self._store, model), parse_batch_keys(batches))
 
     def lineage(self, row: str, *, model: str = "current") -> Lineage:
         """The way from a row back to its video. Raises InputError for an unknown row.
@@ -240,6 +240,9 @@ class Root:
         # While nothing is promoted the catalog and the dead letters can be asked all the same.
         promoted = model != "current" or self.current is not None
         return run_sql(self._store, resolve_embed_spec(self._store, model) if promoted else None, query)
+
+    def _rows(self, spec: str, batches: Sequence[str]) -> ds.Dataset:
+        return open_embeddings(self._store, spec, batches)
 
     def _model_of(self, embed_spec: str) -> OpenModel:
         """Loaded once: what a spec names does not change."""

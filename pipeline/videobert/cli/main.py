@@ -46,6 +46,7 @@ COMMANDS = {
     "replay": "replay:ReplayCommand",
     "forget": "forget:ForgetCommand",
     "models": "models:ModelsCommand",
+    "serve": "serve:ServeCommand",
     "trigger": "schedule:TriggerCommand",
     "backfill": "schedule:BackfillCommand",
     "demo-videos": "demo_videos:DemoVideosCommand",

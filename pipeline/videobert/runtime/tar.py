@@ -6,12 +6,22 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from videobert.errors import InputError
 
-__all__ = ["TarWriter", "read_json", "read_members"]
+__all__ = ["Member", "TarWriter", "find_members", "read_json", "read_members"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Where the bytes of a member are within its tar."""
+
+    name: str
+    offset: int
+    size: int
 
 
 class TarWriter:
@@ -42,15 +52,30 @@ def read_members(source: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
     try:
         with tarfile.open(fileobj=source, mode="r|") as tar:
             for info in tar:
-                path = PurePosixPath(info.name)
-                # A sparse file of some bytes may stand for terabytes of zeros.
-                if not info.isreg() or info.issparse() or path.is_absolute() or ".." in path.parts:
-                    raise InputError(f"tar member {info.name!r} is not a plain relative file; rebuild this shard")
+                _check_plain(info)
                 reader = tar.extractfile(info)
                 assert reader is not None  # isreg() holds
                 yield info.name, reader
     except tarfile.ReadError as error:
         raise InputError(f"this shard is no readable tar ({error}); remove it and run its stage again") from error
+
+
+def find_members(source: IO[bytes]) -> Iterator[Member]:
+    """Where the members of a seekable tar are; reads their headers only. Raises InputError as `read_members` does."""
+    try:
+        with tarfile.open(fileobj=source, mode="r:") as tar:
+            for info in tar:
+                _check_plain(info)
+                yield Member(name=info.name, offset=info.offset_data, size=info.size)
+    except tarfile.ReadError as error:
+        raise InputError(f"this shard is no readable tar ({error}); remove it and run its stage again") from error
+
+
+def _check_plain(info: tarfile.TarInfo) -> None:
+    path = PurePosixPath(info.name)
+    # A sparse file of some bytes may stand for terabytes of zeros.
+    if not info.isreg() or info.issparse() or path.is_absolute() or ".." in path.parts:
+        raise InputError(f"tar member {info.name!r} is not a plain relative file; rebuild this shard")
 
 
 def read_json(name: str, reader: IO[bytes]) -> Any:

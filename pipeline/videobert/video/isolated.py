@@ -78,6 +78,16 @@ class IsolatedDecoder:
         blocks = [np.frombuffer(body, np.int16) for _, body in self.ask({"do": "sound", "path": str(path)})]
         return np.concatenate(blocks).astype(np.float32) / np.float32(32768)
 
+    def picture(self, path: str | Path, seconds: float, *, width: int) -> bytes:
+        """See `excerpt.picture`."""
+        (_, body), *_ = self.ask({"do": "picture", "path": str(path), "seconds": seconds, "width": width})
+        return bytes(body)
+
+    def excerpt(self, path: str | Path, start: float, end: float) -> bytes:
+        """See `excerpt.excerpt`."""
+        (_, body), *_ = self.ask({"do": "excerpt", "path": str(path), "start": start, "end": end})
+        return bytes(body)
+
     def clips(
         self,
         path: str | Path,

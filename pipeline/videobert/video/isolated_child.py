@@ -26,6 +26,7 @@ from typing import Any
 from videobert.errors import InputError, VideoError
 from videobert.video.clips import ClipRange
 from videobert.video.decode import probe
+from videobert.video.excerpt import excerpt, picture
 from videobert.video.frames import ClipDecoder
 from videobert.video.limits import DecoderLimits
 from videobert.video.options import DecodeOptions
@@ -80,6 +81,10 @@ def _answer(order: dict[str, Any], limits: DecoderLimits, say: _Voice) -> Iterat
         for samples in read_sound(path, limits=limits, beat=say.beat):
             yield {}, samples.tobytes()
         yield {}, b""
+    elif order["do"] == "picture":
+        yield {}, picture(path, order["seconds"], width=order["width"], limits=limits, beat=say.beat)
+    elif order["do"] == "excerpt":
+        yield {}, excerpt(path, order["start"], order["end"], limits=limits, beat=say.beat)
     else:
         request = ClipRequest(**{**order["request"], "frame_ticks": tuple(order["request"]["frame_ticks"])})
         options, clip_range = DecodeOptions(**order["options"]), ClipRange(**order["clip_range"])

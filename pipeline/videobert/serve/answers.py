@@ -1,0 +1,114 @@
+"""The questions that both doors of the service ask, REST and page, so that they cannot answer differently."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote
+
+from videobert.errors import InputError
+from videobert.query.rows import Row, read_row, rows_of_video
+from videobert.serve.footage import FootageServer, plays_in_browsers
+from videobert.serve.fresh import FreshRoot
+from videobert.serve.options import ServeOptions
+from videobert.serve.records import FoundHit, Links, Matrix, MatrixCell, MatrixRow, Reason, RowPage, SearchPage
+from videobert.stages import stage_names
+
+__all__ = ["Answers", "NotFoundError", "Question"]
+
+
+class NotFoundError(InputError):
+    """What the address names is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A search; the fields are those of `Root.search`."""
+
+    text: str = ""
+    row: str = ""
+    vector: list[float] = field(default_factory=list)
+    top: int = 12
+    offset: int = 0
+    batches: str = ""
+    video: str = ""
+    from_seconds: float = 0.0
+    to_seconds: float = float("inf")
+    holding: str = ""
+    per_video: int = 0
+    rerank: int = 0
+    probes: int = 0
+    by: Literal["vector", "words", "both"] = "vector"
+
+
+class Answers:
+    """Over one root. Every method takes the embeddings' spec that the request was given at its beginning."""
+
+    def __init__(self, root: FreshRoot, footage: FootageServer, options: ServeOptions) -> None:
+        self.root, self.footage = root, footage
+        self._most_hits = options.most_hits
+
+    def search(self, asked: Question, spec: str, base: str) -> SearchPage:
+        """One page of hits; one more than it shows is asked for, which tells whether another follows."""
+        end = asked.offset + asked.top
+        if not 1 <= asked.top <= 200 or asked.offset < 0 or end > self._most_hits:
+            raise InputError(
+                f"hits {asked.offset} to {end} are no page; ask for 1 to 200 hits, none beyond {self._most_hits}"
+            )
+        hits = self.root.search(
+            asked.text, row=asked.row, vector=asked.vector or None, top=end + 1, batches=asked.batches,
+            video=asked.video, from_seconds=asked.from_seconds, to_seconds=asked.to_seconds, holding=asked.holding,
+            per_video=asked.per_video, rerank=asked.rerank, probes=asked.probes, by=asked.by, model=spec,
+        )  # fmt: skip
+        shown = [FoundHit(hit=hit, links=links_of(base, hit.row_id, spec)) for hit in hits[asked.offset : end]]
+        return SearchPage(model=spec, hits=shown, next_offset=end if len(hits) > end else None)
+
+    def row(self, row_id: str, spec: str) -> Row:
+        """One row. Raises NotFoundError."""
+        found = self.root.remembered(("row", row_id, spec), lambda: read_row(self.root.embeddings(model=spec), row_id))
+        if found is None:
+            raise NotFoundError(f"there is no row {row_id!r} in {spec}; a search prints row ids")
+        return found
+
+    def row_page(self, row_id: str, spec: str, base: str) -> RowPage:
+        """A row with its lineage and pictures. Raises NotFoundError."""
+        row = self.row(row_id, spec)
+        return RowPage(
+            model=spec, row=row, links=links_of(base, row_id, spec),
+            plays_in_browsers=plays_in_browsers(self.footage.find(row_id, spec)),
+            lineage=self.root.lineage(row_id, model=spec).steps,
+        )  # fmt: skip
+
+    def video(self, video_id: str, spec: str) -> list[Row]:
+        """The segments of a video in time order. Raises NotFoundError."""
+        found = self.root.remembered(
+            ("video", video_id, spec), lambda: rows_of_video(self.root.embeddings(model=spec), video_id)
+        )
+        if not found:
+            raise NotFoundError(f"there is no video {video_id!r} in {spec}; it is the row id before the colon")
+        return found
+
+    def matrix(self) -> Matrix:
+        """What every batch has at every stage; stages over the corpus have no batch and are left out."""
+        states = [state for state in self.root.status() if state.batch]
+        order = {stage: number for number, stage in enumerate(stage_names())}
+        columns = sorted({(s.stage, s.spec) for s in states}, key=lambda column: (order[column[0]], column[1]))
+        rows: dict[str, dict[str, MatrixCell]] = {}
+        for s in states:
+            cell = MatrixCell(committed=s.committed, counts=s.counts)
+            rows.setdefault(s.batch, {})[f"{s.stage} {s.spec}"] = cell
+        return Matrix(
+            columns=columns, rows=[MatrixRow(batch=batch, cells=rows[batch]) for batch in sorted(rows, reverse=True)]
+        )
+
+    def reasons(self) -> list[Reason]:
+        """Dead letters by stage and reason, most frequent first."""
+        counts = Counter((letter.stage, letter.reason) for letter in self.root.all_dead_letters())
+        return [Reason(stage=stage, reason=reason, videos=n) for (stage, reason), n in counts.most_common()]
+
+
+def links_of(base: str, row_id: str, spec: str) -> Links:
+    """Below the path at which the service is mounted; they name the model, so that a promotion does not change them."""
+    row, query = f"{base}/api/v1/rows/{quote(row_id, safe=':')}", f"?model={quote(spec)}"
+    return Links(picture=f"{row}/picture.jpg{query}", clip=f"{row}/clip.mp4{query}", video=f"{row}/video{query}")

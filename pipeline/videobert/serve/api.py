@@ -1,0 +1,156 @@
+"""REST: typed answers below `/api/v1`, described by `/api/openapi.json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+
+from videobert.admin.promotion import find_reports, read_metrics
+from videobert.api import DeadLetter, Lineage, ModelInfo, StageStatus
+from videobert.query.rows import Row
+from videobert.serve.answers import NotFoundError, Question
+from videobert.serve.parameters import AnswersOf, Asked, Base, RowId, Spec, VideoId
+from videobert.serve.records import Matrix, Reason, RowPage, SearchPage, Sentence
+
+__all__ = ["router"]
+
+router = APIRouter(
+    prefix="/api/v1",
+    responses={status: {"model": Sentence} for status in (400, 401, 404, 429, 503)},
+)
+_REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+"""A report holds its own style and pictures, and needs nothing else."""
+
+
+@router.get("/search")
+def search(answers: AnswersOf, asked: Asked, spec: Spec, base: Base) -> SearchPage:
+    """The segments nearest to a sentence or a row."""
+    return answers.search(asked, spec, base)
+
+
+@router.post("/search/vector")
+def search_vector(answers: AnswersOf, asked: Asked, spec: Spec, base: Base, vector: list[float]) -> SearchPage:
+    """The segments nearest to a vector of the retrieval space, which the body holds as a list of numbers."""
+    return answers.search(replace(asked, text="", row="", vector=vector[:100_000]), spec, base)
+
+
+@router.get("/rows/{row_id}")
+def row(answers: AnswersOf, row_id: RowId, spec: Spec, base: Base) -> RowPage:
+    """A row, where it comes from, and where its pictures are."""
+    return answers.row_page(row_id, spec, base)
+
+
+@router.get("/rows/{row_id}/lineage")
+def lineage(answers: AnswersOf, row_id: RowId, spec: Spec) -> Lineage:
+    """The way from a row back to its video."""
+    answers.row(row_id, spec)
+    return answers.root.lineage(row_id, model=spec)
+
+
+@router.get("/rows/{row_id}/neighbours")
+def neighbours(
+    answers: AnswersOf, row_id: RowId, spec: Spec, base: Base, top: Annotated[int, Query(ge=1, le=200)] = 12
+) -> SearchPage:
+    """The rows nearest to it."""
+    answers.row(row_id, spec)
+    return answers.search(Question(row=row_id, top=top), spec, base)
+
+
+@router.get("/rows/{row_id}/picture.jpg", response_class=Response)
+def picture(
+    answers: AnswersOf, row_id: RowId, spec: Spec,
+    at: Annotated[float | None, Query(ge=0, le=1e6)] = None,
+    width: Annotated[int, Query(ge=16, le=1280)] = 320,
+) -> Response:  # fmt: skip
+    """JPEG of the middle of a row, or of another second of its video."""
+    found = answers.row(row_id, spec)
+    seconds = (found.start_seconds + found.end_seconds) / 2 if at is None else at
+    return answers.footage.picture(answers.footage.find(row_id, spec), seconds, width)
+
+
+@router.get("/rows/{row_id}/clip.mp4", response_class=Response)
+def clip(answers: AnswersOf, row_id: RowId, spec: Spec, range_: Annotated[str, Header(alias="range")] = "") -> Response:
+    """The seconds of a row as MP4 that every browser plays."""
+    return answers.footage.excerpt(answers.footage.find(row_id, spec), answers.row(row_id, spec), range_)
+
+
+@router.get("/rows/{row_id}/video", response_class=Response)
+def video(
+    answers: AnswersOf, row_id: RowId, spec: Spec, range_: Annotated[str, Header(alias="range")] = ""
+) -> Response:
+    """The whole video as it came."""
+    answers.row(row_id, spec)
+    return answers.footage.source(answers.footage.find(row_id, spec), range_)
+
+
+@router.get("/videos/{video_id}")
+def segments(answers: AnswersOf, video_id: VideoId, spec: Spec) -> list[Row]:
+    """The segments of a video in the order of time."""
+    return answers.video(video_id, spec)
+
+
+@router.get("/status")
+def status(answers: AnswersOf) -> list[StageStatus]:
+    """What every batch has at every stage, and what there is of the corpus."""
+    return answers.root.status()
+
+
+@router.get("/batches")
+def batches(answers: AnswersOf) -> Matrix:
+    """Batches by stages, the newest first."""
+    return answers.matrix()
+
+
+@router.get("/dead-letters")
+def dead_letters(
+    answers: AnswersOf, batch: str = "", stage: str = "", reason: str = "",
+    top: Annotated[int, Query(ge=1, le=1000)] = 100, offset: Annotated[int, Query(ge=0)] = 0,
+) -> list[DeadLetter]:  # fmt: skip
+    """The videos that could not be used."""
+    found = [
+        letter
+        for letter in answers.root.all_dead_letters()
+        if (not batch or letter.batch == batch)
+        and (not stage or letter.stage == stage)
+        and (not reason or letter.reason == reason)
+    ]
+    return found[offset : offset + top]
+
+
+@router.get("/dead-letters/reasons")
+def reasons(answers: AnswersOf) -> list[Reason]:
+    """Dead letters by stage and reason."""
+    return answers.reasons()
+
+
+@router.get("/models")
+def models(answers: AnswersOf) -> list[ModelInfo]:
+    """The trained models, their gates and their embeddings."""
+    return answers.root.models()
+
+
+@router.get("/current")
+def current(answers: AnswersOf) -> dict[str, Any] | None:
+    """The promoted model; null when none is."""
+    found = answers.root.current
+    return asdict(found) if found else None
+
+
+@router.get("/models/{model}/reports")
+def reports(answers: AnswersOf, model: VideoId) -> list[dict[str, Any]]:
+    """The figures of a model's evaluations, the one with most gates first."""
+    store = answers.root.store
+    return [{"report": report.spec, "metrics": read_metrics(store, report)} for report in find_reports(store, model)]
+
+
+@router.get("/models/{model}/reports/{report}.html", response_class=Response)
+def report_page(answers: AnswersOf, model: VideoId, report: VideoId) -> Response:
+    """The page that an evaluation wrote."""
+    for found in find_reports(answers.root.store, model):
+        for output in found.outputs:
+            if found.spec == report and output.path.endswith(".html"):
+                data = answers.root.store.read(output.path)
+                return Response(data, media_type="text/html", headers={"content-security-policy": _REPORT_POLICY})
+    raise NotFoundError(f"model {model!r} has no report {report!r}; /api/v1/models/{model}/reports lists them")

@@ -1,0 +1,71 @@
+"""The application: REST, page, health and metrics over one root. Any ASGI server runs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+import videobert
+from videobert.serve import api
+from videobert.serve.access import Access
+from videobert.serve.answers import Answers
+from videobert.serve.failures import install_error_handlers
+from videobert.serve.footage import FootageServer
+from videobert.serve.fresh import FreshRoot
+from videobert.serve.gate import Gate
+from videobert.serve.metrics import Metrics
+from videobert.serve.options import ServeOptions
+
+__all__ = ["create_app"]
+
+
+def create_app(root: str, access: Access, options: ServeOptions | None = None) -> FastAPI:
+    """An application over a root. It reads nothing before it is asked, and cleans up when the server shuts down."""
+    options = options or ServeOptions()
+    fresh = FreshRoot(root, fresh_seconds=options.fresh_seconds, models=options.models)
+    footage, metrics = FootageServer(fresh, options), Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        footage.close()
+
+    app = FastAPI(
+        title="VideoBERT", version=videobert.__version__, lifespan=lifespan, openapi_url="/api/openapi.json",
+        docs_url=None, redoc_url=None,  # both load scripts from outside
+    )  # fmt: skip
+    app.state.answers = Answers(fresh, footage, options)
+    app.include_router(api.router)
+    _add_operations(app, fresh, footage, metrics)
+    install_error_handlers(app, _sentence)
+    app.add_middleware(Gate, access=access, options=options, metrics=metrics)
+    return app
+
+
+def _add_operations(app: FastAPI, root: FreshRoot, footage: FootageServer, metrics: Metrics) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> PlainTextResponse:
+        """The process answers."""
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz() -> Response:
+        """The root can be read and has a promoted model."""
+        try:
+            ready = root.remembered("ready", lambda: root.current) is not None
+        except Exception:  # whatever it is, requests would meet it too
+            ready = False
+        return PlainTextResponse("ready" if ready else "not ready", status_code=200 if ready else 503)
+
+    @app.get("/metrics", include_in_schema=False)
+    def prometheus() -> Response:
+        """For Prometheus, which sends the token as a bearer."""
+        metrics.cache_bytes.set(footage.cache.bytes)
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _sentence(_: Request, status: int, told: str) -> Response:
+    return JSONResponse({"error": told}, status_code=status)

@@ -1,0 +1,37 @@
+"""Errors as answers: one sentence of value, cause and cure, and nothing of what is inside."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from videobert.errors import InputError, PipelineError, VideoError
+from videobert.serve.answers import NotFoundError
+
+__all__ = ["install_error_handlers"]
+
+_LOG = logging.getLogger("videobert.serve")
+_STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (NotFoundError, 404), (InputError, 400), (VideoError, 422), (PipelineError, 500), (OSError, 503),
+)  # fmt: skip
+Render = Callable[[Request, int, str], Response]
+
+
+def install_error_handlers(app: FastAPI, render: Render) -> None:
+    """`render` makes the answer below the page; below `/api` it is JSON."""
+
+    def handle(request: Request, error: Exception) -> Response:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+        told = str(error) if isinstance(error, PipelineError) else "storage failed; ask again, and see the log"
+        if not isinstance(error, PipelineError):
+            _LOG.error(json.dumps({"error": type(error).__name__, "message": str(error)}))
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": told}, status_code=status)
+        return render(request, status, told)
+
+    for kind, _ in _STATUS:
+        app.add_exception_handler(kind, handle)

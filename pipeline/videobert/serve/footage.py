@@ -1,0 +1,118 @@
+"""The pictures behind a row, as bytes that a browser plays: the source itself, an excerpt of it, or one frame."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastapi import Response
+from fastapi.responses import StreamingResponse
+
+from videobert.query.footage import Footage, find_footage
+from videobert.query.rows import Row
+from videobert.serve.cache import FileCache
+from videobert.serve.fresh import FreshRoot
+from videobert.serve.options import ServeOptions
+from videobert.serve.ranges import Part, blocks
+from videobert.video.isolated import IsolatedDecoder
+from videobert.video.limits import DecoderLimits
+
+__all__ = ["FootageServer", "media_type", "plays_in_browsers"]
+
+_LIMITS = DecoderLimits(memory_bytes=2 << 30, stall_seconds=15, decode_seconds=60, tries=1)
+_PLAYED = {"mp4": {"h264", "av1", "vp9"}, "webm": {"vp8", "vp9", "av1"}}
+_TYPES = {"mp4": "video/mp4", "webm": "video/webm"}
+
+
+class FootageServer:
+    """Reads tars, decodes in processes of their own (see `video.isolated`) and keeps what it made under a bound."""
+
+    def __init__(self, root: FreshRoot, options: ServeOptions) -> None:
+        self._root, self._options = root, options
+        self.cache = FileCache(options.cache_bytes)
+        self._all = [IsolatedDecoder(_LIMITS) for _ in range(options.decoders)]
+        self._free: queue.LifoQueue[IsolatedDecoder] = queue.LifoQueue()
+        for decoder in self._all:
+            self._free.put(decoder)
+
+    def close(self) -> None:
+        """End the decoders, remove the copies."""
+        for decoder in self._all:
+            decoder.close()
+        self.cache.close()
+
+    def find(self, row_id: str, spec: str) -> Footage:
+        """Where the video of a row is. Raises InputError for what is not there."""
+        lineage = self._root.lineage(row_id, model=spec)
+        return self._root.remembered(("footage", row_id, spec), lambda: find_footage(self._root.store, lineage))
+
+    def source(self, found: Footage, header: str) -> Response:
+        """The bytes of the video as they came, or a range of them."""
+        part = Part.of(header, size=found.size, etag=found.video_id)
+        if part.status == 416:
+            return Response(status_code=416, headers=part.headers)
+        body = self._stored(found, part.begin, part.count)
+        return StreamingResponse(body, status_code=part.status, headers=part.headers, media_type=media_type(found))
+
+    def excerpt(self, found: Footage, row: Row, header: str) -> Response:
+        """The seconds of the row as H.264, which every browser plays."""
+        start, end = row.start_seconds, min(row.end_seconds, row.start_seconds + self._options.most_excerpt_seconds)
+        key = f"excerpt {found.video_id} {start} {end}"
+        return self._made(key, header, "video/mp4", found, lambda decoder, path: decoder.excerpt(path, start, end))
+
+    def picture(self, found: Footage, seconds: float, width: int) -> Response:
+        """JPEG of what is on screen at a time."""
+        key = f"picture {found.video_id} {seconds:.3f} {width}"
+        return self._made(
+            key, "", "image/jpeg", found, lambda decoder, path: decoder.picture(path, seconds, width=width)
+        )
+
+    def _made(
+        self, key: str, header: str, kind: str, found: Footage, make: Callable[[IsolatedDecoder, Path], bytes]
+    ) -> Response:
+        def write(target: Path) -> None:
+            copy = self.cache.file(f"source {found.video_id}", lambda path: self._copy(found, path))
+            with copy as source, self._decoder() as decoder:
+                target.write_bytes(make(decoder, source))
+
+        with self.cache.file(key, write) as path, path.open("rb") as made:
+            part = Part.of(header, size=path.stat().st_size, etag=path.name)
+            body = b"".join(blocks(made, part.begin, part.count))
+        return Response(body, status_code=part.status, headers=part.headers, media_type=kind)
+
+    def _copy(self, found: Footage, target: Path) -> None:
+        with target.open("wb") as sink:
+            for block in self._stored(found, 0, found.size):
+                sink.write(block)
+
+    def _stored(self, found: Footage, begin: int, count: int) -> Iterator[bytes]:
+        with self._root.store.open(found.tar) as source:
+            yield from blocks(source, found.offset + begin, count)
+
+    @contextmanager
+    def _decoder(self) -> Iterator[IsolatedDecoder]:
+        decoder = self._free.get()
+        try:
+            yield decoder
+        finally:
+            self._free.put(decoder)
+
+
+def plays_in_browsers(found: Footage) -> bool:
+    """Whether browsers play such a container and codec; some such files they refuse all the same, those of 10 bits."""
+    return found.metadata["codec"] in _PLAYED.get(_container(found), ())
+
+
+def media_type(found: Footage) -> str:
+    """What to call the bytes: nothing that a browser would show as a page."""
+    return _TYPES.get(_container(found), "application/octet-stream")
+
+
+def _container(found: Footage) -> str:
+    names = str(found.metadata["container"]).split(",")
+    if "mp4" in names:
+        return "mp4"
+    # FFmpeg calls both Matroska and its subset for the web `matroska,webm`.
+    return "webm" if "webm" in names and found.suffix == ".webm" else ""

@@ -1,0 +1,39 @@
+"""What a service may take and keep. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from videobert.errors import InputError
+
+__all__ = ["ServeOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """Limits of one process that serves a root."""
+
+    fresh_seconds: float = 2.0
+    """How long an answer may lag behind the root: a promotion and a new batch are seen after so many seconds."""
+    most_requests: int = 128
+    """Requests at the same time; more are refused with 503."""
+    rate: float = 100.0
+    """Requests a second that one client may make for long; above it 429."""
+    burst: int = 500
+    """Requests that one client may make at once."""
+    most_hits: int = 1000
+    """How deep the pages of a search go."""
+    cache_bytes: int = 2 << 30
+    """Copies of videos, excerpts and pictures on the disk of this machine, gone when the service ends."""
+    decoders: int = 2
+    """Processes that decode."""
+    most_excerpt_seconds: float = 120.0
+    """Length of an excerpt that is made for a browser that cannot play the source."""
+    models: int = 2
+    """Loaded models; the one that was asked longest ago makes room."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 < value < float("inf"):
+                raise InputError(f"serve.{field.name}={value!r} must be a positive finite number")

@@ -1,0 +1,69 @@
+"""What requests may name, checked before anything else sees it, and what every route is given."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, Path, Query, Request
+
+from videobert.serve.answers import Answers, Question
+
+__all__ = ["AnswersOf", "Asked", "Base", "RowId", "Spec", "VideoId"]
+
+_SPEC = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
+
+RowId = Annotated[
+    str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}(:[0-9]{1,9})?$", description="VIDEO_ID:SEGMENT, or VIDEO_ID.")
+]
+VideoId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$", description="sha256 of the video's bytes.")]
+
+
+def _answers(request: Request) -> Answers:
+    found: Answers = request.app.state.answers
+    return found
+
+
+AnswersOf = Annotated[Answers, Depends(_answers)]
+
+
+def _base(request: Request) -> str:
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+Base = Annotated[str, Depends(_base)]
+
+
+def _spec(
+    answers: AnswersOf,
+    model: Annotated[str, Query(pattern=_SPEC, description="Model or embeddings; `current` is promoted.")] = "current",
+) -> str:
+    """Resolved once per request, and all parts of its answer use it."""
+    return answers.root.spec(model)
+
+
+Spec = Annotated[str, Depends(_spec)]
+
+
+def _question(
+    text: Annotated[str, Query(max_length=2000, description="A sentence.")] = "",
+    row: Annotated[str, Query(max_length=140, description="A row to compare with, instead of a sentence.")] = "",
+    top: Annotated[int, Query(ge=1, le=200)] = 12,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+    batch: Annotated[str, Query(max_length=4000, description="Batch keys, separated by commas.")] = "",
+    video: Annotated[str, Query(max_length=128, description="How the video's id begins.")] = "",
+    from_seconds: Annotated[float, Query(alias="from", ge=0)] = 0.0,
+    to_seconds: Annotated[float | None, Query(alias="to", gt=0)] = None,
+    holding: Annotated[str, Query(max_length=500, description="Words of the caption, in either case.")] = "",
+    per_video: Annotated[int, Query(ge=0, le=1000)] = 0,
+    rerank: Annotated[int, Query(ge=0, le=100)] = 0,
+    probes: Annotated[int, Query(ge=0, le=4096)] = 0,
+    by: Annotated[Literal["vector", "words", "both"], Query(description="What a text is compared by.")] = "vector",
+) -> Question:
+    return Question(
+        text=text, row=row, top=top, offset=offset, batches=batch, video=video, from_seconds=from_seconds,
+        to_seconds=float("inf") if to_seconds is None else to_seconds, holding=holding, per_video=per_video,
+        rerank=rerank, probes=probes, by=by,
+    )  # fmt: skip
+
+
+Asked = Annotated[Question, Depends(_question)]

@@ -1,0 +1,96 @@
+"""What the service answers, beyond the records of the Python API (`videobert.api`), which it gives as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from videobert.api import Hit, LineageStep
+from videobert.query.rows import Row
+
+__all__ = ["FoundHit", "Links", "Matrix", "MatrixCell", "MatrixRow", "Reason", "RowPage", "SearchPage", "Sentence"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Where the pictures of a row are."""
+
+    picture: str
+    """JPEG of its middle; `?at=` gives another second of the video, `?width=` another width."""
+    clip: str
+    """Its seconds as MP4 that every browser plays."""
+    video: str
+    """The whole video as it came, with range requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundHit:
+    """A hit and its pictures."""
+
+    hit: Hit
+    links: Links
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage:
+    """Hits, best first."""
+
+    model: str
+    """Embeddings that all of them are of."""
+    hits: list[FoundHit]
+    next_offset: int | None
+    """Of the page that follows; none when this is the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPage:
+    """A row, where it comes from and what it is like."""
+
+    model: str
+    row: Row
+    links: Links
+    plays_in_browsers: bool
+    """Whether `links.video` does; `links.clip` always does."""
+    lineage: tuple[LineageStep, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixCell:
+    """One stage over one batch."""
+
+    committed: bool
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixRow:
+    """One batch."""
+
+    batch: str
+    cells: Mapping[str, MatrixCell]
+    """Column -> what is there; columns without anything are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Batches by stages."""
+
+    columns: list[tuple[str, str]]
+    """(stage, spec) in the order of the flow; the name of a column is `stage spec`."""
+    rows: list[MatrixRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Dead letters of one class."""
+
+    stage: str
+    reason: str
+    videos: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """What went wrong: value, cause and cure."""
+
+    error: str

@@ -1,0 +1,60 @@
+"""One process with uvicorn: a socket, the printed URL, and an end that lets running answers finish."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+
+from videobert.errors import InputError
+from videobert.serve.access import Access
+from videobert.serve.app import create_app
+from videobert.serve.options import ServeOptions
+
+__all__ = ["serve"]
+
+_GRACE_SECONDS = 10
+
+
+def serve(
+    root: str, access: Access, *, host: str, port: int, options: ServeOptions, ready: Callable[[str], object]
+) -> None:
+    """Serve until SIGINT or SIGTERM. `ready` gets the URL once connections are taken; port 0 takes a free one.
+
+    Raises InputError when the address cannot be bound.
+    """
+    app = create_app(root, access, options)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter('{"at": "%(asctime)s", "level": "%(levelname)s", "line": %(message)s}'))
+    logging.getLogger("videobert.serve").addHandler(handler)
+    logging.getLogger("videobert.serve").propagate = False
+    with _bound(host, port) as listening:
+        listening.listen(2048)
+        ready(f"http://{_name(host)}:{listening.getsockname()[1]}")
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_keep_alive=30, h11_max_incomplete_event_size=32 << 10, proxy_headers=False,
+        )  # fmt: skip
+        with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended as it should
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    if not 0 <= port < 1 << 16:  # the resolver would take the rest of a division
+        raise InputError(f"port {port} is none; give one from 1 to 65535, or 0 for any that is free")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError as error:
+        raise InputError(f"{host}:{port} cannot be listened on ({error}); give another --port, or 0 for any") from error
+    return made
+
+
+def _name(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

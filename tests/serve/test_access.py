@@ -1,0 +1,78 @@
+"""Nothing without the token, and the token nowhere but where it was sent."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.serve.conftest import TOKEN, serving
+from videobert.errors import InputError
+from videobert.serve.access import Access
+from videobert.serve.options import ServeOptions
+
+
+def test_every_route_but_the_probes_wants_the_token(client: httpx.Client, stranger: httpx.Client) -> None:
+    paths = client.get("/api/openapi.json").json()["paths"]
+    asked = [path.replace("{", "").replace("}", "") for path in paths] + ["/", "/metrics", "/api/openapi.json", "/none"]
+    assert len(asked) > 15
+    for path in asked:
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": TOKEN}, {"cookie": f"a={TOKEN}"}):
+            assert stranger.get(path, headers=headers).status_code == 401, path
+    assert stranger.get("/?token=wrong").status_code == 401
+    assert stranger.get("/healthz").text == "ok" and stranger.get("/readyz").text == "ready"
+
+
+def test_the_printed_url_lets_a_browser_in_and_leaves_no_token(stranger: httpx.Client) -> None:
+    with httpx.Client(base_url=stranger.base_url) as browser:
+        answer = browser.get(f"/api/v1/current?token={TOKEN}&a=b")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/api/v1/current?a=b")
+        cookie = answer.headers["set-cookie"]
+        assert TOKEN not in cookie and "HttpOnly" in cookie and "SameSite=Strict" in cookie
+        assert browser.get("/api/v1/current").status_code == 200
+    outside = stranger.get(f"//elsewhere.example/?token={TOKEN}")
+    assert outside.headers.get("location", "/").startswith("/") and "//" not in outside.headers.get("location", "/")
+
+
+def test_cookies_of_two_services_on_one_host_do_not_meet() -> None:
+    one, other = Access("a" * 16), Access("b" * 16)
+    header = {"cookie": one.set_cookie(secure=False).partition(";")[0]}
+    assert one.cookie_name != other.cookie_name
+    assert one.has_cookie(header) and not other.has_cookie(header)
+
+
+def test_a_guessable_token_is_refused() -> None:
+    with pytest.raises(InputError, match="15 characters"):
+        Access("a" * 15)
+    assert len(Access().token) > 40 and Access().token != Access().token
+
+
+def test_browsers_are_told_to_run_nothing_but_our_script(client: httpx.Client, stranger: httpx.Client) -> None:
+    for answer in (client.get("/api/v1/current"), stranger.get("/api/v1/current"), client.get("/none")):
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff" and len(answer.headers["x-request-id"]) == 12
+
+
+def test_the_log_is_json_without_token_question_or_address(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "videobert.serve"), serving(str(tmp_path)) as client:
+        client.get(f"/api/v1/search?text=a+secret+question&token={TOKEN}")
+    line = json.loads(next(r.message for r in caplog.records if r.name == "videobert.serve"))
+    assert (line["route"], line["status"]) == ("/api/v1/search", 400)
+    assert not any(word in caplog.text for word in (TOKEN, "secret question", "secret+question"))
+
+
+def test_a_client_that_asks_too_often_waits_and_others_do_not(tmp_path: Path) -> None:
+    with serving(str(tmp_path), ServeOptions(rate=0.001, burst=3)) as client:
+        codes = [client.get("/api/v1/status").status_code for _ in range(5)]
+        assert codes == [200, 200, 200, 429, 429] and client.get("/healthz").status_code == 200
+
+
+def test_metrics_count_by_route_and_not_by_address(client: httpx.Client) -> None:
+    client.get("/api/v1/rows/none:1")
+    text = client.get("/metrics").text
+    assert 'videobert_requests_total{method="GET",route="/api/v1/rows/{row_id}",status="404"}' in text
+    assert "none:1" not in text and "videobert_request_seconds_bucket" in text

@@ -1,0 +1,155 @@
+"""REST over a whole run: the answers are those of the Python API."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import videobert
+from tests.query import rows
+from tests.serve.conftest import serving
+from tests.small_root import BATCHES, SmallRoot
+from videobert.runtime.pointer import Pointer, write_pointer
+from videobert.runtime.storage import Store
+from videobert.serve.options import ServeOptions
+
+
+def hits(answer: httpx.Response) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    return [found["hit"] for found in answer.json()["hits"]]
+
+
+def test_a_search_finds_what_the_python_api_finds(client: httpx.Client, small_root: SmallRoot) -> None:
+    root = videobert.open(small_root.root)
+    expected = [dataclasses.asdict(hit) for hit in root.search("stir the egg", top=6)]
+    assert hits(client.get("/api/v1/search", params={"text": "stir the egg", "top": 6})) == expected
+    pages = [client.get("/api/v1/search", params={"text": "stir the egg", "top": 2, "offset": n}) for n in (0, 2, 4)]
+    assert [hit for page in pages for hit in hits(page)] == expected
+    assert [page.json()["next_offset"] for page in pages[:2]] == [2, 4]
+    words = [dataclasses.asdict(hit) for hit in root.search("the egg", top=4, by="both")]
+    assert hits(client.get("/api/v1/search", params={"text": "the egg", "top": 4, "by": "both"})) == words
+    own = expected[0]["row_id"]
+    like = [dataclasses.asdict(hit) for hit in root.search(row=own, top=3, batches=BATCHES[:1], from_seconds=2)]
+    given = {"row": own, "top": 3, "batch": BATCHES[0], "from": 2}
+    assert hits(client.get("/api/v1/search", params=given)) == like
+    vector = root.embeddings().to_table(columns=["embedding"])["embedding"][0].as_py()
+    assert hits(client.post("/api/v1/search/vector", json=vector)) == [
+        dataclasses.asdict(hit) for hit in root.search(vector=vector, top=12)
+    ]
+
+
+def test_the_last_page_says_so(client: httpx.Client) -> None:
+    answer = client.get("/api/v1/search", params={"text": "egg", "top": 200})
+    assert answer.json()["next_offset"] is None and len(hits(answer)) > 6
+
+
+def test_a_row_tells_where_it_comes_from(client: httpx.Client, small_root: SmallRoot) -> None:
+    root = videobert.open(small_root.root)
+    own = root.search("stir the egg", top=1)[0]
+    page = client.get(f"/api/v1/rows/{own.row_id}").json()
+    lineage = root.lineage(own.row_id)
+    assert page["row"]["text"] == own.text and page["row"]["batch"] == own.batch
+    assert [step["url"] for step in page["lineage"]] == [step.url for step in lineage.steps]
+    assert client.get(f"/api/v1/rows/{own.row_id}/lineage").json()["source_uri"] == own.source_uri
+    near = hits(client.get(f"/api/v1/rows/{own.row_id}/neighbours?top=3"))
+    assert len(near) == 3 and own.row_id not in {hit["row_id"] for hit in near}
+    segments = client.get(f"/api/v1/videos/{own.video_id}").json()
+    assert own.row_id in {row["row_id"] for row in segments}
+    assert [s["start_seconds"] for s in segments] == sorted(s["start_seconds"] for s in segments)
+
+
+def test_batches_letters_models_and_reports(client: httpx.Client, small_root: SmallRoot) -> None:
+    matrix = client.get("/api/v1/batches").json()
+    assert [row["batch"] for row in matrix["rows"]] == sorted(BATCHES, reverse=True)
+    assert [stage for stage, _ in matrix["columns"]] == ["ingest", "shard", "features", "tokens", "embed"]
+    cell = matrix["rows"][0]["cells"][f"ingest {small_root.specs['ingest']}"]
+    assert cell["committed"] and cell["counts"]["videos"] == 3
+    letters = client.get("/api/v1/dead-letters").json()
+    by_reason = {(r["stage"], r["reason"]): r["videos"] for r in client.get("/api/v1/dead-letters/reasons").json()}
+    assert sum(by_reason.values()) == len(letters) == len(videobert.open(small_root.root).dead_letters())
+    empty = client.get("/api/v1/dead-letters?reason=empty").json()
+    assert len(empty) == by_reason["ingest", "empty"] and {letter["reason"] for letter in empty} == {"empty"}
+    (model,) = client.get("/api/v1/models").json()
+    assert model["spec"] == client.get("/api/v1/current").json()["model_spec"]
+    (report,) = client.get(f"/api/v1/models/{model['spec']}/reports").json()
+    page = client.get(f"/api/v1/models/{model['spec']}/reports/{report['report']}.html")
+    assert "<h1>VideoBERT" in page.text and "sandbox" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/v1/rows/none:1", 404),
+        ("/api/v1/videos/none", 404),
+        ("/api/v1/rows/none:1/video", 404),
+        ("/api/v1/rows/..%2f..%2fmodels%2fcurrent.json/video", 404),
+        ("/api/v1/rows/a b", 422),
+        ("/api/v1/rows/x'; drop table embeddings--", 422),
+        ("/api/v1/search?text=egg&model=../../models", 422),
+        ("/api/v1/search?text=egg&model=none", 400),
+        ("/api/v1/search?text=egg&batch=../a", 400),
+        ("/api/v1/search?text=egg&batch=2030-01-01", 400),
+        ("/api/v1/search?text=egg&top=0", 422),
+        ("/api/v1/search?text=egg&from=nan", 422),
+        ("/api/v1/search?text=egg&top=200&offset=99999", 400),
+        ("/api/v1/search", 400),
+        ("/api/v1/search?text=...&rerank=-1", 422),
+        ("/api/v1/models/evaluate/reports/..%2f..%2fx.html", 404),
+        ("/api/v1/models/none/reports/none.html", 404),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_in_a_sentence(client: httpx.Client, path: str, status: int) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status, answer.text
+    assert "Traceback" not in answer.text and answer.headers["content-type"] == "application/json"
+
+
+def test_a_promotion_is_seen_and_no_answer_mixes_two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pointer goes back and forth while clients search; each answer's scores are those of the model it names."""
+    store, scores = Store(str(tmp_path)), {}
+    pointers = [Pointer(model_spec=f"pretrain-{n}", embed_spec=f"pretrain-{n}.abcd", report="") for n in (1, 2)]
+    for number, pointer in enumerate(pointers):
+        monkeypatch.setitem(rows._CHAIN, "embed", pointer.embed_spec)
+        vectors_ND = rows.unit_vectors(40, seed=number)
+        rows.write_embeddings(store, "a", vectors_ND)
+        scores[pointer.embed_spec] = sorted((vectors_ND[1:] @ vectors_ND[0]).tolist(), reverse=True)[:12]
+    with serving(store.root, ServeOptions(fresh_seconds=0.01, rate=1e6, burst=10**6)) as client:
+        ended, seen = threading.Event(), set()
+
+        def turn() -> None:
+            while not ended.is_set():
+                for pointer in pointers:
+                    write_pointer(store, pointer)
+                    ended.wait(0.02)
+
+        turning = threading.Thread(target=turn)
+        turning.start()
+        try:
+            for _ in range(60):
+                answer = client.get("/api/v1/search", params={"row": rows.row_ids("a", 1)[0]})
+                spec = answer.json()["model"]
+                seen.add(spec)
+                assert [hit["score"] for hit in hits(answer)] == pytest.approx(scores[spec], abs=1e-5)
+        finally:
+            ended.set()
+            turning.join()
+    assert seen == set(scores)
+
+
+def test_a_root_that_goes_away_is_a_sentence_and_not_ready(small_root: SmallRoot, tmp_path: Path) -> None:
+    shutil.copytree(small_root.root, tmp_path / "demo")
+    with serving(str(tmp_path / "demo"), ServeOptions(fresh_seconds=0.001)) as client:
+        own = hits(client.get("/api/v1/search", params={"text": "egg", "top": 1}))[0]["row_id"]
+        assert client.get(f"/api/v1/rows/{own}/video").status_code == 200
+        shutil.rmtree(tmp_path / "demo" / "shards")
+        gone = client.get(f"/api/v1/rows/{own}/video")
+        assert gone.status_code == 400 and "gone" in gone.json()["error"]
+        shutil.rmtree(tmp_path / "demo")
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/api/v1/search", params={"text": "egg"}).status_code == 400

@@ -1,0 +1,152 @@
+"""Clips, pictures and whole videos of rows: the right bytes, the right second, under a bound."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import av
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import videobert
+from tests.small_root import SmallRoot
+from videobert.api import Hit
+from videobert.serve.cache import FileCache
+from videobert.serve.ranges import parse_range
+
+
+@pytest.fixture(scope="module")
+def row(small_root: SmallRoot) -> Hit:
+    """One that does not begin with its video."""
+    return next(hit for hit in videobert.open(small_root.root).search("egg", top=50) if hit.start_seconds > 3)
+
+
+def frames(data: bytes) -> list[tuple[float, NDArray[np.uint8]]]:
+    with av.open(io.BytesIO(data), "r") as container:
+        return [(float(f.time or 0), f.to_ndarray(format="rgb24").astype(np.uint8)) for f in container.decode(video=0)]
+
+
+def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+
+
+def shown_at(source: list[tuple[float, NDArray[np.uint8]]], seconds: float) -> NDArray[np.uint8]:
+    return [image for at, image in source if at <= seconds + 1e-3][-1]
+
+
+def test_a_video_comes_whole_and_in_parts_as_it_lies_at_its_source(client: httpx.Client, row: Hit) -> None:
+    url, wanted = f"/api/v1/rows/{row.row_id}/video", Path(urlsplit(row.source_uri).path).read_bytes()
+    whole = client.get(url)
+    assert (whole.status_code, whole.content) == (200, wanted) and whole.headers["accept-ranges"] == "bytes"
+    for header, part in (("bytes=0-0", wanted[:1]), ("bytes=100-299", wanted[100:300]), ("bytes=-7", wanted[-7:])):
+        answer = client.get(url, headers={"range": header})
+        assert (answer.status_code, answer.content) == (206, part)
+        assert answer.headers["content-range"].endswith(f"/{len(wanted)}")
+    assert client.get(url, headers={"range": f"bytes={len(wanted)}-"}).status_code == 416
+    assert whole.headers["content-type"] == "video/mp4"
+
+
+def test_a_clip_begins_and_ends_where_its_row_does(client: httpx.Client, row: Hit) -> None:
+    source = frames(client.get(f"/api/v1/rows/{row.row_id}/video").content)
+    clip = frames(client.get(f"/api/v1/rows/{row.row_id}/clip.mp4").content)
+    assert clip[0][0] == 0 and clip[-1][0] < row.end_seconds - row.start_seconds
+    assert clip[-1][0] > row.end_seconds - row.start_seconds - 0.2
+    for at, image in clip[:: len(clip) // 4]:
+        assert difference(image, shown_at(source, row.start_seconds + at)) < 4
+    assert difference(clip[0][1], shown_at(source, 0)) > 4, "the row looks like the beginning; this proves nothing"
+
+
+def test_a_picture_is_what_is_on_screen_then(client: httpx.Client, row: Hit) -> None:
+    source = frames(client.get(f"/api/v1/rows/{row.row_id}/video").content)
+    for at in (0.0, row.start_seconds, 1e6):
+        answer = client.get(f"/api/v1/rows/{row.row_id}/picture.jpg", params={"at": at})
+        assert answer.headers["content-type"] == "image/jpeg"
+        ((_, image),) = frames(answer.content)
+        assert difference(image, shown_at(source, at)) < 6
+    small = frames(client.get(f"/api/v1/rows/{row.row_id}/picture.jpg?width=64").content)[0][1]
+    assert small.shape[1] == 64
+    assert client.get(f"/api/v1/rows/{row.row_id}/picture.jpg?at=nan").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", None), ("bytes=0-", (0, 9)), ("bytes=3-5", (3, 5)), ("bytes=3-99", (3, 9)), ("bytes=-3", (7, 9)),
+        ("bytes=-99", (0, 9)), ("bytes=5-3", None), ("bytes=0-1,3-4", None), ("items=0-1", None), ("bytes=-", None),
+        ("bytes=\u0663-", None),
+    ],
+)  # fmt: skip
+def test_ranges_are_read_as_the_standard_says(header: str, expected: tuple[int, int] | None) -> None:
+    assert parse_range(header, 10) == expected
+
+
+@pytest.mark.parametrize("header", ["bytes=10-", "bytes=-0", "bytes=999999999-"])
+def test_a_range_beyond_the_end_is_refused(header: str) -> None:
+    with pytest.raises(ValueError, match="bytes"):
+        parse_range(header, 10)
+
+
+def test_the_cache_keeps_its_bound_and_what_is_in_use() -> None:
+    cache = FileCache(100)
+    made: list[str] = []
+
+    def write(name: str) -> Callable[[Path], None]:
+        def make(path: Path) -> None:
+            made.append(name)
+            path.write_bytes(b"x" * 60)
+
+        return make
+
+    with cache.file("a", write("a")) as held:
+        for name in "bcd":
+            with cache.file(name, write(name)):
+                pass
+        assert held.read_bytes() and cache.bytes == 60
+    with cache.file("a", write("a")):
+        pass
+    assert made == ["a", "b", "c", "d"]
+    folder = held.parent
+    cache.close()
+    assert not folder.exists()
+
+
+def test_the_cache_makes_a_file_once_for_all_who_wait_and_again_after_a_failure() -> None:
+    cache, tries = FileCache(1000), []
+
+    def fail(_: Path) -> None:
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"), cache.file("a", fail):
+        pass
+
+    def slow(path: Path) -> None:
+        tries.append(path)
+        time.sleep(0.05)
+        path.write_bytes(b"x")
+
+    def ask() -> None:
+        with cache.file("a", slow) as path:
+            assert path.read_bytes() == b"x"
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(tries) == 1
+    cache.close()
+
+
+def test_folders_of_killed_processes_go_and_those_of_living_ones_stay() -> None:
+    living, killed = FileCache(1), FileCache(1)
+    killed._alive.close()  # as the kernel does for a process that dies
+    FileCache(1).close()
+    assert living._folder.exists() and not killed._folder.exists()
+    living.close()

@@ -1,0 +1,57 @@
+"""`videobert serve` as a process: the printed URL, and an end that lets answers finish."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.small_root import SmallRoot
+
+COMMAND = [sys.executable, "-m", "videobert", "serve"]
+
+
+def test_it_prints_one_url_that_works_and_ends_gracefully(small_root: SmallRoot) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "VIDEOBERT_TOKEN"}
+    process = subprocess.Popen(
+        [*COMMAND, "--root", small_root.root],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        token = url.partition("?token=")[2]
+        with httpx.Client(follow_redirects=True, timeout=60) as browser:
+            assert browser.get(url.replace("/?", "/api/v1/current?")).json()["model_spec"]
+            base = url.partition("/?")[0]
+            with browser.stream("GET", f"{base}/api/v1/status") as answer:
+                process.send_signal(signal.SIGTERM)
+                assert answer.read().startswith(b"[")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert out == "" and token not in err and len(token) > 40
+    assert err.count('"route": "/api/v1/status"') == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--host", "192.0.2.1"], "cannot be listened on"),
+        (["--port", "70000"], "port 70000 is none"),
+        (["--token", "short"], "the token has 5 characters"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(tmp_path: Path, arguments: list[str], told: str) -> None:
+    command = [*COMMAND, "--root", str(tmp_path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2 and told in done.stderr
