@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ from videobert.tokens.footage import Footage
 
 __all__ = [
     "Leaves", "VisualGuess", "ZeroShot", "alignment_logits", "encode_text", "encode_video", "mask_scores", "pooled",
-    "predict_visual", "zero_shot",
+    "predict_visual", "surprise", "zero_shot",
 ]  # fmt: skip
 
 GROUP = 64
@@ -36,6 +37,10 @@ Leaves = NDArray[np.integer] | Footage
 
 Ids = Sequence[int]
 """WordPiece ids without special tokens, [MASK] allowed."""
+
+
+_Row = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None, NDArray[np.floating] | None]
+"""Ids, types, positions and residuals of a sequence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,29 +175,70 @@ def predict_visual(
     )
 
 
+def surprise(
+    model: VideoBert, videos: Sequence[Leaves], clips: Sequence[int], *, around: int = 1
+) -> NDArray[np.float32]:
+    """-log P(visual token of a clip | the rest of its video) in nats, among the visual tokens, [B].
+
+    `clips` counts from the first clip of each video, context included. It is masked with `around` clips on either side:
+    a clip is mostly like the next, which says nothing of what happens. Raises InputError for a video that is too long.
+    """
+    vocabulary = model.vocabulary
+    pairs = zip(videos, clips, strict=True)
+    wanted = np.array([_leaves(video)[clip] for video, clip in zip(videos, clips, strict=True)], np.int64)
+    found, begin = [], 0
+    for tokens, place_B, hidden_TD in _run(model, (_with_hole(model, video, clip, around) for video, clip in pairs)):
+        end = begin + len(place_B)
+        # Before the clips stand [CLS] and [>].
+        at_B = tokens.packing.first_B[place_B] + 2 + torch.tensor(clips[begin:end], device=place_B.device)
+        logits_BN = model.cloze_logits(hidden_TD[at_B]).float()[:, vocabulary.first_visual :]
+        own_B1 = torch.from_numpy(wanted[begin:end, None]).to(logits_BN.device)
+        found.append(_numpy(-logits_BN.log_softmax(-1).gather(1, own_B1).squeeze(1)))
+        begin = end
+    return np.concatenate([np.empty(0, np.float32), *found])
+
+
+def _leaves(video: Leaves) -> NDArray[np.integer]:
+    return video.leaves if isinstance(video, Footage) else np.asarray(video)
+
+
+def _with_hole(model: VideoBert, video: Leaves, clip: int, around: int) -> _Row:
+    ids_L, types_L, positions_L, residuals_LK = _sequence(model, None, video, masks=0)
+    count = len(_leaves(video))
+    if len(ids_L) != count + 3:
+        raise InputError(f"{count} clips exceed the model's {model.max_length} tokens: take fewer")
+    hole = slice(2 + max(0, clip - around), 2 + min(count, clip + around + 1))
+    ids_L[hole] = model.vocabulary.mask
+    if residuals_LK is not None:
+        residuals_LK[hole] = 0.0  # a residual would tell the token
+    return ids_L, types_L, positions_L, residuals_LK
+
+
 def _forward(
     model: VideoBert, texts: Sequence[Ids | None], videos: Sequence[Leaves | None], *, masks: int = 0
 ) -> Iterator[tuple[Tokens, Tensor, Tensor]]:
     """Groups of sequences as (packed tokens, place of each sequence, hidden states [T, D]); `masks` follow a video."""
     if len(texts) != len(videos):
         raise InputError(f"{len(texts)} texts do not pair with {len(videos)} videos: give one each")
+    pairs = zip(texts, videos, strict=True)
+    return _run(model, (_sequence(model, text, video, masks=masks) for text, video in pairs))
+
+
+def _run(model: VideoBert, rows: Iterator[_Row]) -> Iterator[tuple[Tokens, Tensor, Tensor]]:
+    """The same of sequences that are laid out."""
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for begin in range(0, len(texts), GROUP):
-                pairs = zip(texts[begin : begin + GROUP], videos[begin : begin + GROUP], strict=True)
-                rows = [_sequence(model, text, video, masks=masks) for text, video in pairs]
-                tokens, place_B = pack_sequences(*zip(*rows, strict=True))
+            while some := list(islice(rows, GROUP)):
+                tokens, place_B = pack_sequences(*zip(*some, strict=True))
                 tokens = tokens.to(model.device)
                 yield tokens, torch.from_numpy(place_B).to(model.device), model(tokens)
     finally:
         model.train(training)
 
 
-def _sequence(
-    model: VideoBert, text: Ids | None, video: Leaves | None, *, masks: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None, NDArray[np.floating] | None]:
+def _sequence(model: VideoBert, text: Ids | None, video: Leaves | None, *, masks: int) -> _Row:
     """Ids, types, positions and residuals of one sequence."""
     vocabulary = model.vocabulary
     text_N = None if text is None else np.asarray(text, dtype=np.int64)
