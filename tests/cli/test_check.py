@@ -1,0 +1,43 @@
+"""`videobert check`: what stands in the way of a run is said before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Refused, Told
+from tests.small_root import BATCHES, SmallRoot
+from videobert.cli.main import main
+
+
+def _videos(small_root: SmallRoot) -> str:
+    return str(small_root.folder / "corpus" / "videos" / BATCHES[0])
+
+
+def test_all_is_looked_at_and_nothing_written(told: Told, small_root: SmallRoot, tmp_path: Path) -> None:
+    lines = told("check", _videos(small_root), "--root", str(tmp_path / "fresh"))
+    assert {line.split()[0] for line in lines} == {"ok"}
+    (source,) = (line for line in lines if f"source of {BATCHES[0]}" in line)
+    videos = [path for path in Path(_videos(small_root)).iterdir() if path.suffix in (".mp4", ".mkv", ".webm")]
+    assert f"{len(videos)} videos" in source
+    assert any("encoder" in line and "numbers per clip" in line for line in lines)
+    assert not list((tmp_path / "fresh").rglob("*.*"))
+
+
+def test_every_obstacle_is_named_at_once(
+    small_root: SmallRoot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = ("--evaluate.labels", str(tmp_path / "none.jsonl"), "--features.encoder", f"hf:{tmp_path}/no-model")
+    with pytest.raises(SystemExit) as ended:
+        main(("check", _videos(small_root), "--root", str(tmp_path / "fresh"), *wrong))
+    told = capsys.readouterr()
+    failed = [line for line in told.out.splitlines() if line.startswith("FAIL")]
+    assert ended.value.code == 2 and "labels, encoder would stop this run" in told.err
+    assert "none.jsonl" in failed[0] and "no-model" in failed[1] and len(failed) == 2
+
+
+def test_a_folder_without_videos(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("no video")
+    assert "source of" in refused("check", str(tmp_path), "--root", str(tmp_path / "root"))
+    assert "neither videos nor batches" in refused("check", "--root", str(tmp_path / "root"))
