@@ -86,7 +86,7 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     stack.callback(airflow.stop)
     _say("starting Ray and Airflow; meanwhile the videos are made")
     airflow.start()
-    _cli("corpus", "--out", store.url("incoming"), "--videos-per-batch", str(options.videos_per_batch))
+    _cli("demo-videos", "--out", store.url("incoming"), "--videos-per-batch", str(options.videos_per_batch))
     ray.wait()
     airflow.wait_for_dags(_DAGS)
     _say(f"Airflow {airflow.url} (user {airflow.user}, password in {state / 'airflow/passwords.json'}), Ray {ray.url}")
