@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from videobert.admin.durations import Durations, measure_durations
 from videobert.errors import InputError, PipelineError
 from videobert.recipes import Recipe
 from videobert.runtime.storage import Store
@@ -18,8 +20,6 @@ __all__ = ["Finding", "check_run"]
 _TIMED_CLIPS = 8
 _BYTES_PER_CLIP = 12_000
 """Features and embeddings of a clip of 1,280 numbers, rounded up; the tars hold the videos once more."""
-_SECONDS_PER_MEGABYTE = 8.0
-"""Of ordinary H.264 at one megabit per second; only for the estimate of how many clips there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +42,30 @@ def check_run(recipe: Recipe, store: Store, batches: Sequence[str]) -> list[Find
         except (PipelineError, OSError) as error:
             findings.append(Finding(what=what, said=str(error), failed=True))
 
-    size = 0
+    sizes: dict[str, int] = {}
     for batch in batches:
         try:
             said, found = _source(recipe, store, batch)
-            size += found
+            sizes |= found
             findings.append(Finding(what=f"source of {batch}", said=said))
         except (PipelineError, OSError) as error:
             findings.append(Finding(what=f"source of {batch}", said=str(error), failed=True))
-    clips = int(size / 1e6 * _SECONDS_PER_MEGABYTE / recipe.features.clip_seconds)
-    look("root", lambda: _root(store, size + clips * _BYTES_PER_CLIP))
+    clips = 0
+    if sizes:
+        durations = measure_durations(sizes, recipe.features.limits)
+        clips = max(len(sizes), int(durations.seconds / (recipe.features.clip_stride or recipe.features.clip_seconds)))
+        findings.append(Finding(what="duration", said=_duration(durations, clips)))
+    look("root", lambda: _root(store, sum(sizes.values()) + clips * _BYTES_PER_CLIP))
+    look("temporary folder", lambda: _scratch(max(sizes.values(), default=0)))
     look("labels", lambda: _labels(recipe, store))
     look("text", lambda: _text(recipe))
     look("encoder", lambda: _encoder(recipe, clips))
+    if sizes:
+        findings.append(Finding(what="training", said=_training(recipe, len(sizes))))
     return findings
 
 
-def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, int]:
+def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, dict[str, int]]:
     from videobert.ingest.contents import sort_files
     from videobert.ingest.language import language_tag
     from videobert.ingest.listing import list_batch, source_of, uri_of
@@ -72,22 +79,57 @@ def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, int]:
             f"{source} holds {len(listing)} files and no video; the endings are {', '.join(config.extensions)} "
             "(--ingest.extensions)"
         )
-    size = sum(listing[video.uri].size_bytes for video in found.videos)
+    sizes = {video.uri: listing[video.uri].size_bytes for video in found.videos}
     captions = sum(bool(owners) for owners in found.owners.values())
-    return f"{source}: {len(found.videos)} videos, {size / 1e6:,.0f} MB, {captions} caption files", size
+    return f"{source}: {len(sizes):,} videos, {_bytes(sum(sizes.values()))}, {captions:,} caption files", sizes
+
+
+def _duration(durations: Durations, clips: int) -> str:
+    told = f"about {durations.seconds / 60:,.0f} minutes, {clips:,} clips"
+    if not durations.looked_at:
+        return f"{told}, by the size of the files alone"
+    others = f"; {durations.unreadable} looked at cannot be read" if durations.unreadable else ""
+    return f"{told}, by {durations.looked_at} videos that were looked at{others}"
 
 
 def _root(store: Store, needed: int) -> str:
     store.check_root()
     if not store.root.startswith("file://") and "://" in store.root:
-        return f"{store.root} can be written; about {needed / 1e9:,.1f} GB will be"
+        return f"{store.root} can be written; about {_bytes(needed)} will be"
     free = shutil.disk_usage(store.root.removeprefix("file://")).free
     if free < needed:
         raise InputError(
-            f"{store.root} has {free / 1e9:,.1f} GB free and the run needs about {needed / 1e9:,.1f} GB; "
+            f"{store.root} has {_bytes(free)} free and the run needs about {_bytes(needed)}; "
             "make room, or give another --root"
         )
-    return f"{store.root} can be written; {free / 1e9:,.1f} GB free, about {needed / 1e9:,.1f} GB needed"
+    return f"{store.root} can be written; {_bytes(free)} free, about {_bytes(needed)} needed"
+
+
+def _scratch(largest: int) -> str:
+    """A worker holds a copy of the video in hand, or of the tar that it fills."""
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if free < 2 * largest:
+        raise InputError(
+            f"{folder} has {_bytes(free)} free and the largest video, {_bytes(largest)}, is copied there twice; "
+            "make room, or set TMPDIR to a larger folder"
+        )
+    return f"{folder} has {_bytes(free)} free; the largest video is {_bytes(largest)}"
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+
+
+def _training(recipe: Recipe, videos: int) -> str:
+    share = recipe.codebook.heldout_share(videos)
+    held_out = f"about {share * videos:,.0f} of {videos:,} videos are held out" if share else "no video is held out"
+    config = recipe.pretrain
+    if config.validation.checks:
+        return f"{held_out}; training stops by itself, on {config.device}"
+    return (
+        f"{held_out}; {f'{config.steps:,} steps' if config.steps else f'{config.epochs:g} epochs'}, on {config.device}"
+    )
 
 
 def _labels(recipe: Recipe, store: Store) -> str:
