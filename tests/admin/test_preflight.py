@@ -69,4 +69,4 @@ def test_files_that_are_no_videos_are_counted_and_do_not_decide(videos: Path, tm
     assert found.seconds > 21
     assert measure_durations({}, DecoderLimits()).seconds == 0
     remote = measure_durations({"s3://bucket/film.mp4": 10**9}, DecoderLimits())
-    assert (remote.looked_at, remote.seconds) == (0, pytest.approx(8_000))
+    assert remote.looked_at == 0 and remote.seconds == pytest.approx(8_000)

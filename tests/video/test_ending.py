@@ -72,7 +72,7 @@ def test_the_last_slide_stands_until_the_sound_has_ended(tmp_path: Path, name: s
     assert probe(path, limits=LIMITS).duration_seconds == pytest.approx(12, abs=0.15)
 
 
-@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.parametrize("name", [*CONTAINERS, "a.ts"])  # FFmpeg's first 5 s do not hold the end of the still there
 def test_a_podcast_of_one_still_is_the_still_for_as_long_as_it_talks(tmp_path: Path, name: str) -> None:
     clips, levels, decoder = decoded(slides(tmp_path / name, [0], sound=12))
     assert clips == list(range(8)) and not decoder.damaged

@@ -45,6 +45,8 @@ Beat = Callable[[float], None]
 """Called for every packet, with the seconds from the start of the video that are good so far: the work goes on."""
 
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,gif,flv,asf"
+_FURTHER_MICROSECONDS = str(12 * 3600 * 1_000_000)
+"""FFmpeg looks at 5 s otherwise, and at 5 MB in any case."""
 _CONTEXTS: list[HWAccel] = []
 """Keep a GPU's context alive between videos, so that not every video makes one."""
 _TEXT_CODECS = frozenset({"mov_text", "subrip", "webvtt", "ass", "ssa", "text"})
@@ -129,14 +131,26 @@ def open_video(path: str | Path, *, limits: DecoderLimits, engine: HWAccel | Non
         raise InputError(f"video {str(path)!r} is not a local file; copy it to this machine before decoding")
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(limits.max_pixels)}
     try:
-        with av.open(
-            f"file:{local.absolute()}", "r", options=options, metadata_errors="replace", hwaccel=engine
-        ) as container:
+        with _opened(f"file:{local.absolute()}", options, engine) as container:
             yield container
     except MemoryError:
         raise  # one of FFmpeg's errors too, but not a property of the file
     except av.FFmpegError as error:
         raise VideoError("undecodable", f"FFmpeg cannot read this file: {error.strerror}") from error
+
+
+def _opened(url: str, options: dict[str, str], engine: HWAccel | None) -> InputContainer:
+    """The container, read further where its first seconds do not tell the size of the picture.
+
+    A transport stream of one picture and long sound is such: the packet of the picture ends where the next begins.
+    """
+    container = av.open(url, "r", options=options, metadata_errors="replace", hwaccel=engine)
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or stream.codec_context is None or stream.width * stream.height:
+        return container
+    container.close()
+    further = options | {"analyzeduration": _FURTHER_MICROSECONDS}
+    return av.open(url, "r", options=further, metadata_errors="replace", hwaccel=engine)
 
 
 def video_stream(container: InputContainer, *, limits: DecoderLimits) -> VideoStream:
