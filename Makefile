@@ -9,7 +9,7 @@ TESTS ?= tests
 unexport PYTHONDONTWRITEBYTECODE
 FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
-.PHONY: help setup demo demo-s3 test test-fast test-e2e test-families check docs test-faults bench learn fuzz clean
+.PHONY: help setup browser demo demo-s3 test test-fast test-e2e test-families check docs test-faults bench learn fuzz clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -29,7 +29,12 @@ demo: setup  ## Main job on this machine: real Airflow, real Ray, three batches,
 demo-s3: setup  ## The same against a packaged S3 server on loopback
 	$(BIN)/python -m infra.local.demo --root $(ROOT) --s3-server
 
-test: setup check  ## Checks (test_imports.py among them) and tests
+browser:  ## Debian's Chromium for the tests of the page; VIDEOBERT_NO_BROWSER=1 does without
+	test -n "$$VIDEOBERT_NO_BROWSER" || command -v chromium >/dev/null || { \
+	  SUDO=$$(test $$(id -u) = 0 || echo sudo); $$SUDO apt-get update -qq && \
+	  $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; }
+
+test: setup browser check  ## Checks (test_imports.py among them) and tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/test_imports.py --ignore tests/docs $(TESTS)
 
 test-fast: setup  ## What is worth running on every save: no test that is slow or starts Ray or Airflow

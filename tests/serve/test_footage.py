@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import av
 import httpx
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import videobert
+from tests.serve.frames import difference, frames, shown_at
 from tests.small_root import SmallRoot
 from videobert.api import Hit
 from videobert.serve.cache import FileCache
@@ -26,19 +23,6 @@ from videobert.serve.ranges import parse_range
 def row(small_root: SmallRoot) -> Hit:
     """One that does not begin with its video."""
     return next(hit for hit in videobert.open(small_root.root).search("egg", top=50) if hit.start_seconds > 3)
-
-
-def frames(data: bytes) -> list[tuple[float, NDArray[np.uint8]]]:
-    with av.open(io.BytesIO(data), "r") as container:
-        return [(float(f.time or 0), f.to_ndarray(format="rgb24").astype(np.uint8)) for f in container.decode(video=0)]
-
-
-def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    return float(np.abs(one.astype(int) - other.astype(int)).mean())
-
-
-def shown_at(source: list[tuple[float, NDArray[np.uint8]]], seconds: float) -> NDArray[np.uint8]:
-    return [image for at, image in source if at <= seconds + 1e-3][-1]
 
 
 def test_a_video_comes_whole_and_in_parts_as_it_lies_at_its_source(client: httpx.Client, row: Hit) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import quote
 
+from videobert.api import DeadLetter
 from videobert.errors import InputError
+from videobert.query.projection import Projection, project_rows
 from videobert.query.rows import Row, read_row, rows_of_video
 from videobert.serve.footage import FootageServer, plays_in_browsers
 from videobert.serve.fresh import FreshRoot
@@ -16,6 +19,8 @@ from videobert.serve.records import FoundHit, Links, Matrix, MatrixCell, MatrixR
 from videobert.stages import stage_names
 
 __all__ = ["Answers", "NotFoundError", "Question"]
+
+_MOST_POINTS = 2000
 
 
 class NotFoundError(InputError):
@@ -48,6 +53,7 @@ class Answers:
     def __init__(self, root: FreshRoot, footage: FootageServer, options: ServeOptions) -> None:
         self.root, self.footage = root, footage
         self._most_hits = options.most_hits
+        self._drawing, self._drawn = threading.Lock(), cast("tuple[tuple[str, ...], Projection] | None", None)
 
     def search(self, asked: Question, spec: str, base: str) -> SearchPage:
         """One page of hits; one more than it shows is asked for, which tells whether another follows."""
@@ -74,9 +80,13 @@ class Answers:
     def row_page(self, row_id: str, spec: str, base: str) -> RowPage:
         """A row with its lineage and pictures. Raises NotFoundError."""
         row = self.row(row_id, spec)
+        try:
+            plays = plays_in_browsers(self.footage.find(row_id, spec))
+        except InputError:  # its shard is gone, and the rest can be told all the same
+            plays = None
         return RowPage(
             model=spec, row=row, links=links_of(base, row_id, spec),
-            plays_in_browsers=plays_in_browsers(self.footage.find(row_id, spec)),
+            plays_in_browsers=plays,
             lineage=self.root.lineage(row_id, model=spec).steps,
         )  # fmt: skip
 
@@ -101,6 +111,24 @@ class Answers:
         return Matrix(
             columns=columns, rows=[MatrixRow(batch=batch, cells=rows[batch]) for batch in sorted(rows, reverse=True)]
         )
+
+    def letters(self, *, batch: str = "", stage: str = "", reason: str = "") -> list[DeadLetter]:
+        """Dead letters with these values; an empty one takes all."""
+        wanted = {"batch": batch, "stage": stage, "reason": reason}
+        return [
+            letter
+            for letter in self.root.all_dead_letters()
+            if all(getattr(letter, name) == value for name, value in wanted.items() if value)
+        ]
+
+    def projection(self, spec: str) -> Projection:
+        """Segments as points; made anew when batches come or go, and not before."""
+        rows = self.root.embeddings(model=spec)
+        files = tuple(rows.files)
+        with self._drawing:
+            if self._drawn is None or self._drawn[0] != files:
+                self._drawn = (files, project_rows(rows, most=_MOST_POINTS))
+            return self._drawn[1]
 
     def reasons(self) -> list[Reason]:
         """Dead letters by stage and reason, most frequent first."""

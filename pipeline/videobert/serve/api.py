@@ -12,7 +12,7 @@ from videobert.api import DeadLetter, Lineage, ModelInfo, StageStatus
 from videobert.query.rows import Row
 from videobert.serve.answers import NotFoundError, Question
 from videobert.serve.parameters import AnswersOf, Asked, Base, RowId, Spec, VideoId
-from videobert.serve.records import Matrix, Reason, RowPage, SearchPage, Sentence
+from videobert.serve.records import Matrix, Point, PointMap, Reason, RowPage, SearchPage, Sentence
 
 __all__ = ["router"]
 
@@ -20,6 +20,7 @@ router = APIRouter(
     prefix="/api/v1",
     responses={status: {"model": Sentence} for status in (400, 401, 404, 429, 503)},
 )
+_MAP_TEXT = 120
 _REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
 """A report holds its own style and pictures, and needs nothing else."""
 
@@ -109,20 +110,30 @@ def dead_letters(
     top: Annotated[int, Query(ge=1, le=1000)] = 100, offset: Annotated[int, Query(ge=0)] = 0,
 ) -> list[DeadLetter]:  # fmt: skip
     """The videos that could not be used."""
-    found = [
-        letter
-        for letter in answers.root.all_dead_letters()
-        if (not batch or letter.batch == batch)
-        and (not stage or letter.stage == stage)
-        and (not reason or letter.reason == reason)
-    ]
-    return found[offset : offset + top]
+    return answers.letters(batch=batch, stage=stage, reason=reason)[offset : offset + top]
 
 
 @router.get("/dead-letters/reasons")
 def reasons(answers: AnswersOf) -> list[Reason]:
     """Dead letters by stage and reason."""
     return answers.reasons()
+
+
+@router.get("/map")
+def points(answers: AnswersOf, spec: Spec, base: Base) -> PointMap:
+    """Some segments in the plane in which their embeddings differ most, evenly taken of all."""
+    found = answers.projection(spec)
+    placed = zip(found.rows, found.place_N2.tolist(), strict=True)
+    return PointMap(
+        base=base, batches=sorted({row.batch for row in found.rows}), explained=found.explained, total=found.total,
+        points=[
+            Point(
+                x=x, y=y, row_id=row.row_id, title=row.title, text=row.text[:_MAP_TEXT], batch=row.batch,
+                start_seconds=row.start_seconds,
+            )
+            for row, (x, y) in placed
+        ],
+    )  # fmt: skip
 
 
 @router.get("/models")

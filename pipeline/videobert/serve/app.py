@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi import FastAPI, Response
+from fastapi.responses import PlainTextResponse
 
 import videobert
 from videobert.serve import api
@@ -18,6 +18,7 @@ from videobert.serve.fresh import FreshRoot
 from videobert.serve.gate import Gate
 from videobert.serve.metrics import Metrics
 from videobert.serve.options import ServeOptions
+from videobert.serve.pages import add_pages, problem_page
 
 __all__ = ["create_app"]
 
@@ -40,7 +41,8 @@ def create_app(root: str, access: Access, options: ServeOptions | None = None) -
     app.state.answers = Answers(fresh, footage, options)
     app.include_router(api.router)
     _add_operations(app, fresh, footage, metrics)
-    install_error_handlers(app, _sentence)
+    add_pages(app)
+    install_error_handlers(app, problem_page)
     app.add_middleware(Gate, access=access, options=options, metrics=metrics)
     return app
 
@@ -65,7 +67,3 @@ def _add_operations(app: FastAPI, root: FreshRoot, footage: FootageServer, metri
         """For Prometheus, which sends the token as a bearer."""
         metrics.cache_bytes.set(footage.cache.bytes)
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
-
-
-def _sentence(_: Request, status: int, told: str) -> Response:
-    return JSONResponse({"error": told}, status_code=status)

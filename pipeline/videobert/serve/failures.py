@@ -7,7 +7,9 @@ import logging
 from collections.abc import Callable
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 
 from videobert.errors import InputError, PipelineError, VideoError
 from videobert.serve.answers import NotFoundError
@@ -24,14 +26,26 @@ Render = Callable[[Request, int, str], Response]
 def install_error_handlers(app: FastAPI, render: Render) -> None:
     """`render` makes the answer below the page; below `/api` it is JSON."""
 
+    def answer(request: Request, status: int, told: str) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": told}, status_code=status)
+        return render(request, status, told)
+
     def handle(request: Request, error: Exception) -> Response:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
         told = str(error) if isinstance(error, PipelineError) else "storage failed; ask again, and see the log"
         if not isinstance(error, PipelineError):
             _LOG.error(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        if request.url.path.startswith("/api/"):
-            return JSONResponse({"error": told}, status_code=status)
-        return render(request, status, told)
+        return answer(request, status, told)
+
+    def refuse(request: Request, error: Exception) -> Response:
+        """What FastAPI refuses by itself, in the same form and without repeating what was sent."""
+        if isinstance(error, RequestValidationError):
+            return answer(request, 422, "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in error.errors()))
+        assert isinstance(error, HTTPException)
+        return answer(request, error.status_code, "nothing is here" if error.status_code == 404 else error.detail)
 
     for kind, _ in _STATUS:
         app.add_exception_handler(kind, handle)
+    for kind in (RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, refuse)

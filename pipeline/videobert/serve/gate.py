@@ -48,6 +48,8 @@ class Gate:
         self._running += 1
         self._metrics.in_flight.inc()
         try:
+            # Forms send what is left empty; here an empty value is as good as none.
+            scope["query_string"] = b"&".join(p for p in scope["query_string"].split(b"&") if not p.endswith(b"="))
             refusal = self._refusal(scope)
             await (refusal or self._app)(scope, receive, told)
         finally:

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Request
 
 from videobert.serve.answers import Answers, Question
 
-__all__ = ["AnswersOf", "Asked", "Base", "RowId", "Spec", "VideoId"]
+__all__ = ["AnswersOf", "Asked", "Base", "ModelName", "RowId", "Spec", "VideoId"]
 
 _SPEC = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
 
@@ -33,10 +33,16 @@ def _base(request: Request) -> str:
 Base = Annotated[str, Depends(_base)]
 
 
-def _spec(
-    answers: AnswersOf,
+def _model(
     model: Annotated[str, Query(pattern=_SPEC, description="Model or embeddings; `current` is promoted.")] = "current",
 ) -> str:
+    return model
+
+
+ModelName = Annotated[str, Depends(_model)]
+
+
+def _spec(answers: AnswersOf, model: ModelName) -> str:
     """Resolved once per request, and all parts of its answer use it."""
     return answers.root.spec(model)
 

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from videobert.api import Hit, LineageStep
 from videobert.query.rows import Row
 
-__all__ = ["FoundHit", "Links", "Matrix", "MatrixCell", "MatrixRow", "Reason", "RowPage", "SearchPage", "Sentence"]
+__all__ = [
+    "FoundHit",
+    "Links",
+    "Matrix",
+    "MatrixCell",
+    "MatrixRow",
+    "Point",
+    "PointMap",
+    "Reason",
+    "RowPage",
+    "SearchPage",
+    "Sentence",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +61,8 @@ class RowPage:
     model: str
     row: Row
     links: Links
-    plays_in_browsers: bool
-    """Whether `links.video` does; `links.clip` always does."""
+    plays_in_browsers: bool | None
+    """Whether `links.video` does; `links.clip` always does. None where the video is gone."""
     lineage: tuple[LineageStep, ...]
 
 
@@ -78,6 +90,32 @@ class Matrix:
     columns: list[tuple[str, str]]
     """(stage, spec) in the order of the flow; the name of a column is `stage spec`."""
     rows: list[MatrixRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A segment on the map; `x` and `y` from 0 to 1."""
+
+    x: float
+    y: float
+    row_id: str
+    title: str
+    text: str
+    batch: str
+    start_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointMap:
+    """Segments as points."""
+
+    base: str
+    """Path at which the service is mounted."""
+    batches: list[str]
+    explained: float
+    """Share of the variance that the plane shows."""
+    total: int
+    points: list[Point]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,191 @@
+"""The page: the same answers as `/api/v1`, as HTML. Without script it searches, shows and links; with it clips play."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from videobert.admin.promotion import find_reports, read_metrics
+from videobert.errors import InputError, PipelineError
+from videobert.runtime.manifest import Manifest
+from videobert.serve.answers import Answers, Question
+from videobert.serve.filters import FILTERS
+from videobert.serve.parameters import AnswersOf, Asked, Base, ModelName, RowId, Spec
+
+__all__ = ["add_pages", "problem_page"]
+
+_MOST_LETTERS = 200
+_STATIC = Path(__file__).with_name("static")
+router = APIRouter(include_in_schema=False)
+_TEMPLATES = Environment(
+    loader=PackageLoader("videobert.serve"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+_TEMPLATES.filters.update(FILTERS)
+
+
+def add_pages(app: FastAPI) -> None:
+    """The pages, and the style and script that the package holds."""
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+
+
+@router.get("/")
+def search_page(answers: AnswersOf, asked: Asked, model: ModelName, base: Base) -> Response:
+    """The box, and what was found."""
+    shown = _results(answers, asked, model, base)
+    specs = sorted({e.spec for info in answers.root.models() for e in info.embeddings})
+    batches = [row.batch for row in answers.matrix().rows]
+    plain = Question(text=asked.text, row=asked.row, top=asked.top, offset=asked.offset)
+    return _page(
+        answers, base, "search.html", "/", **shown, specs=specs, batches=batches, chosen=model, endless=float("inf"),
+        filtered=asked != plain or model != "current",
+    )  # fmt: skip
+
+
+@router.get("/results")
+def results_part(answers: AnswersOf, asked: Asked, model: ModelName, base: Base) -> Response:
+    """What was found, without the page around it."""
+    return _page(answers, base, "results.html", "/", **_results(answers, asked, model, base))
+
+
+@router.get("/rows/{row_id}")
+def row_page(answers: AnswersOf, row_id: RowId, spec: Spec, base: Base) -> Response:
+    """A row with its player, its neighbours and its lineage."""
+    found = answers.row_page(row_id, spec, base)
+    root = answers.root.url
+    commands = [
+        ("command line", f"videobert lineage {row_id} --root {shlex.quote(root)} --model {spec}"),
+        ("Python", f"videobert.open({root!r}).lineage({row_id!r}, model={spec!r})"),
+    ]
+    return _page(
+        answers, base, "row.html", "", row=found.row, links=found.links, lineage=found.lineage, model=spec,
+        segments=answers.video(found.row.video_id, spec), near=answers.search(Question(row=row_id, top=8), spec, base),
+        commands=commands,
+    )  # fmt: skip
+
+
+@router.get("/batches")
+def batches_page(answers: AnswersOf, base: Base) -> Response:
+    """Batches by stages."""
+    return _page(answers, base, "batches.html", "/batches", matrix=answers.matrix())
+
+
+@router.get("/dead-letters")
+def letters_page(answers: AnswersOf, base: Base, batch: str = "", stage: str = "", reason: str = "") -> Response:
+    """The videos that could not be used."""
+    found = answers.letters(batch=batch, stage=stage, reason=reason)
+    root = answers.root.url
+    python = f"videobert.open({root!r}).dead_letters({f'batches={batch!r}' if batch else ''})"
+    line = f"videobert dead-letters --root {shlex.quote(root)}" + (f" --batch {shlex.quote(batch)}" if batch else "")
+    return _page(
+        answers, base, "letters.html", "/dead-letters", letters=found[:_MOST_LETTERS], total=len(found),
+        reasons=answers.reasons(), batch=batch, stage=stage, reason=reason,
+        commands=[("command line", line), ("Python", python)],
+    )  # fmt: skip
+
+
+@router.get("/models")
+def models_page(answers: AnswersOf, base: Base, a: str = "", b: str = "") -> Response:
+    """Models with their gates, and two reports side by side."""
+    models = answers.root.models()
+    reports = {info.spec: find_reports(answers.root.store, info.spec) for info in models if info.committed}
+    every = {report.spec: report for found in reports.values() for report in found}
+    compared = _compared(answers, every, a, b) if a and b else []
+    return _page(
+        answers, base, "models.html", "/models", models=models, reports=reports, every=sorted(every),
+        sides={"a": a, "b": b}, compared=compared,
+    )  # fmt: skip
+
+
+@router.get("/map")
+def map_page(answers: AnswersOf, spec: Spec, base: Base) -> Response:
+    """The embeddings as points."""
+    found = answers.projection(spec)
+    return _page(
+        answers, base, "map.html", "/map", model=spec, explained=found.explained, shown=len(found.rows),
+        total=found.total,
+    )  # fmt: skip
+
+
+def problem_page(request: Request, status: int, error: str) -> Response:
+    """What went wrong, below the same navigation."""
+    answers: Answers = request.app.state.answers
+    base = str(request.scope.get("root_path", "")).rstrip("/")
+    answer = _page(answers, base, "problem.html", "", error=error, status=status)
+    answer.status_code = status
+    return answer
+
+
+def _page(answers: Answers, base: str, template: str, here: str, **given: Any) -> Response:
+    known = {"base": base, "here": here, "root": answers.root.url, "model": ""}
+    return HTMLResponse(_TEMPLATES.get_template(template).render(known | given))
+
+
+def _results(answers: Answers, asked: Question, model: str, base: str) -> dict[str, Any]:
+    """What a template of results needs; a refusal is a part of the page, where the box still holds what was asked."""
+    shown: dict[str, Any] = {"asked": asked, "page": None, "error": "", "model": "", "commands": []}
+    shown["turned"] = lambda offset: urlencode(_query(asked, model) | {"offset": max(0, offset)})
+    if not asked.text.strip() and not asked.row:
+        return shown
+    if asked.text.strip() and asked.row:
+        return shown | {"error": "search for a text or for a row, not for both"}
+    try:
+        spec = answers.root.spec(model)
+        page = answers.search(asked, spec, base)
+        return shown | {"page": page, "model": spec, "commands": _commands(answers, asked, model)}
+    except PipelineError as error:
+        return shown | {"error": str(error)}
+
+
+def _query(asked: Question, model: str) -> dict[str, Any]:
+    """The question as the parameters of an address; those that say nothing are left out."""
+    plain = Question()
+    names = {"from_seconds": "from", "to_seconds": "to", "batches": "batch"}
+    given = {
+        names.get(name, name): getattr(asked, name)
+        for name in Question.__dataclass_fields__
+        if name != "vector" and getattr(asked, name) != getattr(plain, name)
+    }
+    return given | ({"model": model} if model != "current" else {})
+
+
+def _commands(answers: Answers, asked: Question, model: str) -> Sequence[tuple[str, str]]:
+    """The lines that give the same hits."""
+    flags = {"holding": "text", "row": "like"}
+    values = {name: value for name, value in _query(asked, model).items() if name not in ("text", "offset")}
+    values["top"] = asked.top + asked.offset
+    words = ["videobert", "search", *([asked.text] if asked.text else []), "--root", answers.root.url]
+    for name, value in values.items():
+        words += [f"--{flags.get(name, name.replace('_', '-'))}", str(value)]
+    keywords = {"from": "from_seconds", "to": "to_seconds", "batch": "batches"}
+    arguments = [repr(asked.text)] if asked.text else []
+    arguments += [f"{keywords.get(name, name)}={value!r}" for name, value in values.items()]
+    python = f"videobert.open({answers.root.url!r}).search({', '.join(arguments)})"
+    return [("command line", shlex.join(words)), ("Python", python)]
+
+
+def _compared(answers: Answers, every: dict[str, Manifest], a: str, b: str) -> list[tuple[str, str, str]]:
+    """(figure, of one report, of the other) of all figures that either has."""
+    missing = sorted({a, b} - set(every))
+    if missing:
+        raise InputError(f"there is no report {missing[0]!r}; there are {', '.join(sorted(every)) or 'none'}")
+    one, other = (dict(_figures(read_metrics(answers.root.store, every[spec]))) for spec in (a, b))
+    return [(name, one.get(name, ""), other.get(name, "")) for name in dict.fromkeys([*one, *other])]
+
+
+def _figures(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Numbers of nested figures by their path; lists, which are curves, are left out."""
+    if isinstance(value, dict):
+        return [figure for key in sorted(value) for figure in _figures(value[key], f"{name}.{key}".lstrip("."))]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return []
+    return [(name, f"{value:.4g}")]

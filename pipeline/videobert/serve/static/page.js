@@ -1,0 +1,127 @@
+// The page without a framework: clips that play, a search that answers while one types, copy buttons, the map.
+// Everything here is an extra: links, forms and pictures work without it.
+
+import { drawMap } from "./map.js";
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Load the source at the second of its segment; where the browser cannot play it, the excerpt made for it. */
+function load(video) {
+  if (video.dataset.loaded) return;
+  video.dataset.loaded = "video";
+  video.addEventListener("error", () => {
+    if (video.dataset.loaded !== "video") return;
+    video.dataset.loaded = "clip"; // begins at second 0 of the segment
+    video.src = video.dataset.clip;
+    if (video.dataset.playing) play(video);
+  });
+  video.src = `${video.dataset.video}#t=${video.dataset.start}`;
+}
+
+/** Seconds of the element at which the segment begins and ends. */
+function span(video) {
+  const start = Number(video.dataset.start), end = Number(video.dataset.end);
+  return video.dataset.loaded === "clip" ? [0, end - start] : [start, end];
+}
+
+function play(video) {
+  video.dataset.playing = "yes";
+  load(video);
+  video.play().catch(() => {}); // taken back when the pointer leaves before it begins
+}
+
+function stop(video) {
+  delete video.dataset.playing;
+  video.pause();
+}
+
+function seek(video, seconds) {
+  load(video);
+  const [start] = span(video);
+  const to = video.dataset.loaded === "clip" ? Math.max(0, seconds - Number(video.dataset.start)) : seconds;
+  const go = () => { video.currentTime = Number.isFinite(to) ? to : start; };
+  if (video.readyState) go();
+  else video.addEventListener("loadedmetadata", go, { once: true });
+}
+
+/** Clips of a grid play while the pointer is over them or they are in focus, and begin again at their end. */
+function enliven(part) {
+  for (const video of part.querySelectorAll(".card video")) {
+    const card = video.closest(".card");
+    for (const event of ["pointerenter", "focusin"]) card.addEventListener(event, () => still.matches || play(video));
+    for (const event of ["pointerleave", "focusout"]) card.addEventListener(event, () => stop(video));
+    video.addEventListener("timeupdate", () => {
+      const [start, end] = span(video);
+      if (video.currentTime >= end || video.currentTime < start - 0.5) video.currentTime = start;
+    });
+    video.addEventListener("ended", () => { if (video.dataset.playing) { video.currentTime = span(video)[0]; play(video); } });
+  }
+}
+
+function startPlayer(player) {
+  load(player);
+  seek(player, Number(player.dataset.start));
+  let inside = true; // play the segment, then stop once; whoever goes on sees the rest
+  player.addEventListener("timeupdate", () => {
+    if (inside && player.currentTime >= span(player)[1]) { inside = false; player.pause(); }
+  });
+  for (const button of document.querySelectorAll("[data-seek]")) {
+    button.addEventListener("click", () => { inside = false; seek(player, Number(button.dataset.seek)); player.focus(); });
+  }
+}
+
+/** Results while one types; the address stays that of what is shown, and an older answer never replaces a newer. */
+function searchAsOneTypes(form) {
+  const results = document.getElementById("results");
+  let timer, asked;
+  const ask = async () => {
+    asked?.abort();
+    const mine = asked = new AbortController();
+    const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+    try {
+      const answer = await fetch(`${form.action.replace(/\/$/, "")}/results?${query}`, { signal: mine.signal });
+      const text = await answer.text();
+      if (mine.signal.aborted) return;
+      results.innerHTML = text; // made by our own templates, which escape what comes from outside
+      enliven(results);
+      history.replaceState(null, "", `?${query}`);
+    } catch (error) {
+      if (error.name !== "AbortError") tell("The service does not answer.");
+    }
+  };
+  form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, 150); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); ask(); });
+}
+
+function tell(text) {
+  const told = document.getElementById("told");
+  told.textContent = text;
+  setTimeout(() => { told.textContent = ""; }, 2500);
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // no clipboard without TLS on other hosts than this one
+    const area = Object.assign(document.createElement("textarea"), { value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  tell("Copied.");
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copy(button.dataset.copy);
+});
+document.addEventListener("keydown", (event) => {
+  const box = document.getElementById("text");
+  if (event.key === "/" && box && !event.target.closest("input, textarea, select")) { event.preventDefault(); box.focus(); }
+});
+enliven(document);
+const form = document.getElementById("search"), player = document.getElementById("player"), map = document.getElementById("map");
+if (form) searchAsOneTypes(form);
+if (player) startPlayer(player);
+if (map) drawMap(map, document.getElementById("point"));

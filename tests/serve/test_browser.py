@@ -1,0 +1,228 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+import videobert
+from tests.serve.conftest import TOKEN, serving
+from tests.serve.frames import difference, frames, shown_at
+from tests.serve.hostile_root import ARABIC, HOSTILE, write_hostile_root
+from tests.small_root import BATCHES, SmallRoot
+from videobert.api import Hit
+
+pytestmark = pytest.mark.slow
+Visit = Callable[..., Page]
+PIXELS = """video => { const c = document.createElement('canvas');
+  c.width = video.videoWidth; c.height = video.videoHeight;
+  c.getContext('2d').drawImage(video, 0, 0); return [video.currentTime, c.width, c.height,
+  Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)]; }"""
+"""What is on screen, as a canvas sees it."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """`make test` installs it; where that cannot be, VIDEOBERT_NO_BROWSER=1 says that somebody knows."""
+    program = shutil.which("chromium")
+    if program is None and os.environ.get("VIDEOBERT_NO_BROWSER") == "1":
+        pytest.skip("there is no Chromium, and VIDEOBERT_NO_BROWSER=1 says that this is known")
+    assert program, "there is no Chromium: `make browser` installs Debian's; VIDEOBERT_NO_BROWSER=1 does without"
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox does not start for root, which tests in containers are.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visiting(browser: Browser, client: httpx.Client, **context: Any) -> Iterator[Visit]:
+    """Opens a path in a fresh profile that was let in; an error of the script fails the test."""
+    inside = browser.new_context(base_url=str(client.base_url), **context)
+    page, errors = inside.new_page(), list[str]()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"/?token={TOKEN}")
+    assert "token" not in page.url
+
+    def visit(path: str) -> Page:
+        page.goto(path)
+        return page
+
+    yield visit
+    inside.close()
+    assert errors == []
+
+
+@pytest.fixture
+def visit(browser: Browser, client: httpx.Client) -> Iterator[Visit]:
+    with visiting(browser, client) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    store = write_hostile_root(str(tmp_path_factory.mktemp("hostile")))
+    with serving(store.root) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def row(small_root: SmallRoot) -> Hit:
+    """One that does not begin with its video."""
+    return next(hit for hit in videobert.open(small_root.root).search("egg", top=50) if hit.start_seconds > 3)
+
+
+def ids(page: Page) -> list[str]:
+    shown = page.locator(".card .copy").evaluate_all("buttons => buttons.map(b => b.dataset.copy)")
+    return list(shown)
+
+
+def test_a_search_answers_while_one_types(visit: Visit, small_root: SmallRoot) -> None:
+    page = visit("/")
+    page.keyboard.press("/")
+    page.keyboard.type("stir the egg")
+    page.wait_for_selector(".card")
+    page.wait_for_url("**/?text=stir+the+egg&**")
+    expected = videobert.open(small_root.root).search("stir the egg", top=12)
+    assert ids(page) == [hit.row_id for hit in expected]
+    page.get_by_text("Filters").click()
+    page.get_by_label("Batches").fill(BATCHES[0])
+    page.wait_for_url(f"**batch={BATCHES[0]}**")
+    assert {hit.batch for hit in expected if hit.row_id in ids(page)} == {BATCHES[0]}
+    page.reload()  # the address is that of what is shown
+    assert {hit.batch for hit in expected if hit.row_id in ids(page)} == {BATCHES[0]}
+    page.get_by_label("Batches").fill("no key!")
+    page.get_by_role("alert").wait_for()
+    assert "is no key" in page.get_by_role("alert").inner_text()
+
+
+def test_the_page_works_without_script(browser: Browser, client: httpx.Client, row: Hit) -> None:
+    with visiting(browser, client, java_script_enabled=False) as visit:
+        page = visit("/")
+        page.get_by_label("What to look for").fill("stir the egg")
+        page.get_by_role("button", name="Search").click()
+        assert page.locator(".card").count() == 12
+        page.get_by_role("link", name="Next").click()
+        assert "from number 13" in page.locator(".count").inner_text()
+
+
+def test_a_clip_plays_under_the_pointer_within_its_seconds(visit: Visit, row: Hit) -> None:
+    page = visit(f"/?row={row.row_id}")
+    card = page.locator(".card").nth(0)
+    video = card.locator("video")
+    start, end = (float(video.get_attribute(f"data-{name}") or 0) for name in ("start", "end"))
+    card.hover()
+    page.wait_for_function("v => !v.paused && v.currentTime > Number(v.dataset.start)", arg=video.element_handle())
+    assert start <= video.evaluate("v => v.currentTime") <= end + 0.5
+    page.mouse.move(0, 0)
+    page.wait_for_function("v => v.paused", arg=video.element_handle())
+
+
+def test_the_player_shows_the_frame_of_the_second(visit: Visit, client: httpx.Client, row: Hit) -> None:
+    source = frames(client.get(f"/api/v1/rows/{row.row_id}/video").content)
+    page = visit(f"/rows/{row.row_id}")
+    player = page.locator("#player")
+    seeks = page.locator("[data-seek]")
+    for wanted in (row.start_seconds, 0.0):
+        if wanted != row.start_seconds:
+            seeks.nth(0).click()
+        page.wait_for_function(
+            "([v, t]) => v.readyState > 1 && !v.seeking && Math.abs(v.currentTime - t) < 0.05",
+            arg=[player.element_handle(), wanted],
+        )
+        at, width, height, pixels = player.evaluate(PIXELS)
+        image = np.array(pixels, np.uint8).reshape(height, width, 4)[:, :, :3]
+        assert difference(image, shown_at(source, at)) < 4
+    assert difference(shown_at(source, 0), shown_at(source, row.start_seconds)) > 4, "this proves nothing"
+    page.get_by_role("button", name="Copy the line for Python").click()
+    assert page.get_by_role("status").inner_text() == "Copied."
+
+
+def test_what_the_browser_cannot_play_is_played_as_an_excerpt(visit: Visit, row: Hit) -> None:
+    page = visit("/batches")
+    page.route("**/video?*", lambda route: route.fulfill(body="no video", content_type="video/mp4"))
+    page.goto(f"/rows/{row.row_id}")
+    player = page.locator("#player").element_handle()
+    page.wait_for_function("v => v.dataset.loaded === 'clip' && v.readyState > 1", arg=player)
+    assert page.evaluate("v => v.duration", player) == pytest.approx(row.end_seconds - row.start_seconds, abs=0.2)
+
+
+def test_a_point_of_the_map_opens_its_row(visit: Visit, small_root: SmallRoot) -> None:
+    page = visit("/map")
+    canvas = page.locator("#map[data-drawn]")
+    canvas.wait_for()
+    rows = videobert.open(small_root.root).embeddings().to_table(columns=["level"])["level"].to_pylist()
+    assert int(canvas.get_attribute("data-drawn") or 0) == rows.count("segment")
+    canvas.focus()
+    for key in ("ArrowRight", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_url("**/rows/**")
+    assert page.locator("#player").count() == 1
+
+
+def paths(client: httpx.Client) -> list[str]:
+    """Every page that there is, with something on it."""
+    row_id = client.get("/api/v1/map").json()["points"][0]["row_id"]
+    return [f"/?row={row_id}", f"/rows/{row_id}", "/map", "/batches", "/dead-letters", "/models", "/none", "/rows/none"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Browser, client: httpx.Client, hostile: httpx.Client, scheme: str) -> None:
+    package = find_spec("axe_playwright_python")
+    assert package is not None and package.origin is not None
+    axe = Path(package.origin).with_name("axe.min.js").read_text()
+    for served in (client, hostile) if scheme == "light" else (client,):
+        with visiting(browser, served, color_scheme=scheme) as visit:
+            for path in paths(served):
+                page = visit(path)
+                page.evaluate(axe)
+                found = page.evaluate("() => axe.run()")
+                assert len(found["passes"]) > 10
+                told = [(v["id"], [n["html"][:200] for n in v["nodes"]][:3]) for v in found["violations"]]
+                assert told == [], path
+
+
+def test_nothing_runs_off_a_narrow_screen(browser: Browser, client: httpx.Client, hostile: httpx.Client) -> None:
+    for served in (client, hostile):
+        with visiting(browser, served, viewport={"width": 320, "height": 640}) as visit:
+            for path in paths(served):
+                width = visit(path).evaluate("document.scrollingElement.scrollWidth")
+                assert width <= 320, path
+
+
+def test_hostile_texts_are_shown_and_never_run(browser: Browser, hostile: httpx.Client) -> None:
+    shown = ""
+    rows = [point["row_id"] for point in hostile.get("/api/v1/map").json()["points"]]
+    assert len(rows) == len(HOSTILE) + 1
+    with visiting(browser, hostile) as visit:
+        refused: list[str] = []
+        visit("/").on("console", lambda message: refused.append(message.text))
+        for path in [*paths(hostile), *(f"/rows/{row_id}" for row_id in rows[:3])]:
+            page = visit(path)
+            page.wait_for_load_state("networkidle")
+            shown += page.locator("body").inner_text()
+            assert page.evaluate("window.hurt") is None, path
+        for text in HOSTILE[:5]:
+            page = visit("/")
+            page.get_by_label("What to look for").fill(text[:500])
+            page.get_by_role("alert").wait_for()
+            assert page.evaluate("window.hurt") is None
+    assert all(text in shown for text in HOSTILE[:6])
+    assert not [text for text in refused if "Content Security Policy" in text], "markup of a caption reached the page"
+
+
+def test_arabic_is_written_from_right_to_left(browser: Browser, hostile: httpx.Client) -> None:
+    with visiting(browser, hostile) as visit:
+        page = visit(f"/?row=v0:0&holding={ARABIC[:5]}")
+        said = page.locator(".said", has_text=ARABIC)
+        assert said.evaluate("p => getComputedStyle(p).direction") == "rtl"
