@@ -6,16 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 
 import videobert
-from videobert.serve import api
+from videobert.serve import api, uploads
 from videobert.serve.access import Access
 from videobert.serve.answers import Answers
 from videobert.serve.failures import install_error_handlers
 from videobert.serve.footage import FootageServer
 from videobert.serve.fresh import FreshRoot
 from videobert.serve.gate import Gate
+from videobert.serve.jobs import Jobs
 from videobert.serve.metrics import Metrics
 from videobert.serve.options import ServeOptions
 from videobert.serve.pages import add_pages, problem_page
@@ -27,11 +29,12 @@ def create_app(root: str, access: Access, options: ServeOptions | None = None) -
     """An application over a root. It reads nothing before it is asked, and cleans up when the server shuts down."""
     options = options or ServeOptions()
     fresh = FreshRoot(root, fresh_seconds=options.fresh_seconds, models=options.models)
-    footage, metrics = FootageServer(fresh, options), Metrics()
+    footage, metrics, jobs = FootageServer(fresh, options), Metrics(), Jobs(fresh.url, options)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await run_in_threadpool(jobs.close)
         footage.close()
 
     app = FastAPI(
@@ -39,7 +42,9 @@ def create_app(root: str, access: Access, options: ServeOptions | None = None) -
         docs_url=None, redoc_url=None,  # both load scripts from outside
     )  # fmt: skip
     app.state.answers = Answers(fresh, footage, options)
+    app.state.jobs = jobs
     app.include_router(api.router)
+    app.include_router(uploads.router)
     _add_operations(app, fresh, footage, metrics)
     add_pages(app)
     install_error_handlers(app, problem_page)

@@ -9,6 +9,7 @@ import uuid
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,7 +37,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, *, access: Access, options: ServeOptions, metrics: Metrics) -> None:
         self._app, self._access, self._metrics = app, access, metrics
-        self._most = options.most_requests
+        self._most, self._most_bytes = options.most_requests, options.most_upload_bytes
         self._rate = RateLimit(rate=options.rate, burst=options.burst)
         self._running = 0
 
@@ -51,7 +52,7 @@ class Gate:
             # Forms send what is left empty; here an empty value is as good as none.
             scope["query_string"] = b"&".join(p for p in scope["query_string"].split(b"&") if not p.endswith(b"="))
             refusal = self._refusal(scope)
-            await (refusal or self._app)(scope, receive, told)
+            await (refusal or self._app)(scope, _bounded(receive, self._most_bytes), told)
         finally:
             self._running -= 1
             self._metrics.in_flight.dec()
@@ -113,6 +114,21 @@ class _Told:
         elif message["type"] == "http.response.body":
             self.bytes += len(message.get("body", b""))
         await self._send(message)
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """The body of a request up to so many bytes, whatever its header says; 413 beyond them."""
+    seen = 0
+
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise HTTPException(413, f"more than {most:,} bytes are too much")
+        return message
+
+    return bounded
 
 
 def _error(status: int, message: str, headers: dict[str, str]) -> Response:

@@ -29,11 +29,25 @@ class ServeOptions:
     """Processes that decode."""
     most_excerpt_seconds: float = 120.0
     """Length of an excerpt that is made for a browser that cannot play the source."""
+    most_upload_bytes: int = 2 << 30
+    """Of one request; more is refused with 413."""
+    most_upload_seconds: float = 7200.0
+    """Length of an uploaded video."""
+    most_waiting: int = 8
+    """Uploaded videos that may wait; one at a time is embedded."""
+    most_job_seconds: float = 3600.0
+    """Time that embedding one may take."""
+    jobs_remembered: int = 64
+    """Uploaded videos whose vectors are kept in memory after they were embedded."""
+    encoder: str = "packaged"
+    """The encoder that the model learnt from, as `--features.encoder`; only uploaded videos need it."""
     models: int = 2
     """Loaded models; the one that was asked longest ago makes room."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, str):
+                continue
             if not 0 < value < float("inf"):
                 raise InputError(f"serve.{field.name}={value!r} must be a positive finite number")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi import APIRouter, FastAPI, Request, UploadFile
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -19,6 +19,7 @@ from videobert.runtime.manifest import Manifest
 from videobert.serve.answers import Answers, Question
 from videobert.serve.filters import FILTERS
 from videobert.serve.parameters import AnswersOf, Asked, Base, ModelName, RowId, Spec
+from videobert.serve.uploads import JobId, job_of, stretch_of, take_upload
 
 __all__ = ["add_pages", "problem_page"]
 
@@ -104,6 +105,27 @@ def models_page(answers: AnswersOf, base: Base, a: str = "", b: str = "") -> Res
         answers, base, "models.html", "/models", models=models, reports=reports, every=sorted(every),
         sides={"a": a, "b": b}, compared=compared,
     )  # fmt: skip
+
+
+@router.post("/uploads")
+def upload(request: Request, spec: Spec, base: Base, video: UploadFile, captions: UploadFile | None = None) -> Response:
+    """Embed a video, and go to the page that tells how far it is."""
+    return RedirectResponse(f"{base}/jobs/{take_upload(request, spec, video, captions).id}", status_code=303)
+
+
+@router.get("/jobs/{job_id}")
+def job_page(request: Request, answers: AnswersOf, job_id: JobId, asked: Asked, base: Base) -> Response:
+    """How far an uploaded video is; then what is nearest to it, or to some seconds of it."""
+    found = job_of(request, job_id)
+    page = stretch_of(answers, found, asked, base) if found.state == "done" else None
+    return _page(answers, base, "job.html", "", job=found, page=page)
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel(request: Request, job_id: JobId, base: Base) -> Response:
+    """End it."""
+    request.app.state.jobs.cancel(job_of(request, job_id))
+    return RedirectResponse(f"{base}/jobs/{job_id}", status_code=303)
 
 
 @router.get("/map")

@@ -10,6 +10,7 @@ from videobert.query.rows import Row
 
 __all__ = [
     "FoundHit",
+    "JobState",
     "Links",
     "Matrix",
     "MatrixCell",
@@ -20,6 +21,8 @@ __all__ = [
     "RowPage",
     "SearchPage",
     "Sentence",
+    "SentenceVector",
+    "UploadedRow",
 ]
 
 
@@ -125,6 +128,42 @@ class Reason:
     stage: str
     reason: str
     videos: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceVector:
+    """A sentence in the retrieval space."""
+
+    model: str
+    embedding: list[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadedRow:
+    """A segment of an uploaded video, or all of it."""
+
+    row_id: str
+    level: str
+    start_seconds: float
+    end_seconds: float
+    text: str
+    embedding: list[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """How far the embedding of an uploaded video is."""
+
+    id: str
+    model: str
+    """The embeddings that its vectors can be compared with."""
+    state: str
+    """waiting, running, done, failed or cancelled."""
+    stage: str
+    progress: float
+    """From 0 to 1."""
+    error: str
+    rows: list[UploadedRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

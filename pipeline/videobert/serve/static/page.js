@@ -120,7 +120,18 @@ document.addEventListener("keydown", (event) => {
   const box = document.getElementById("text");
   if (event.key === "/" && box && !event.target.closest("input, textarea, select")) { event.preventDefault(); box.focus(); }
 });
+/** An uploaded video: ask how far it is, and show what was found once it has ended. */
+async function follow(job) {
+  const answer = await fetch(job.dataset.job);
+  const { state, progress } = await answer.json();
+  if (state !== "waiting" && state !== "running") { location.reload(); return; }
+  document.getElementById("progress").value = progress;
+  setTimeout(() => follow(job), 1000);
+}
+
 enliven(document);
+const job = document.getElementById("job");
+if (job) follow(job);
 const form = document.getElementById("search"), player = document.getElementById("player"), map = document.getElementById("map");
 if (form) searchAsOneTypes(form);
 if (player) startPlayer(player);
