@@ -24,6 +24,7 @@ from videobert.application import application_method, application_names
 from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError
 from videobert.query.embeddings import embedding_dimension, open_embeddings, resolve_embed_spec
+from videobert.query.exported import ExportedModel, find_export
 from videobert.query.filters import RowFilter
 from videobert.query.fusion import fused
 from videobert.query.index import nearest_in_lists
@@ -63,6 +64,7 @@ class Root:
     def __init__(self, root: str) -> None:
         self._store = Store(root)
         self._models: dict[str, OpenModel] = {}
+        self._exports: dict[str, ExportedModel] = {}
 
     def __repr__(self) -> str:
         return f"videobert.open({self.url!r})"
@@ -170,8 +172,13 @@ class Root:
         return hits[:top]
 
     def encode(self, text: str, *, model: str = "current") -> NDArray[np.float32]:
-        """The unit vector of a text in the space of the embeddings, float32 [R]. Raises InputError without words."""
-        return encode_query(self._model_of(resolve_embed_spec(self._store, model)), text)
+        """The unit vector of a text in the space of the embeddings, float32 [R]. Raises InputError without words.
+
+        By the exported text tower where there is one (`videobert export`), which needs no torch.
+        """
+        spec = resolve_embed_spec(self._store, model)
+        exported = self._export_of(spec)
+        return exported.encode_text([text])[0] if exported else encode_query(self._model_of(spec), text)
 
     def embeddings(self, model: str = "current", *, batches: str | Iterable[str] = ()) -> ds.Dataset:
         """The rows, lazily: a pyarrow dataset over exactly the committed files; filters and columns are pushed down.
@@ -243,6 +250,13 @@ class Root:
 
     def _rows(self, spec: str, batches: Sequence[str]) -> ds.Dataset:
         return open_embeddings(self._store, spec, batches)
+
+    def _export_of(self, embed_spec: str) -> ExportedModel | None:
+        """Looked for at every call while there is none."""
+        spec = embed_spec.rsplit(".", 1)[0]
+        if spec not in self._exports and (found := find_export(self._store, spec)):
+            self._exports[spec] = found
+        return self._exports.get(spec)
 
     def _model_of(self, embed_spec: str) -> OpenModel:
         """Loaded once: what a spec names does not change."""

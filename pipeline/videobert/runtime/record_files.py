@@ -1,4 +1,4 @@
-"""Records as a Parquet file anywhere: whole or not at all, in memory a row group at a time."""
+"""Tables outside any root: records written whole or not at all, and what people bring, read."""
 
 from __future__ import annotations
 
@@ -10,17 +10,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
 
 from videobert.errors import InputError
+from videobert.runtime.filesystem import open_filesystem
 from videobert.runtime.parquet import ROW_GROUP_ROWS, write_groups
 from videobert.runtime.storage import Store
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["record_schema", "write_file", "write_records"]
+__all__ = ["read_rows", "record_schema", "write_file", "write_records"]
 
 _TYPES: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+_READERS: dict[str, Any] = {
+    ".parquet": pq.read_table, ".csv": pyarrow.csv.read_csv, ".jsonl": pyarrow.json.read_json
+}  # fmt: skip
+
+
+def read_rows(url: str, *, what: str) -> pa.Table:
+    """A table of people's own: Parquet, CSV or JSON lines, by its ending; `what` names it in messages.
+
+    Raises InputError for a file that is not there or is of another kind.
+    """
+    ending = next((ending for ending in _READERS if url.lower().endswith(ending)), None)
+    if ending is None:
+        raise InputError(f"{what} {url!r} ends in none of {', '.join(_READERS)}; convert it to one of these")
+    filesystem, path = open_filesystem(url)
+    try:
+        with filesystem.open(path, "rb") as source:
+            return _READERS[ending](source)
+    except FileNotFoundError as error:
+        raise InputError(f"{what} {url} is not there; correct the path or URL") from error
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{what} {url} cannot be read as {ending[1:]} ({error}); write it again") from error
 
 
 def record_schema(kind: type[DataclassInstance]) -> pa.Schema:

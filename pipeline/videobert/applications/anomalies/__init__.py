@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 import videobert
 from videobert.application import Application
 from videobert.applications.anomalies.core import distances, expected_per_hour, strangeness
-from videobert.applications.anomalies.segments import Segments, load_segments
 from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError
 from videobert.query.embeddings import embedding_manifests, open_embeddings, resolve_embed_spec
 from videobert.query.model import open_model
+from videobert.query.segments import Segments, load_segments
 from videobert.runtime.record_files import write_records
 from videobert.runtime.storage import Store
 

@@ -6,24 +6,17 @@ E events.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from videobert.errors import InputError
-from videobert.runtime.filesystem import open_filesystem
+from videobert.runtime.record_files import read_rows
 
 __all__ = ["Histories", "read_histories"]
 
-_READERS: dict[str, Any] = {
-    ".parquet": pq.read_table, ".csv": pyarrow.csv.read_csv, ".jsonl": pyarrow.json.read_json
-}  # fmt: skip
 _DAY = 86_400.0
 
 
@@ -51,7 +44,7 @@ def read_histories(url: str) -> Histories:
 
     Raises InputError for a file that is not there, is of another kind or lacks a column.
     """
-    table = _read(url)
+    table = read_rows(url, what="history")
     names = set(table.column_names)
     video = next((name for name in ("video_id", "uri") if name in names), None)
     if "person" not in names or video is None:
@@ -71,20 +64,6 @@ def read_histories(url: str) -> Histories:
         video_E=pc.cast(table[video], pa.string()).to_numpy()[order].astype(object),
         days_E=_ages(url, table)[order],
     )
-
-
-def _read(url: str) -> pa.Table:
-    ending = next((ending for ending in _READERS if url.lower().endswith(ending)), None)
-    if ending is None:
-        raise InputError(f"history {url!r} ends in none of {', '.join(_READERS)}; convert it to one of these")
-    filesystem, path = open_filesystem(url)
-    try:
-        with filesystem.open(path, "rb") as source:
-            return _READERS[ending](source)
-    except FileNotFoundError as error:
-        raise InputError(f"history {url} is not there; correct the path or URL") from error
-    except pa.ArrowInvalid as error:
-        raise InputError(f"history {url} cannot be read as {ending[1:]} ({error}); write it again") from error
 
 
 def _ages(url: str, table: pa.Table) -> NDArray[np.float64]:

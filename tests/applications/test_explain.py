@@ -1,0 +1,100 @@
+"""Attributions are complete, and what they name matters."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import videobert
+from tests.model.material import TINY, vocabulary
+from tests.small_root import SmallRoot
+from videobert.applications.explain.core import integrated_gradients, rollout
+from videobert.applications.explain.hit import explain_hit, score_without
+from videobert.cli.main import main
+from videobert.model.network import Reading, VideoBert
+from videobert.model.scoring import encode_text, encode_video
+from videobert.pretrain.config import PretrainConfig
+from videobert.tokens.footage import Footage
+
+WORDS = vocabulary(20, 30)
+READINGS = [Reading(), Reading(context_clips=2, components=3, span_pooling=True)]
+
+
+def model_of(reading: Reading) -> VideoBert:
+    config = PretrainConfig(architecture=dataclasses.replace(TINY, initializer_range=0.3), retrieval_dim=16)
+    made = VideoBert.create(config, vocabulary=WORDS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = VideoBert(made.config, vocabulary=WORDS, retrieval_dim=16, freeze_visual=False, reading=reading)
+        if reading.components:
+            torch.nn.init.normal_(model.residual.weight)
+    return model.eval()
+
+
+def footage_of(reading: Reading) -> Footage:
+    rng = np.random.default_rng(1)
+    rest = rng.standard_normal((9, 3)) if reading.components else None
+    return Footage(leaves=rng.integers(30, size=9), first=2 if rest is not None else 0, last=7, residuals=rest)
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=["plain", "own"])
+def test_what_the_parts_add_is_the_difference_of_the_scores(reading: Reading) -> None:
+    model, footage, ids = model_of(reading), footage_of(reading), [7, 9, 12]
+    found = explain_hit(model, ids, footage)
+    assert found.words.shape == (3,) and found.clips.shape == (9,) and found.frame == pytest.approx(0, abs=1e-9)
+    assert found.score - found.baseline == pytest.approx(found.words.sum() + found.clips.sum(), abs=2e-3)
+    cosine = float((encode_text(model, [ids]) * encode_video(model, [footage])).sum())
+    assert found.score == pytest.approx(cosine, abs=1e-5)
+    assert np.abs(found.clips).max() > 1e-3
+    assert score_without(model, ids, footage, []) == pytest.approx(cosine, abs=1e-5)
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=["plain", "own"])
+def test_attention_is_shared_among_tokens(reading: Reading) -> None:
+    found = explain_hit(model_of(reading), [7], footage_of(reading))
+    assert (found.attention >= 0).all() and 0.3 < found.attention.sum() <= 1
+
+
+def test_gradients_of_a_known_function() -> None:
+    weight = torch.tensor([1.0, -2.0])
+    rows, nothing = torch.tensor([[1.0, 0.0], [2.0, 1.0]]), torch.zeros(2, 2)
+    found = integrated_gradients(lambda x: (x @ weight).square().sum(1), [rows], [nothing])
+    # (x . w) squared: 1 for the first token, 0 for the second.
+    np.testing.assert_allclose(found.parts[0], [1, 0], atol=1e-6)
+    assert (found.score, found.baseline) == (1, 0)
+
+
+def test_rollout_of_a_layer_that_looks_at_one_token() -> None:
+    share = torch.zeros(1, 3, 3)
+    share[..., 2] = 1
+    np.testing.assert_allclose(rollout([share], np.array([1.0, 1, 1])), [1 / 6, 1 / 6, 2 / 3])
+
+
+@pytest.mark.slow
+def test_a_hit_of_a_finished_root_is_told_and_drawn(
+    small_root: SmallRoot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = videobert.open(small_root.root)
+    hit = root.search("stir the egg", top=1)[0]
+    parts = root.explain(row=hit.row_id, text="stir the <b>egg")
+    clips = [part for part in parts if part.kind == "clip"]
+    assert clips[0].start_seconds == pytest.approx(hit.start_seconds) and {part.row_id for part in parts} == {
+        hit.row_id
+    }
+    out = str(tmp_path / "why.html")
+    main(["explain", "--root", small_root.root, "--row", hit.row_id, "--text", "stir the <b>egg", "--out", out])
+    page = Path(out).read_text()
+    assert page.count("data:image/png") == len(clips) and "<b>egg" not in page
+    assert set(re.findall(r"(?:src|href)=.(.{5})", page)) == {"data:"}
+    for options, told in (
+        ({"row": "nobody:0", "text": "egg"}, "no tokens of"),
+        ({"row": hit.row_id, "text": " "}, "holds no words"),
+        ({"row": hit.row_id, "text": "egg", "out": "x.pdf"}, "does not end in .html"),
+    ):
+        with pytest.raises(videobert.InputError, match=told):
+            root.explain(**options)

@@ -1,0 +1,120 @@
+"""What is exported says what the model says, and is run without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+import videobert
+from tests.model.material import TINY, vocabulary
+from tests.small_root import SmallRoot
+from videobert.applications.export.network import export_video
+from videobert.cli.main import main
+from videobert.model.network import Reading, VideoBert
+from videobert.model.scoring import encode_text, encode_video
+from videobert.pretrain.config import PretrainConfig
+from videobert.query.exported import ExportedModel, export_folder, open_export
+from videobert.query.model import open_model
+from videobert.runtime.manifest import Manifest
+from videobert.runtime.storage import Store
+from videobert.tokens.core import from_json
+from videobert.tokens.footage import Footage
+
+pytestmark = pytest.mark.slow
+
+TEXTS = ("stir the egg", "Now let me show you how to chop the onion.", "é unheard-of words 7")
+
+
+@pytest.fixture(scope="module")
+def root(small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A copy of the finished run with an export."""
+    folder = tmp_path_factory.mktemp("export") / "demo"
+    shutil.copytree(small_root.root, folder)
+    main(["export", "--root", str(folder)])
+    return str(folder)
+
+
+def exported(root: str, small_root: SmallRoot) -> ExportedModel:
+    store = Store(root)
+    data = store.read(f"{export_folder(small_root.specs['pretrain'])}/_manifest.json")
+    return ExportedModel(store, Manifest.from_bytes(data))
+
+
+def test_both_towers_give_the_models_vectors(root: str, small_root: SmallRoot) -> None:
+    opened, found = open_model(Store(root)), exported(root, small_root)
+    expected = encode_text(opened.model, [opened.text_ids(text) for text in TEXTS])
+    np.testing.assert_allclose(found.encode_text(TEXTS), expected, atol=1e-4)
+    videos = [from_json(sample) for sample in opened.samples()]
+    spans = [video.footage(s.first_clip, s.last_clip) for video in videos for s in video.segments]
+    np.testing.assert_allclose(found.encode_video(spans), encode_video(opened.model, spans), atol=1e-4)
+
+
+def test_a_model_that_reads_surroundings_and_residuals_is_exported_too() -> None:
+    config = PretrainConfig(architecture=dataclasses.replace(TINY, initializer_range=0.2), retrieval_dim=16)
+    words = vocabulary(20, 9)
+    made = VideoBert.create(config, vocabulary=words)
+    reading = Reading(context_clips=2, components=3, span_pooling=True)
+    model = VideoBert(made.config, vocabulary=words, retrieval_dim=16, freeze_visual=False, reading=reading)
+    rng = np.random.default_rng(0)
+    with torch.no_grad():
+        model.residual.weight.copy_(torch.randn(model.residual.weight.shape))
+    layout = {
+        "vocabulary": words.to_json(), "max_length": model.max_length, "retrieval_dim": 16,
+        **dataclasses.asdict(reading),
+    }  # fmt: skip
+    manifest = Manifest(stage="export", spec="x", batch="", config={}, sources=(), outputs=(), facts={"layout": layout})
+    found = ExportedModel(Store("/nowhere"), manifest)  # no file is asked for
+    found.__dict__["_video"] = onnxruntime.InferenceSession(export_video(model))
+    spans = [
+        Footage(
+            leaves=rng.integers(9, size=n), first=first, last=last, lead=lead, residuals=rng.standard_normal((n, 3))
+        )
+        for n, first, last, lead in ((5, 2, 3, 0), (4, 0, 2, 2), (7, 1, 7, 1), (400, 2, 398, 0))
+    ]
+    np.testing.assert_allclose(found.encode_video(spans), encode_video(model, spans), atol=1e-4)
+
+
+def test_search_takes_it_and_loads_no_torch(root: str, small_root: SmallRoot) -> None:
+    code = (
+        f"import videobert, sys, json\nfound = videobert.open({root!r}).search('stir the egg', top=8)\n"
+        "assert not {'torch', 'transformers', 'ray', 'av'} & set(sys.modules)\n"
+        "print(json.dumps([[hit.row_id, hit.score] for hit in found]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    expected = videobert.open(small_root.root).search("stir the egg", top=8)
+    found = json.loads(done.stdout)
+    assert {row for row, _ in found} == {hit.row_id for hit in expected}
+    np.testing.assert_allclose([score for _, score in found], [hit.score for hit in expected], atol=1e-4)
+
+
+def test_int8_is_smaller_and_near(root: str, tmp_path: Path) -> None:
+    main(["export", "--root", root, "--int8", "--out", str(tmp_path / "device")])
+    small, whole = open_export(str(tmp_path / "device")), {f.kind: f for f in videobert.open(root).export()}
+    sizes = {output.path.partition("-")[0]: output.size_bytes for output in small.manifest.outputs}
+    assert sizes["text"] < 0.7 * whole["text"].size_bytes
+    opened = open_model(Store(root))
+    expected = encode_text(opened.model, [opened.text_ids(text) for text in TEXTS])
+    assert ((small.encode_text(TEXTS) * expected).sum(1) > 0.99).all()
+
+
+def test_what_was_changed_or_is_not_there_is_refused(root: str, small_root: SmallRoot, tmp_path: Path) -> None:
+    with pytest.raises(videobert.InputError, match="holds no exported model"):
+        open_export(str(tmp_path))
+    with pytest.raises(videobert.InputError, match="holds no words"):
+        exported(root, small_root).encode_text(["  "])
+    with pytest.raises(videobert.InputError, match="exceeds the model's"):
+        exported(root, small_root).encode_text(["egg " * 500])
+    main(["export", "--root", root, "--out", str(tmp_path)])
+    [text] = tmp_path.glob("text-*.onnx")
+    text.write_bytes(text.read_bytes()[:-1] + b"x")
+    with pytest.raises(videobert.InputError, match="is not what was exported"):
+        open_export(str(tmp_path)).encode_text(["egg"])
