@@ -50,6 +50,12 @@ def test_some_videos_are_kept_aside_whatever_their_order_and_window() -> None:
     again = Windows(segments=(60, 60), read=lambda number, rest: VIDEOS)  # a second batch may hold the same bytes
     later, _ = keep_aside(again, CONFIG.validation)
     assert not set(names(list(later.read(1, lambda: None)))) & set(names(aside))
+    log: list[int] = []
+    logged = Windows(segments=(60, 60), read=lambda number, rest: log.append(number) or VIDEOS)  # type: ignore[func-returns-value]
+    late, _ = keep_aside(logged, CONFIG.validation)
+    for number in (1, 0):  # a resumed run
+        late.read(number, lambda: None)
+    assert log == [0, 1, 0], "the first window is not held for later"
     few = dataclasses.replace(CONFIG.validation, most_segments=1)
     assert len(keep_aside(Windows.whole(VIDEOS), few)[1]) == 1
     many = dataclasses.replace(CONFIG.validation, least_segments=100)

@@ -38,6 +38,7 @@ def keep_aside(windows: Windows, validation: Validation) -> tuple[Windows, list[
 
     def read(number: int, rest: Callable[[], None]) -> Sequence[TokenizedVideo]:
         videos = ready.pop(number, None) or windows.read(number, rest)
+        ready.clear()  # a resumed run that begins in another window does not hold the first as well
         return [video for video in videos if video.video_id not in left_out]
 
     return Windows(segments=windows.segments, read=read), aside
