@@ -9,7 +9,7 @@ TESTS ?= tests
 unexport PYTHONDONTWRITEBYTECODE
 FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
-.PHONY: help setup browser demo demo-s3 test test-fast test-e2e test-families check docs test-faults bench learn fuzz clean
+.PHONY: help setup browser demo demo-ui demo-s3 test test-fast test-e2e test-families check docs test-faults bench learn fuzz clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -25,6 +25,9 @@ $(VENV)/.ready: pyproject.toml operators/pyproject.toml constraints.txt infra/lo
 
 demo: setup  ## Main job on this machine: real Airflow, real Ray, three batches, search; ROOT=s3://... for S3
 	$(BIN)/python -m infra.local.demo --root $(ROOT)
+
+demo-ui: setup  ## The same, and leave the page, Airflow and Ray up until Ctrl-C
+	$(BIN)/python -m infra.local.demo --root $(ROOT) --keep
 
 demo-s3: setup  ## The same against a packaged S3 server on loopback
 	$(BIN)/python -m infra.local.demo --root $(ROOT) --s3-server

@@ -110,7 +110,10 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     print(f"\n$ videobert sql {query!r} --root {root}", flush=True)
     _cli("sql", query, "--root", root)
     _say(f"done in {time.monotonic() - started:.0f} s, at most {watch.peak_bytes / 1e9:.2f} GB of memory at once")
+    if not options.s3_server:
+        print(f"\n$ videobert serve --root {root}   # search and watch in a browser", flush=True)
     if options.keep:
+        stack.callback(_started("serve", "--root", root).terminate)  # prints its URL
         _say(f"Airflow stays at {airflow.url}, Ray at {ray.url}; Ctrl-C ends both")
         for _ in _forever():
             airflow.check()
@@ -126,6 +129,10 @@ def _cli(*arguments: str, env: Mapping[str, str] | None = None) -> None:
     done = subprocess.run([sys.executable, "-m", "videobert", *arguments], env=inherited_env() | dict(env or {}))
     if done.returncode:
         raise PipelineError(f"videobert {' '.join(arguments)} ended with exit code {done.returncode}; see above")
+
+
+def _started(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "videobert", *arguments], env=inherited_env())
 
 
 def _say(text: str) -> None:

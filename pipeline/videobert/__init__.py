@@ -22,10 +22,14 @@ del _stages
 
 
 def open(root: str) -> Root:
-    """What the pipeline wrote below a root: a path, or an fsspec URL such as `s3://bucket/prefix`.
+    """What the pipeline wrote below a root: a path, an fsspec URL such as `s3://bucket/prefix`, or a service's `https://`.
 
     Reads nothing yet. `videobert.api.Root` tells what it answers. Raises InputError for a protocol nobody provides.
     """
+    if root.startswith(("http://", "https://")):
+        from videobert.remote import RemoteRoot
+
+        return RemoteRoot(root)
     from videobert.api import Root  # Arrow and DuckDB, which the other users of this package may not need
 
     return Root(root)

@@ -17,13 +17,14 @@ from videobert.serve.access import Access
 from videobert.serve.app import create_app
 from videobert.serve.options import ServeOptions
 
+ADMIN = "fedcba9876543210-of-the-tests"
 TOKEN = "0123456789abcdef-of-the-tests"
 
 
 @contextmanager
 def serving(root: str, options: ServeOptions | None = None) -> Iterator[httpx.Client]:
     """A client with the token, of a server on loopback that ends with the block."""
-    app = create_app(root, Access(TOKEN), options)
+    app = create_app(root, Access(TOKEN), options, admin=Access(ADMIN))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -33,6 +33,9 @@ class ServeCommand:
     token: str = ""
     """Token of at least 16 characters; empty takes VIDEOBERT_TOKEN, or makes one. Others on this machine can read a
     command line: prefer the variable."""
+    admin_token: str = ""
+    """Another token, which may also promote and roll back, as a bearer; empty takes VIDEOBERT_ADMIN_TOKEN, and without
+    that nobody may."""
     options: ServeOptions = field(default_factory=ServeOptions)
     """Limits."""
 
@@ -46,9 +49,13 @@ class ServeCommand:
             ) from error
         given = self.token or os.environ.get("VIDEOBERT_TOKEN", "")
         access = Access(given)
+        secret = self.admin_token or os.environ.get("VIDEOBERT_ADMIN_TOKEN", "")
+        admin = Access(secret) if secret else None
+        if admin and admin.token == access.token:
+            raise InputError("both tokens are the same; give --admin-token another, since browsers hold the first")
 
         def ready(url: str) -> None:
             # A token of the caller's own is not repeated.
             print(url if given else f"{url}/?token={access.token}", flush=True)
 
-        serve(self.root, access, host=self.host, port=self.port, options=self.options, ready=ready)
+        serve(self.root, access, admin=admin, host=self.host, port=self.port, options=self.options, ready=ready)

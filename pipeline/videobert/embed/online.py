@@ -6,9 +6,8 @@ On CPU the vectors are those of the batch, bit for bit, for the same video with 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 from videobert.embed.config import EmbedConfig
 from videobert.embed.stage import EMBED
@@ -23,6 +22,7 @@ from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.manifest import Manifest, committed_batches, load_manifest
 from videobert.runtime.overlay import Overlay
 from videobert.runtime.parquet import vectors_of
+from videobert.runtime.spec import from_output_config
 from videobert.runtime.storage import Store
 from videobert.shard.config import ShardConfig
 from videobert.stages import flow_of
@@ -33,7 +33,6 @@ __all__ = ["EmbeddedRow", "embed_video", "recipe_of"]
 
 _BATCH = "upload"
 _COLUMNS = ["row_id", "level", "start_seconds", "end_seconds", "text", "embedding"]
-C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +77,11 @@ def recipe_of(store: Store, embed_spec: str, *, encoder: str, videos: Path, limi
     chain = _chain(store, embed_spec)
     config = {stage: manifest.config for stage, manifest in chain.items()}
     recipe = Recipe(
-        ingest=replace(_config(IngestConfig, config["ingest"]), source=str(videos), limits=limits),
-        shard=_config(ShardConfig, config["shard"]),
-        features=replace(_config(FeaturesConfig, config["features"] | {"encoder": encoder}), limits=limits),
-        tokens=_config(TokensConfig, config["tokens"]),
-        embed=_config(EmbedConfig, config["embed"]),
+        ingest=replace(from_output_config(IngestConfig, config["ingest"]), source=str(videos), limits=limits),
+        shard=from_output_config(ShardConfig, config["shard"]),
+        features=replace(from_output_config(FeaturesConfig, config["features"] | {"encoder": encoder}), limits=limits),
+        tokens=from_output_config(TokensConfig, config["tokens"]),
+        embed=from_output_config(EmbedConfig, config["embed"]),
     )
     made = Resolver(recipe, store, Selection(model=embed_spec.rsplit(".", 1)[0])).spec("features")
     if made != chain["features"].spec:
@@ -108,13 +107,6 @@ def _chain(store: Store, embed_spec: str) -> dict[str, Manifest]:
         found[stage] = manifest
         wanted += [(s.stage, s.spec, s.batch) for s in manifest.sources if s.batch and s.stage not in found]
     return found
-
-
-def _config(kind: type[C], values: dict[str, Any]) -> C:
-    """A configuration from what a manifest keeps of it; what it left out is as it is by default."""
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # all of them are dataclasses
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in names}
-    return kind(**given)
 
 
 def _check_taken(store: Store, resolver: Resolver, name: str) -> None:

@@ -8,12 +8,22 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from videobert.runtime.stage import Stage
 from videobert.runtime.storage import sha256
 
-__all__ = ["canonical_json", "corpus_spec", "digest", "fields_outside_spec", "output_config", "stage_spec"]
+__all__ = [
+    "canonical_json",
+    "corpus_spec",
+    "digest",
+    "fields_outside_spec",
+    "from_output_config",
+    "output_config",
+    "stage_spec",
+]
+
+C = TypeVar("C")
 
 
 def canonical_json(value: object) -> bytes:
@@ -36,6 +46,13 @@ def output_config(config: Any) -> dict[str, Any]:
         return config
     left_out = set(getattr(type(config), "NOT_IN_SPEC", ()))
     return {name: value for name, value in _as_json(config).items() if name not in left_out}
+
+
+def from_output_config(kind: type[C], kept: Mapping[str, Any]) -> C:
+    """A configuration from what `output_config` keeps of it; the rest is as by default. Flat ones only."""
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # all of them are dataclasses
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items() if name in names}
+    return kind(**given)
 
 
 def fields_outside_spec(config: type[Any]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 
 import videobert
-from videobert.serve import api, uploads
+from videobert.serve import admin_api, api, uploads
 from videobert.serve.access import Access
 from videobert.serve.answers import Answers
 from videobert.serve.failures import install_error_handlers
@@ -25,8 +25,12 @@ from videobert.serve.pages import add_pages, problem_page
 __all__ = ["create_app"]
 
 
-def create_app(root: str, access: Access, options: ServeOptions | None = None) -> FastAPI:
-    """An application over a root. It reads nothing before it is asked, and cleans up when the server shuts down."""
+def create_app(
+    root: str, access: Access, options: ServeOptions | None = None, *, admin: Access | None = None
+) -> FastAPI:
+    """An application over a root; whoever shows the token of `admin` may promote and roll back.
+
+    It reads nothing before it is asked, and cleans up when the server shuts down."""
     options = options or ServeOptions()
     fresh = FreshRoot(root, fresh_seconds=options.fresh_seconds, models=options.models)
     footage, metrics, jobs = FootageServer(fresh, options), Metrics(), Jobs(fresh.url, options)
@@ -45,10 +49,12 @@ def create_app(root: str, access: Access, options: ServeOptions | None = None) -
     app.state.jobs = jobs
     app.include_router(api.router)
     app.include_router(uploads.router)
+    app.state.admin = admin
+    app.include_router(admin_api.router)
     _add_operations(app, fresh, footage, metrics)
     add_pages(app)
     install_error_handlers(app, problem_page)
-    app.add_middleware(Gate, access=access, options=options, metrics=metrics)
+    app.add_middleware(Gate, access=access, admin=admin, options=options, metrics=metrics)
     return app
 
 

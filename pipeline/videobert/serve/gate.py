@@ -35,8 +35,10 @@ _LOG = logging.getLogger("videobert.serve")
 class Gate:
     """ASGI middleware, the outermost."""
 
-    def __init__(self, app: ASGIApp, *, access: Access, options: ServeOptions, metrics: Metrics) -> None:
-        self._app, self._access, self._metrics = app, access, metrics
+    def __init__(
+        self, app: ASGIApp, *, access: Access, admin: Access | None, options: ServeOptions, metrics: Metrics
+    ) -> None:
+        self._app, self._access, self._admin, self._metrics = app, access, admin, metrics
         self._most, self._most_bytes = options.most_requests, options.most_upload_bytes
         self._rate = RateLimit(rate=options.rate, burst=options.burst)
         self._running = 0
@@ -68,10 +70,12 @@ class Gate:
         if not self._rate.admits(client, time.monotonic()):
             return _error(429, "too many requests from this address; ask again in a second", {"retry-after": "1"})
         headers, query = Headers(scope=scope), scope["query_string"].decode("latin-1")
-        if self._access.has_bearer(headers) or self._access.has_cookie(headers):
-            return None
         if scope["method"] == "GET" and self._access.in_query(query):
             return self._let_in(scope, query)
+        if self._access.has_bearer(headers) or self._access.has_cookie(headers):
+            return None
+        if self._admin and self._admin.has_bearer(headers):
+            return None
         return _error(
             401, "this needs the token that `videobert serve` printed: open its URL, or send it as a bearer",
             {"www-authenticate": "Bearer"},

@@ -8,13 +8,14 @@ from fastapi import Depends, Path, Query, Request
 
 from videobert.serve.answers import Answers, Question
 
-__all__ = ["AnswersOf", "Asked", "Base", "ModelName", "RowId", "Spec", "VideoId"]
+__all__ = ["AnswersOf", "Asked", "Base", "ModelName", "RowId", "Spec", "SpecId", "VideoId"]
 
 _SPEC = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
 
 RowId = Annotated[
     str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}(:[0-9]{1,9})?$", description="VIDEO_ID:SEGMENT, or VIDEO_ID.")
 ]
+SpecId = Annotated[str, Path(pattern=_SPEC, description="Embeddings, such as models list.")]
 VideoId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$", description="sha256 of the video's bytes.")]
 
 

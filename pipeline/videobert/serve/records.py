@@ -9,6 +9,7 @@ from videobert.api import Hit, LineageStep
 from videobert.query.rows import Row
 
 __all__ = [
+    "Done",
     "FoundHit",
     "JobState",
     "Links",
@@ -128,6 +129,13 @@ class Reason:
     stage: str
     reason: str
     videos: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What was done, in one sentence."""
+
+    done: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,13 +21,20 @@ _GRACE_SECONDS = 10
 
 
 def serve(
-    root: str, access: Access, *, host: str, port: int, options: ServeOptions, ready: Callable[[str], object]
+    root: str,
+    access: Access,
+    *,
+    admin: Access | None,
+    host: str,
+    port: int,
+    options: ServeOptions,
+    ready: Callable[[str], object],
 ) -> None:
     """Serve until SIGINT or SIGTERM. `ready` gets the URL once connections are taken; port 0 takes a free one.
 
     Raises InputError when the address cannot be bound.
     """
-    app = create_app(root, access, options)
+    app = create_app(root, access, options, admin=admin)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter('{"at": "%(asctime)s", "level": "%(levelname)s", "line": %(message)s}'))
     logging.getLogger("videobert.serve").addHandler(handler)

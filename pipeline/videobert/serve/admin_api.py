@@ -1,0 +1,53 @@
+"""What changes the root: promotion and its way back, by the functions of `videobert models`.
+
+It takes a token of its own, as a bearer only: a browser never holds it, so that no page can make one act.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+
+from videobert.admin.promotion import promote, roll_back
+from videobert.embed.stage import EMBED
+from videobert.errors import InputError
+from videobert.recipes import Recipe
+from videobert.runtime.manifest import committed_batches, load_manifest
+from videobert.runtime.spec import from_output_config
+from videobert.runtime.storage import Store
+from videobert.serve.access import Access
+from videobert.serve.parameters import AnswersOf, SpecId
+from videobert.serve.records import Done, Sentence
+
+__all__ = ["router"]
+
+
+def _check_admin(request: Request) -> None:
+    admin: Access | None = request.app.state.admin
+    if admin is None or not admin.has_bearer(request.headers):
+        raise HTTPException(403, "this needs the token of --admin-token as a bearer")
+
+
+router = APIRouter(
+    prefix="/api/v1", dependencies=[Depends(_check_admin)],
+    responses={status: {"model": Sentence} for status in (400, 401, 403, 429, 503)},
+)  # fmt: skip
+
+
+@router.post("/embeddings/{spec}/promote")
+def promote_embeddings(answers: AnswersOf, spec: SpecId) -> Done:
+    """Point readers at these embeddings of a model, if its gates hold."""
+    return Done(done=promote(_recipe(answers.root.store, spec), answers.root.store, spec.rsplit(".", 1)[0]))
+
+
+@router.post("/roll-back")
+def back(answers: AnswersOf) -> Done:
+    """Point readers at what they took before."""
+    return Done(done=roll_back(answers.root.store))
+
+
+def _recipe(store: Store, spec: str) -> Recipe:
+    """One that makes these embeddings of their model."""
+    for batch in sorted(committed_batches(store, EMBED.name, spec)):
+        if manifest := load_manifest(store, EMBED.name, spec, batch):
+            return Recipe(embed=from_output_config(EMBED.config, manifest.config))
+    raise InputError(f"there are no embeddings {spec!r}; /api/v1/models lists them")

@@ -1,0 +1,42 @@
+"""Promotion over HTTP: the functions of the command line, for whoever holds the second token."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.serve.conftest import ADMIN, TOKEN, serving
+from tests.small_root import SmallRoot
+from videobert.runtime.pointer import Pointer, read_pointer, write_pointer
+from videobert.runtime.storage import Store
+from videobert.serve.access import Access
+from videobert.serve.options import ServeOptions
+
+BEARER = {"authorization": f"Bearer {ADMIN}"}
+
+
+def test_the_second_token_promotes_and_rolls_back_and_the_first_does_not(small_root: SmallRoot, tmp_path: Path) -> None:
+    shutil.copytree(small_root.root, tmp_path / "demo")
+    store, spec = Store(str(tmp_path / "demo")), small_root.specs["embed"]
+    write_pointer(store, Pointer(model_spec="pretrain-old", embed_spec="pretrain-old.abcd", report=""))
+    promote = f"/api/v1/embeddings/{spec}/promote"
+    with serving(store.root, ServeOptions(fresh_seconds=0.01)) as client:
+        for path in (promote, "/api/v1/roll-back"):
+            assert client.post(path).status_code == 403
+            cookie = Access(TOKEN).set_cookie(secure=False).partition(";")[0]
+            assert client.post(path, headers={"authorization": "", "cookie": cookie}).status_code == 403
+        done = client.post(promote, headers=BEARER)
+        assert done.status_code == 200 and done.json()["done"].startswith("promoted "), done.text
+        assert client.get("/api/v1/search?text=egg", headers=BEARER).json()["model"] == spec
+        back = client.post("/api/v1/roll-back", headers=BEARER)
+        assert back.status_code == 400 and "pretrain-old.abcd is gone" in back.json()["error"]
+    current = read_pointer(store)
+    assert current is not None and (current.embed_spec, current.former) == (spec, ("pretrain-old.abcd",))
+
+
+@pytest.mark.parametrize("spec", ["none", "..", "a%2fb"])
+def test_what_is_not_there_is_not_promoted(small_root: SmallRoot, spec: str) -> None:
+    with serving(small_root.root) as client:
+        assert client.post(f"/api/v1/embeddings/{spec}/promote", headers=BEARER).status_code in (400, 404, 422)
