@@ -164,7 +164,7 @@ class Root:
                 return nearest_in_lists(
                     self._store, spec, vector_R, top=count, probes=probes, where=where, batches=keys, words=words
                 )
-            return nearest(rows, vector_R, top=count, where=where, words=words)
+            return self._nearest(spec, keys, rows, vector_R, top=count, where=where, words=words)
 
         hits = spread_over_videos(find, top=max(top, rerank), per_video=per_video)
         if rerank:
@@ -247,6 +247,13 @@ class Root:
         # While nothing is promoted the catalog and the dead letters can be asked all the same.
         promoted = model != "current" or self.current is not None
         return run_sql(self._store, resolve_embed_spec(self._store, model) if promoted else None, query)
+
+    def _nearest(
+        self, spec: str, batches: Sequence[str], rows: ds.Dataset, vector_R: NDArray[np.float32], *, top: int,
+        where: RowFilter, words: frozenset[str],
+    ) -> list[Hit]:  # fmt: skip
+        """The rows of some batches of a spec are `rows`; whoever holds them in memory need not read them."""
+        return nearest(rows, vector_R, top=top, where=where, words=words)
 
     def _rows(self, spec: str, batches: Sequence[str]) -> ds.Dataset:
         return open_embeddings(self._store, spec, batches)

@@ -25,11 +25,11 @@ from videobert.query.pages import is_plain, plain_pages
 from videobert.runtime.parquet import vectors_of
 
 __all__ = [
-    "Candidates", "Hit", "at_least", "best_first", "hits_of", "nearest", "open_fragment", "row_filter", "row_groups",
-    "spread_over_videos", "vector_and_text_of_row", "words_of",
+    "HIT_COLUMNS", "Candidates", "Hit", "at_least", "best_first", "hits_of", "nearest", "open_fragment", "row_filter",
+    "row_groups", "spread_over_videos", "vector_and_text_of_row", "words_of",
 ]  # fmt: skip
 
-_COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_uri", "batch"]
+HIT_COLUMNS = ["row_id", "title", "start_seconds", "end_seconds", "text", "source_uri", "batch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def hits_of(
     for file, group in sorted({*map(tuple, best.place_C)}):
         mine = (best.place_C == (file, group)).all(axis=1)
         fragment = files[file].subset(row_group_ids=[group])
-        table = fragment.to_table(columns=_COLUMNS, schema=schema, use_threads=False)
+        table = fragment.to_table(columns=HIT_COLUMNS, schema=schema, use_threads=False)
         found_rows = table.take(best.row_C[mine]).to_pylist()
         hits += [Hit(score=float(s), **row) for s, row in zip(best.score_C[mine], found_rows, strict=True)]
         hits = best_first(hits, words)[:top]

@@ -32,7 +32,7 @@ def create_app(
 
     It reads nothing before it is asked, and cleans up when the server shuts down."""
     options = options or ServeOptions()
-    fresh = FreshRoot(root, fresh_seconds=options.fresh_seconds, models=options.models)
+    fresh = FreshRoot(root, fresh_seconds=options.fresh_seconds, models=options.models, warm_bytes=options.warm_bytes)
     footage, metrics, jobs = FootageServer(fresh, options), Metrics(), Jobs(fresh.url, options)
 
     @asynccontextmanager

@@ -6,11 +6,18 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from videobert.api import DeadLetter, Hit, Lineage, ModelInfo, Root, StageStatus
-from videobert.query.embeddings import resolve_embed_spec
+from videobert.query.embeddings import embedding_dimension, embedding_manifests, open_embeddings, resolve_embed_spec
+from videobert.query.filters import RowFilter
 from videobert.query.model import OpenModel, open_model
+from videobert.query.warm import WarmRows
+from videobert.runtime.spec import digest
 from videobert.runtime.storage import Store
 
 if TYPE_CHECKING:
@@ -25,9 +32,11 @@ T = TypeVar("T")
 class FreshRoot(Root):
     """`Root` with answers that are at most so many seconds old. A file that is gone meanwhile is looked for again."""
 
-    def __init__(self, root: str, *, fresh_seconds: float, models: int) -> None:
+    def __init__(self, root: str, *, fresh_seconds: float, models: int, warm_bytes: int = 0) -> None:
         super().__init__(root)
-        self._fresh, self._most_models = fresh_seconds, models
+        self._fresh, self._most_models, self._warm_bytes = fresh_seconds, models, warm_bytes
+        self._warm: dict[str, tuple[str, WarmRows | None]] = {}
+        self._warming: threading.Thread | None = None
         self._known: OrderedDict[Any, tuple[float, Any]] = OrderedDict()
         self._opened: OrderedDict[str, OpenModel] = OrderedDict()
         self._lock, self._loading = threading.Lock(), threading.Lock()
@@ -70,6 +79,42 @@ class FreshRoot(Root):
 
     def _rows(self, spec: str, batches: Sequence[str]) -> ds.Dataset:
         return self._remembered(("rows", spec, tuple(batches)), lambda: super(FreshRoot, self)._rows(spec, batches))
+
+    def _nearest(
+        self, spec: str, batches: Sequence[str], rows: ds.Dataset, vector_R: NDArray[np.float32], *, top: int,
+        where: RowFilter, words: frozenset[str],
+    ) -> list[Hit]:  # fmt: skip
+        """From memory where they are there; until then, and of some batches only, from the files."""
+        warm = None if batches else self._warm_rows(spec, rows)
+        if warm is None:
+            return super()._nearest(spec, batches, rows, vector_R, top=top, where=where, words=words)
+        return warm.nearest(vector_R, top=top, where=where, words=words)
+
+    def _warm_rows(self, spec: str, rows: ds.Dataset) -> WarmRows | None:
+        """Those of the committed files of now; None while a thread still reads them, or where they are too many."""
+        wanted = self._remembered(("bytes", spec), lambda: self._digest(spec))
+        with self._lock:
+            known, warm = self._warm.get(spec, ("", None))
+            if known == wanted or (self._warming is not None and self._warming.is_alive()):
+                return warm if known == wanted else None
+            self._warming = threading.Thread(target=self._warm_up, args=(spec, wanted), daemon=True)
+        self._warming.start()
+        return None
+
+    def _warm_up(self, spec: str, wanted: str) -> None:
+        found = None
+        with suppress(FileNotFoundError):  # a commit has just replaced a file: the next request tries again
+            rows = open_embeddings(self._store, spec)
+            if WarmRows.bytes_of(rows, embedding_dimension(rows)) <= self._warm_bytes:
+                found = WarmRows(rows)
+            if self._digest(spec) == wanted:  # so that what was read is what was wanted
+                with self._lock:
+                    others = [(name, held) for name, held in self._warm.items() if name != spec]
+                    self._warm = dict([*others[-1:], (spec, (wanted, found))])
+
+    def _digest(self, spec: str) -> str:
+        """Of the bytes of the committed files."""
+        return digest([o.sha256 for m in embedding_manifests(self._store, spec) for o in m.outputs])
 
     def _twice(self, read: Callable[[], T]) -> T:
         """Readers of files that a commit has just replaced open those that took their place."""

@@ -1,0 +1,57 @@
+"""Rows held in memory for many searches: the same hits with the same scores as `search.nearest`, without the files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from videobert.query.filters import RowFilter
+from videobert.query.search import HIT_COLUMNS, Hit, at_least, best_first
+from videobert.runtime.parquet import vectors_of
+
+__all__ = ["WarmRows"]
+
+_FILTERED = ["level", "video_id"]
+_TEXT_BYTES = 300
+"""What a row's facts take on average, about."""
+
+
+class WarmRows:
+    """All rows of a dataset; safe for several threads, since nothing in it changes."""
+
+    def __init__(self, rows: ds.Dataset) -> None:
+        table = rows.to_table(columns=[*HIT_COLUMNS, *_FILTERED, "embedding"])
+        self._vectors_NR = np.ascontiguousarray(vectors_of(table, "embedding"), np.float32)
+        self._facts = table.drop_columns(["embedding"]).combine_chunks()
+        self._segments = np.flatnonzero(pc.equal(self._facts["level"], RowFilter().level).to_numpy())
+
+    @staticmethod
+    def bytes_of(rows: ds.Dataset, dimension: int) -> int:
+        """What holding these rows would take, about."""
+        return int(rows.count_rows()) * (4 * dimension + _TEXT_BYTES)
+
+    def nearest(
+        self, query_R: NDArray[np.float32], *, top: int, where: RowFilter, words: Collection[str] = ()
+    ) -> list[Hit]:
+        """See `search.nearest`."""
+        row_K = self._matching(where)
+        # Row by row, as there: equal vectors get equal products, which a matrix product does not give.
+        query_R = np.ascontiguousarray(query_R, np.float32)
+        few = len(row_K) < len(self._vectors_NR) // 2
+        score_K = np.vecdot(self._vectors_NR[row_K], query_R) if few else np.vecdot(self._vectors_NR, query_R)[row_K]
+        kept = at_least(score_K, top)
+        found = self._facts.select(HIT_COLUMNS).take(row_K[kept]).to_pylist()
+        hits = [Hit(score=float(score), **row) for score, row in zip(score_K[kept], found, strict=True)]
+        return best_first(hits, words)[:top]
+
+    def _matching(self, where: RowFilter) -> NDArray[np.int64]:
+        if where == RowFilter():
+            return self._segments
+        numbered = self._facts.append_column("_row", pa.array(np.arange(self._facts.num_rows)))
+        row_K: NDArray[np.int64] = numbered.filter(where.expression)["_row"].to_numpy()
+        return row_K
