@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from videobert.application import application_method, application_names
 from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError
+from videobert.query.by_file import vector_of_file
 from videobert.query.embeddings import embedding_dimension, open_embeddings, resolve_embed_spec
 from videobert.query.exported import ExportedModel, find_export
 from videobert.query.filters import RowFilter
@@ -89,6 +90,7 @@ class Root:
         *,
         row: str = "",
         vector: ArrayLike | None = None,
+        file: str = "",
         top: int = 5,
         batches: str | Iterable[str] = (),
         video: str = "",
@@ -102,7 +104,7 @@ class Root:
         model: str = "current",
         encoder: str = "",
     ) -> list[Hit]:
-        """The `top` segments nearest to a text, to a row (VIDEO_ID:SEGMENT, or VIDEO_ID: then videos) or to a vector.
+        """The `top` segments nearest to a text, a row (VIDEO_ID:SEGMENT, or VIDEO_ID: then videos), a vector or a file.
 
         Best first; of equal scores, those whose captions share more words with the query. `video` is how a video's id
         begins, the seconds are those within a video, and `holding` are words of the caption, in either case. At most
@@ -111,7 +113,8 @@ class Root:
         `videobert index` built; 0 searches every row. A text is compared `by` its vector, by the words of captions
         (BM25, which needs no model), or by both, fused by their ranks. With a joint `encoder`, such as
         `hf:google/siglip2-base-patch16-naflex`, a text is compared with the clips of its features instead, for which
-        nothing needs to be trained; then only `top`, `batches` and `per_video` apply.
+        nothing needs to be trained; then only `top`, `batches` and `per_video` apply. A `file` is a picture or a video
+        of this machine, embedded as a batch would be; there `encoder` is the one that the model learnt from.
 
         >>> for hit in root.search("stir the egg", top=3, per_video=1):
         ...     print(f"{hit.title} from {hit.start_seconds:.1f} s: {hit.text!r}")
@@ -125,14 +128,14 @@ class Root:
         Raises InputError for a question that is none, for what is not there, and where the model is needed and its
         libraries are not installed.
         """
-        if bool(text) + bool(row) + (vector is not None) != 1:
-            raise InputError("give a text, a row or a vector to search for, and only one of them")
+        if bool(text) + bool(row) + bool(file) + (vector is not None) != 1:
+            raise InputError("give a text, a row, a vector or a file to search for, and only one of them")
         if rerank < 0 or (rerank and not text):
             raise InputError(f"rerank {rerank} goes with a text and is not negative; leave it out with row and vector")
         if by not in ("vector", "words", "both") or (by != "vector" and not text):
             raise InputError(f"by is {by!r}; it is vector, or with a text also words or both")
         keys = parse_batch_keys(batches)
-        if encoder:
+        if encoder and not file:
             if not text or video or holding or rerank or probes or by != "vector" or model != "current":
                 raise InputError("encoder goes with a text, top, batches and per_video; leave the others out")
             return nearest_clips(self._store, encoder, text, top=top, per_video=per_video, batches=keys)
@@ -147,6 +150,8 @@ class Root:
             everywhere = self._rows(spec, ()) if keys else rows  # the row may be of another batch
             vector_R, said = vector_and_text_of_row(everywhere, row)
             where = replace(where, level="segment" if ":" in row else "video", without=[row])
+        elif file:
+            vector_R = vector_of_file(self._store, spec, file, encoder=encoder or "packaged")
         else:
             vector_R = _unit_vector(vector, embedding_dimension(rows))
         words = words_of(said)

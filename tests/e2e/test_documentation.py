@@ -24,7 +24,7 @@ def read_commands() -> list[list[str]]:
     """Every such command over the demo's root, once."""
     lines = [words for block in blocks("bash", "sh") for words in command_lines(block)]
     wanted = [words[1:] for words in lines if words[0] == "videobert" and words[1] in READS and "demo" in words]
-    unique = {tuple(words) for words in wanted if not {"--rollback", "--help", "--probes"} & set(words)}
+    unique = {tuple(words) for words in wanted if not {"--rollback", "--help", "--probes", "--file"} & set(words)}
     return [list(words) for words in sorted(unique)]
 
 

@@ -19,11 +19,13 @@ __all__ = ["LineageCommand", "SearchCommand", "SqlCommand"]
 
 @dataclass(frozen=True, kw_only=True)
 class SearchCommand:
-    """Find segments by a sentence, or those like a row.
+    """Find segments by a sentence, or those like a row, a picture or a video.
 
     videobert search "stir the egg" --root demo --per-video 1
 
     videobert search "stir the egg" --root demo --by both
+
+    videobert search --file picture.jpg --root demo
 
     videobert search --like VIDEO_ID:SEGMENT --root demo --batch 2026-01-01,2026-01-02
 
@@ -40,6 +42,8 @@ class SearchCommand:
     """Row to compare with instead of a text: VIDEO_ID:SEGMENT, or VIDEO_ID for whole videos, of any batch."""
     by: Literal["vector", "words", "both"] = "vector"
     """Compare a text with what is seen, with the words of captions (BM25), or with both."""
+    file: str = ""
+    """Picture or video of this machine to compare with instead; it is embedded as a batch would be."""
     top: int = 5
     """How many to show."""
     per_video: int = 0
@@ -59,21 +63,22 @@ class SearchCommand:
     model: str = "current"
     """Model spec; `current` is the promoted one."""
     encoder: str = ""
-    """Compare the text with clips as this joint encoder sees them, hf:ID or hf:/path; needs its features, no model."""
+    """Compare the text with clips as this joint encoder sees them, hf:ID or hf:/path; needs its features, no model.
+    With --file the encoder that the model learnt from, packaged unless it is given."""
     probes: int = 0
     """Look only into so many lists of the index that `videobert index` built; 0 searches all rows, exactly."""
     json: bool = False
     """Print JSON lines."""
 
     def execute(self) -> None:
-        if bool(self.text) == bool(self.like):
+        if bool(self.text) + bool(self.like) + bool(self.file) != 1:
             raise InputError(
-                "give either a text or --like ROW_ID, such as: videobert search 'stir the egg' --root demo"
+                "give either a text, --like ROW_ID or --file FILE, such as: videobert search 'stir the egg' --root demo"
             )
         hits = videobert.open(self.root).search(
-            self.text, row=self.like, top=self.top, batches=self.batch, video=self.video, from_seconds=self.from_,
-            to_seconds=self.to, holding=self.holding, per_video=self.per_video, rerank=self.rerank,
-            probes=self.probes, by=self.by, model=self.model, encoder=self.encoder,
+            self.text, row=self.like, file=self.file, top=self.top, batches=self.batch, video=self.video,
+            from_seconds=self.from_, to_seconds=self.to, holding=self.holding, per_video=self.per_video,
+            rerank=self.rerank, probes=self.probes, by=self.by, model=self.model, encoder=self.encoder,
         )  # fmt: skip
         for hit in hits:
             print(json.dumps(asdict(hit)) if self.json else _hit_line(hit))
