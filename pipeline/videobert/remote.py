@@ -60,6 +60,7 @@ class RemoteRoot(Root):
         *,
         row: str = "",
         vector: ArrayLike | None = None,
+        file: str = "",
         top: int = 5,
         batches: str | Iterable[str] = (),
         video: str = "",
@@ -73,9 +74,9 @@ class RemoteRoot(Root):
         model: str = "current",
         encoder: str = "",
     ) -> list[Hit]:
-        """See `Root.search`; `encoder` goes with the root itself."""
-        if bool(text) + bool(row) + (vector is not None) != 1 or encoder:
-            raise InputError("give a text, a row or a vector to search for, only one of them, and no encoder")
+        """See `Root.search`; `encoder` and `file` go with the root itself."""
+        if bool(text) + bool(row) + (vector is not None) != 1 or encoder or file:
+            raise InputError("give a text, a row or a vector to search for, only one of them, no file and no encoder")
         asked = {
             "text": text, "row": row, "top": top, "batch": ",".join(parse_batch_keys(batches)), "video": video,
             "from": from_seconds, "to": "" if math.isinf(to_seconds) else to_seconds, "holding": holding,
