@@ -13,9 +13,12 @@ from videobert.admin.forget import forget
 from videobert.admin.promotion import promote
 from videobert.demo.broken import write_broken
 from videobert.demo.grammar import demo_kitchen
-from videobert.demo.render import write_kitchen
+from videobert.demo.render import read_truth, write_kitchen
 from videobert.evaluate.config import Gates
+from videobert.finetune.config import FinetuneConfig
 from videobert.flow import StageResult, run_stage
+from videobert.labels.read import to_json_lines
+from videobert.labels.records import LabelRow
 from videobert.recipes import Recipe, demo
 from videobert.resolve import Selection
 from videobert.runtime.executor import Executor, LocalExecutor
@@ -25,7 +28,10 @@ from videobert.runtime.storage import Store, file_sha256, sha256
 __all__ = ["STEPS", "Reference", "check_manifests", "objects_of", "put_objects", "run_step"]
 
 BATCH = "2026-01-01"
-STEPS = ("ingest", "shard", "features", "codebook", "tokens", "pretrain", "evaluate", "embed", "promote", "forget")
+STEPS = (
+    "ingest", "shard", "features", "codebook", "tokens", "pretrain", "evaluate", "embed", "promote", "finetune",
+    "predict", "forget",
+)  # fmt: skip
 """The stages, the pointer, and the removal of one video."""
 
 
@@ -44,6 +50,7 @@ def tiny_recipe(corpus: Path) -> Recipe:
             keep_checkpoints=1, batch_size=4, retrieval_dim=16,
         ),
         evaluate=dataclasses.replace(base.evaluate, labels=f"{corpus}/truth/truth.jsonl", gates=Gates()),
+        finetune=FinetuneConfig(labels=f"{corpus}/labels.jsonl", epochs=2, batch_size=2, bootstrap_draws=5),
     )  # fmt: skip
 
 
@@ -52,6 +59,17 @@ def write_corpus(folder: Path) -> None:
     kitchen = dataclasses.replace(demo_kitchen(1), steps_min=2, steps_max=2)
     write_kitchen(kitchen, out_url=str(folder), batches=(BATCH,), videos_per_batch=4)
     write_broken(str(folder), (BATCH,))
+    rows = read_truth(str(folder))
+    videos = sorted({row.video_id for row in rows})
+    splits = dict(zip(videos, ("test", "validation", "train", "train"), strict=True))
+    labels = [
+        LabelRow(
+            video=row.video_id, start_seconds=row.start_seconds, end_seconds=row.end_seconds,
+            label=("first" if row.step else "second",), split=splits[row.video_id],
+        )
+        for row in rows
+    ]  # fmt: skip
+    (folder / "labels.jsonl").write_bytes(to_json_lines(labels))
 
 
 def run_step(recipe: Recipe, store: Store, step: str, executor: Executor) -> list[StageResult]:
@@ -63,6 +81,9 @@ def run_step(recipe: Recipe, store: Store, step: str, executor: Executor) -> lis
     if step == "forget":
         forget(store, file_sha256(Path(recipe.ingest.source.format(batch=BATCH)) / "kitchen-00001.mp4"))
         return []
+    if step in ("finetune", "predict"):
+        selection = Selection(model="current")
+        return run_stage(recipe, store, step, batches=(BATCH,), selection=selection, executor=executor)
     codebooks = store.folders("codebooks") if step in ("tokens", "pretrain", "evaluate", "embed") else ()
     selection = Selection(codebook=codebooks[0] if codebooks else "")
     return run_stage(recipe, store, step, batches=(BATCH,), selection=selection, executor=executor)

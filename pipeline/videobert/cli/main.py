@@ -40,6 +40,8 @@ COMMANDS = {
     "labels": "labels:LabelsCommand",
     "finetune": "tasks:FinetuneCommand",
     "predict": "tasks:PredictCommand",
+    "ask": "ask:AskCommand",
+    "caption": "ask:CaptionCommand",
     "youcook": "youcook:YoucookCommand",
     "files": "files:FilesCommand",
     "dead-letters": "state:DeadLettersCommand",

@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 
 from videobert.cli.dry_run import print_plan
 from videobert.cli.stages import Compute, result_line
-from videobert.errors import InputError
 from videobert.flow import run_stage
+from videobert.predict.tuned import find_tuned
 from videobert.resolve import Selection
-from videobert.runtime.manifest import load_manifest, specs_of
-from videobert.runtime.storage import Store
 
 __all__ = ["FinetuneCommand", "PredictCommand"]
 
@@ -66,7 +64,7 @@ class PredictCommand(Compute):
 
     def execute(self) -> None:
         store = self.store()
-        selection = Selection(task=self.task or _only_task(store))
+        selection = Selection(task=find_tuned(store, self.task).spec)
         if self.dry_run:
             print_plan(self.config, store, ["predict"], self.batches, selection)
             return
@@ -74,15 +72,3 @@ class PredictCommand(Compute):
             self.config, store, "predict", batches=self.batches, selection=selection, executor=self.executor.build()
         ):
             print(result_line(result), flush=True)
-
-
-def _only_task(store: Store) -> str:
-    """Spec of the only fine-tuned model. Raises InputError where there are more, or none."""
-    found = [spec for spec in specs_of(store, "finetune") if load_manifest(store, "finetune", spec, "")]
-    if len(found) != 1:
-        raise InputError(
-            f"{store.root} has {len(found)} fine-tuned models; name one with --task: {', '.join(found)}"
-            if found
-            else f"{store.root} has no fine-tuned model; make one with `videobert finetune --labels FILE`"
-        )
-    return found[0]

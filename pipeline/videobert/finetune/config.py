@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from videobert.errors import InputError
 
-__all__ = ["FinetuneConfig"]
+__all__ = ["AugmentOptions", "CaptionOptions", "FinetuneConfig"]
 
 _CHOICES = {
     "reads": ("both", "video", "text"), "pool": ("mean", "cls"), "freeze": ("nothing", "embeddings", "encoder"),
     "schedule": ("linear", "cosine", "constant"), "class_weights": ("none", "balanced"),
     "unknown_videos": ("skip", "refuse"), "precision": ("auto", "fp32", "bf16"),
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentOptions:
+    """How training examples are varied."""
+
+    drop_clips: float = 0.0
+    """Share of the clips of a span that is left out at random."""
+    subsample_rates: tuple[int, ...] = (1,)
+    """Every n-th clip is kept, n drawn from these: the same at other speeds."""
+    mask_words: float = 0.0
+    """Share of the words that is masked."""
+    mixup: float = 0.0
+    """Parameter of the Beta distribution by which `classification` mixes what its head reads of two examples, and their
+    labels (Zhang et al. 2018, arXiv 1710.09412); 0: not."""
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.drop_clips < 1.0 and 0.0 <= self.mask_words < 1.0):
+            raise InputError(f"finetune.augment {self} leaves nothing to see; give shares below 1")
+        if not self.subsample_rates or min(self.subsample_rates) < 1 or self.mixup < 0:
+            raise InputError(f"finetune.augment {self}: give rates from 1 on, and no negative mixup")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionOptions:
+    """How sentences are written."""
+
+    layers: int = 2
+    """Layers of the decoder."""
+    longest: int = 30
+    """Most words of a sentence, its end included."""
+    beams: int = 4
+    """Sentences that are followed at once; 1: greedy."""
+    length_penalty: float = 1.0
+    """A sentence is worth its log probability over its length to this power: 0 favours short ones."""
+
+    def __post_init__(self) -> None:
+        if min(self.layers, self.beams) < 1 or self.longest < 2 or self.length_penalty < 0:
+            raise InputError(f"finetune.captions {self} writes nothing; give positive numbers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +107,16 @@ class FinetuneConfig:
     """Share of the truth that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: rare classes count as much as common ones."""
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    """How training examples are varied."""
+    teacher: str = ""
+    """Spec of a larger model that was fine-tuned on the same classes, whose answers are learnt too; empty: none."""
+    teacher_weight: float = 0.5
+    """Share of the teacher in the loss; the rest is the labels'."""
+    teacher_temperature: float = 2.0
+    """What logits are divided by before they are compared (Hinton et al. 2015, arXiv 1503.02531)."""
+    captions: CaptionOptions = field(default_factory=CaptionOptions)
+    """How the task `captions` writes."""
     bootstrap_draws: int = 500
     """Samples of videos behind each interval of the report."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -87,7 +136,14 @@ class FinetuneConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"finetune.{name} is {getattr(self, name)!r}; choose {', '.join(choices)}")
-        for name in ("dropout", "label_smoothing", "warmup_fraction", "validation_fraction", "test_fraction"):
+        for name in (
+            "dropout",
+            "label_smoothing",
+            "teacher_weight",
+            "warmup_fraction",
+            "validation_fraction",
+            "test_fraction",
+        ):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise InputError(f"finetune.{name} is {getattr(self, name)}; give a share from 0 to below 1")
         if self.validation_fraction + self.test_fraction >= 1.0:
@@ -104,5 +160,7 @@ class FinetuneConfig:
                 f"finetune.learning_rate {self.learning_rate}, clip_norm {self.clip_norm}, layer_decay "
                 f"{self.layer_decay}: the first two must be positive, the last above 0 and at most 1"
             )
+        if self.teacher_temperature <= 0:
+            raise InputError(f"finetune.teacher_temperature is {self.teacher_temperature}; it must be positive")
         if self.accumulation > self.batch_size:
             raise InputError(f"finetune.accumulation {self.accumulation} exceeds the batch; lower it")

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from videobert.codebook.load import TOKENIZER_FILES, load_tokenizer
+from videobert.errors import InputError
 from videobert.finetune.card import model_card
 from videobert.finetune.checkpoints import resume, upload_folder, write_checkpoint
 from videobert.finetune.config import FinetuneConfig
@@ -24,11 +25,12 @@ from videobert.finetune.run import RESULT
 from videobert.finetune.train import TuneState, finetune, steps_of
 from videobert.labels.read import parse_labels
 from videobert.model.load import load_committed_model
-from videobert.runtime.manifest import Manifest
+from videobert.runtime.manifest import Manifest, load_manifest
 from videobert.runtime.progress import Progress
 from videobert.runtime.spec import canonical_json
 from videobert.runtime.storage import Store
 from videobert.tasks.base import Example, Task, TaskNetwork
+from videobert.tasks.load import load_tuned
 from videobert.tasks.registry import get_task
 from videobert.tokens.read import read_samples
 
@@ -59,6 +61,9 @@ class FinetuneJob:
         encoder = load_committed_model(self.store, self.pretrain)
         labelled = self._labelled(task, encoder.reading.context_clips)
         network = task.network(encoder, labelled.facts, self.config)
+        network.use_tokenizer(load_tokenizer(self.store, self.pretrain))
+        if self.config.teacher:
+            task.teach(network, self._teacher(), self.config)
         state = resume(self.store, self.folder, network)
         train, validation = labelled.examples["train"], labelled.examples["validation"]
         total = self.config.epochs * steps_of(len(train), self.config)
@@ -66,8 +71,12 @@ class FinetuneJob:
         targets = [example.target for example in validation]
 
         def validate(network: TaskNetwork) -> dict[str, float]:
-            figures = task.figures(network.outputs(validation), targets, labelled.facts)
-            figures["loss"] = _mean_loss(network, validation, self.config.batch_size)
+            loss = _mean_loss(network, validation, self.config.batch_size)
+            if task.by_loss:
+                figures = {"minus_loss": -loss}
+            else:
+                figures = task.figures(network.outputs(validation), targets, labelled.facts)
+            figures["loss"] = loss
             if rank == 0:
                 said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
                 _LOG.info("finetune %s: epoch %d, %s", task.name, len(state.validation) + 1, said)
@@ -95,6 +104,15 @@ class FinetuneJob:
         for reason, count in labelled.left_out.items():
             _LOG.warning("finetune %s: %d rows of the labels are left out: %s", task.name, count, reason)
         return labelled
+
+    def _teacher(self) -> TaskNetwork:
+        manifest = load_manifest(self.store, "finetune", self.config.teacher, "")
+        if manifest is None:
+            raise InputError(
+                f"finetune.teacher {self.config.teacher} is not committed; `videobert status` shows what is"
+            )
+        teacher, _ = load_tuned(self.store, manifest, device=self.config.device)
+        return teacher
 
     def _write(self, task: Task, network: TaskNetwork, labelled: Labelled, state: TuneState) -> None:
         """Measure, and write everything that the stage commits."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,19 +41,29 @@ def measure(
         found["majority"] = constant
     if config.reads != "text":
         found["shuffled video"] = network.outputs(shuffled(test, seed=config.seed))
+    if task.probes:
+        found |= _probes(task, pretrained, labelled, targets, config)
+    found |= task.controls(pretrained, test, labelled.facts, config)
+    groups = [row.group or e.video_id for e, row in zip(test, labelled.rows["test"], strict=True)]
+    figures = {name: _with_intervals(task, given, targets["test"], groups, labelled, config)
+               for name, given in found.items()}  # fmt: skip
+    return figures, outputs
+
+
+def _probes(
+    task: Task, pretrained: VideoBert, labelled: Labelled, targets: Mapping[str, list[Any]], config: FinetuneConfig
+) -> dict[str, list[Any]]:
+    """Linear models on what the pretrained encoder makes of the examples, with the video and without."""
     inputs = {"linear probe": labelled.examples}
     if config.reads == "both":
         inputs["text only"] = {
             split: [replace(e, footage=None) for e in examples] for split, examples in labelled.examples.items()
         }
+    found = {}
     for name, by_split in inputs.items():
         features = {split: frozen_features(pretrained, examples) for split, examples in by_split.items()}
-        if probed := task.probe(features, targets, labelled.facts, config):
-            found[name] = probed
-    groups = [row.group or e.video_id for e, row in zip(test, labelled.rows["test"], strict=True)]
-    figures = {name: _with_intervals(task, given, targets["test"], groups, labelled, config)
-               for name, given in found.items()}  # fmt: skip
-    return figures, outputs
+        found[name] = task.probe(features, targets, labelled.facts, config)
+    return found
 
 
 def shuffled(examples: Sequence[Example], *, seed: int) -> list[Example]:

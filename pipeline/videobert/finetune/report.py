@@ -39,16 +39,15 @@ class Shown:
         targets = [example.target for example in examples]
         worth = task.worth(outputs, targets, labelled.facts)
         order = np.argsort(-np.asarray(worth), kind="stable").tolist()
-        answers = task.answers(outputs, labelled.facts)
         told = [
             {
                 "uri": labelled.uris[example.video_id],
                 "span": _span(row),
                 "truth": task.say(row),
-                "answer": answer.text or (answer.labels[0] if answer.labels else ""),
-                "score": answer.scores[0] if answer.scores else None,
+                "answer": task.told(output, labelled.facts),
+                "worth": value,
             }
-            for example, row, answer in zip(examples, rows, answers, strict=True)
+            for example, row, output, value in zip(examples, rows, outputs, worth, strict=True)
         ]  # fmt: skip
         return cls(
             best=[told[i] for i in order[:EXAMPLES]],

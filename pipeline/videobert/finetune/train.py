@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from videobert.finetune.config import FinetuneConfig
+from videobert.finetune.config import AugmentOptions, FinetuneConfig
 from videobert.finetune.parameters import freeze, parameter_groups
 from videobert.pretrain.distributed import sum_gradients, sum_over_workers
 from videobert.pretrain.seeding import generator, seed_of
 from videobert.pretrain.state import TrainState, put_moments, take_moments
 from videobert.runtime.device import pick_device
+from videobert.tasks.augment import augmented
 from videobert.tasks.base import Example, TaskNetwork
 
 __all__ = ["TuneState", "finetune", "rate_at", "steps_of"]
@@ -88,8 +89,8 @@ def finetune(
         epoch, begun = divmod(state.step, per_epoch)
         order = generator(config.seed, "epoch", epoch).permutation(len(examples))
         for step in range(begun, per_epoch):
-            batch = [examples[i] for i in order[step * config.batch_size : (step + 1) * config.batch_size]]
-            loop.step(batch[rank::world_size], rank=rank)
+            batch = [(examples[i], i) for i in order[step * config.batch_size : (step + 1) * config.batch_size]]
+            loop.step([_varied(e, network, config, state.step, int(i)) for e, i in batch][rank::world_size], rank=rank)
             ended = step + 1 == per_epoch
             due = ended or _divides(config.checkpoint_every_steps, state.step)
             if due or _divides(config.log_every_steps, state.step):
@@ -177,6 +178,14 @@ class _Loop:
         if precision == "bf16" or (precision == "auto" and self._device.type == "cuda"):
             return torch.autocast(self._device.type, dtype=torch.bfloat16)
         return nullcontext()
+
+
+def _varied(example: Example, network: TaskNetwork, config: FinetuneConfig, step: int, number: int) -> Example:
+    """An example as it is shown at a step: follows from (seed, step, example) alone."""
+    if config.augment == AugmentOptions():
+        return example
+    rng = generator(config.seed, "augment", step, number)
+    return augmented(example, config.augment, mask=network.encoder.vocabulary.mask, rng=rng)
 
 
 def _rank(figures: dict[str, float]) -> tuple[float, float]:

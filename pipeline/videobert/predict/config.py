@@ -18,6 +18,10 @@ class PredictConfig:
 
     level: Literal["task", "segment", "video"] = "task"
     """A row for every segment, for every video, or as the labels of the task were."""
+    question: str = ""
+    """What a task that answers questions is asked of every row; for `retrieval` what is looked for."""
+    choices: tuple[str, ...] = ()
+    """What the task `choices` chooses from."""
     device: str = "auto"
     """Torch device of the model; `auto` takes a GPU where there is one. Moves the last digits, about 1e-5."""
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
+from videobert.codebook.load import load_tokenizer
+from videobert.errors import InputError
 from videobert.finetune.data import said_over
 from videobert.predict.config import PredictConfig
 from videobert.predict.core import prediction_table, row_of_segment, row_of_video
-from videobert.runtime.device import pick_device
 from videobert.runtime.manifest import Manifest, Output
 from videobert.runtime.parquet import table_bytes
 from videobert.runtime.shards import ShardTask, finish
 from videobert.runtime.storage import Store
-from videobert.tasks.base import Example, TaskNetwork
-from videobert.tasks.files import open_folder
+from videobert.tasks.base import Example
+from videobert.tasks.load import load_tuned
 from videobert.tasks.registry import get_task
 from videobert.tokens.core import from_json
 from videobert.tokens.read import read_shard
 
-__all__ = ["PredictWorker", "load_tuned"]
+__all__ = ["PredictWorker"]
 
 
 class PredictWorker:
@@ -35,6 +35,16 @@ class PredictWorker:
         self._task = get_task(tuned.facts["task"])
         self._network, self._settings = load_tuned(store, tuned, device=config.device)
         self._level = self._settings["level"] if config.level == "task" else config.level
+        self._question: tuple[int, ...] | None = None
+        self._options: tuple[tuple[int, ...], ...] = ()
+        if self._task.asks:
+            if not config.question:
+                raise InputError(f"predict.question is empty; the task {self._task.name} answers one, so give it")
+            if self._task.chooses and len(config.choices) < 2:
+                raise InputError(f"predict.choices is {config.choices}; the task {self._task.name} needs at least two")
+            tokenizer = load_tokenizer(store, tuned)
+            self._question = _ids(tokenizer, config.question)
+            self._options = tuple(_ids(tokenizer, choice) for choice in config.choices)
 
     def __call__(self, task: ShardTask) -> Output:
         batch, path = task.payload
@@ -44,7 +54,7 @@ class PredictWorker:
             for row, example in self._asked(sample):
                 rows.append(row)
                 examples.append(example)
-        answers = self._task.answers(self._network.outputs(examples), self._settings["facts"])
+        answers = self._task.answers(self._network.predictions(examples), self._settings["facts"])
         facts = self._manifest.facts
         lineage = {
             "batch_key": batch, "shard": task.shard, "task_name": facts["task"],
@@ -66,14 +76,9 @@ class PredictWorker:
         for row, first, last in spans:
             footage = video.footage(first, last, around=around) if reads != "text" else None
             said = said_over(video, first, last) if reads != "video" else ()
-            yield row, Example(video_id=video.video_id, text_ids=said, footage=footage)
+            text = said if self._question is None else self._question
+            yield row, Example(video_id=video.video_id, text_ids=text, footage=footage, options=self._options)
 
 
-def load_tuned(store: Store, tuned: Manifest, *, device: str = "auto") -> tuple[TaskNetwork, dict[str, Any]]:
-    """The network of a commit of `finetune`, in evaluation mode, and its settings."""
-    with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
-        for output in tuned.outputs:
-            store.download(output.path, Path(folder) / output.path.rsplit("/", 1)[-1])
-        local, encoder, settings = open_folder(folder)
-        network = get_task(settings["task"]).load(encoder, local, settings)
-    return network.to(pick_device(device)), settings
+def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text, add_special_tokens=False).ids)

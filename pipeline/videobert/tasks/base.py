@@ -13,8 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from videobert.errors import InputError
 from videobert.finetune.config import FinetuneConfig
 from videobert.labels.records import LabelRow
 from videobert.model.network import VideoBert
@@ -59,6 +61,10 @@ class TaskNetwork(nn.Module, ABC):
     heads: ClassVar[tuple[str, ...]] = ()
     """Heads of the encoder that the task trains too; the others stay as pretraining left them."""
 
+    def use_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Take what turns ids into words, where words are written."""
+        return
+
     @abstractmethod
     def losses(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """(loss, weight) of each example, [B] and [B]; the loss of a batch is the mean by weight."""
@@ -66,6 +72,10 @@ class TaskNetwork(nn.Module, ABC):
     @abstractmethod
     def outputs(self, examples: Sequence[Example]) -> list[Any]:
         """What the task measures and answers from, one for each example. Evaluation mode, no gradients."""
+
+    def predictions(self, examples: Sequence[Example]) -> list[Any]:
+        """What the task answers from where there are no labels."""
+        return self.outputs(examples)
 
     @abstractmethod
     def save_pretrained(self, directory: str | Path, **settings: Any) -> None:
@@ -79,6 +89,14 @@ class Task(ABC):
     summary: ClassVar[str]
     needs: ClassVar[str]
     """The columns of the labels without which it has nothing to learn, in words."""
+    asks: ClassVar[bool] = False
+    """Whether it answers a question, which `predict.question` gives where there are no labels."""
+    chooses: ClassVar[bool] = False
+    """Whether it chooses between texts, which `predict.choices` gives."""
+    probes: ClassVar[bool] = False
+    """Whether a linear model on frozen features can answer it."""
+    by_loss: ClassVar[bool] = False
+    """Whether epochs are compared by their loss, because the figures cost too much."""
 
     @abstractmethod
     def takes(self, row: LabelRow) -> bool:
@@ -107,6 +125,10 @@ class Task(ABC):
     def network(self, encoder: VideoBert, facts: Mapping[str, Any], config: FinetuneConfig) -> TaskNetwork:
         """A network to train."""
 
+    def teach(self, network: TaskNetwork, teacher: TaskNetwork, config: FinetuneConfig) -> None:
+        """Let a network learn from a larger one. Raises InputError where the task, or that pair, cannot."""
+        raise InputError(f"finetune.teacher is {config.teacher}; the task {self.name} learns from no teacher")
+
     @abstractmethod
     def load(self, encoder: VideoBert, directory: Path, settings: Mapping[str, Any]) -> TaskNetwork:
         """The network that `save_pretrained` wrote; `settings` is its task.json."""
@@ -122,6 +144,17 @@ class Task(ABC):
     @abstractmethod
     def worth(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> list[float]:
         """How good each answer is, for the best and worst examples of the report."""
+
+    def told(self, output: Any, facts: Mapping[str, Any]) -> str:
+        """An output in words."""
+        (answer,) = self.answers([output], facts)
+        return answer.text or next(iter(answer.labels), "")
+
+    def controls(
+        self, pretrained: VideoBert, examples: Sequence[Example], facts: Mapping[str, Any], config: FinetuneConfig
+    ) -> dict[str, list[Any]]:
+        """Outputs of what the pretrained model can do by itself, by name."""
+        return {}
 
     @abstractmethod
     def say(self, row: LabelRow) -> str:
@@ -141,6 +174,6 @@ class Task(ABC):
         targets: Mapping[str, Sequence[Any]],
         facts: Mapping[str, Any],
         config: FinetuneConfig,
-    ) -> list[Any] | None:
-        """Outputs on the test split of a linear model on frozen features by split, [B, D]; None: not for this task."""
-        return None
+    ) -> list[Any]:
+        """Outputs on the test split of a linear model on frozen features by split, [B, D]; for tasks with `probes`."""
+        raise NotImplementedError(self.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from videobert.finetune.config import FinetuneConfig
 from videobert.labels.records import LabelRow
 from videobert.model.network import VideoBert
 from videobert.tasks import metrics
-from videobert.tasks.base import Answer, Encode, Task
+from videobert.tasks.base import Answer, Encode, Task, TaskNetwork
 from videobert.tasks.classifier import ProblemType, VideoBertForVideoClassification
+from videobert.tasks.distillation import Teacher
 from videobert.tasks.probe import fit_probe
 
 __all__ = ["Classification"]
@@ -31,6 +32,8 @@ class Classification(Task):
     name = "classification"
     summary = "a class, several classes, or a value for every segment or video"
     needs = "`label`, or `value` for regression"
+    probes = True
+    kind: ClassVar[type[VideoBertForVideoClassification]] = VideoBertForVideoClassification
 
     def takes(self, row: LabelRow) -> bool:
         return bool(self.labels_of(row)) or row.value is not None
@@ -76,14 +79,29 @@ class Classification(Task):
     def network(
         self, encoder: VideoBert, facts: Mapping[str, Any], config: FinetuneConfig
     ) -> VideoBertForVideoClassification:
-        return VideoBertForVideoClassification(
+        network = self.kind(
             encoder, id2label=dict(enumerate(facts["labels"])), problem_type=facts["problem_type"], pool=config.pool,
             dropout=config.dropout, label_smoothing=config.label_smoothing, class_weights=facts["class_weights"],
             unit=tuple(facts["unit"]), seed=config.seed,
         )  # fmt: skip
+        network.mixup = config.augment.mixup
+        return network
 
     def load(self, encoder: VideoBert, directory: Path, settings: Mapping[str, Any]) -> VideoBertForVideoClassification:
-        return VideoBertForVideoClassification.restored(encoder, directory, settings)
+        return self.kind.restored(encoder, directory, settings)
+
+    def teach(self, network: TaskNetwork, teacher: TaskNetwork, config: FinetuneConfig) -> None:
+        assert isinstance(network, VideoBertForVideoClassification)
+        if not isinstance(teacher, VideoBertForVideoClassification) or teacher.labels != network.labels:
+            raise InputError(
+                f"finetune.teacher {config.teacher} answers other classes than these labels; fine-tune it on the same"
+            )
+        if teacher.encoder.vocabulary != network.encoder.vocabulary:
+            raise InputError(f"finetune.teacher {config.teacher} reads other tokens; fine-tune it on the same codebook")
+        network.teacher = Teacher(
+            network=teacher, weight=config.teacher_weight, temperature=config.teacher_temperature,
+            problem_type=network.problem_type,
+        )  # fmt: skip
 
     def figures(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> dict[str, float]:
         values_BC, truth = np.stack(outputs), np.stack(targets)

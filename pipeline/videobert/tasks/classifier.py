@@ -23,6 +23,7 @@ from videobert.errors import InputError
 from videobert.model.batch import Tokens
 from videobert.model.network import VideoBert, at_least_float32, sequence_means
 from videobert.tasks.base import Example, TaskNetwork
+from videobert.tasks.distillation import Teacher
 from videobert.tasks.files import load_head, open_folder, save_network
 from videobert.tasks.sequences import encode
 
@@ -57,6 +58,8 @@ class VideoBertForVideoClassification(TaskNetwork):
         super().__init__()
         self.encoder, self.problem_type, self.pool, self.unit = encoder, problem_type, pool, unit
         self.label_smoothing = label_smoothing
+        self.mixup = 0.0
+        self.teacher: Teacher | None = None
         config = encoder.config
         config.id2label, config.label2id = dict(id2label), {name: i for i, name in id2label.items()}
         config.problem_type = problem_type
@@ -124,7 +127,29 @@ class VideoBertForVideoClassification(TaskNetwork):
         return at_least_float32(self.head(self.pooled(hidden_TD, tokens, place_B)))
 
     def losses(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
-        return self.losses_of(self(examples), np.stack([example.target for example in examples]))
+        targets = np.stack([example.target for example in examples])
+        if self.mixup and self.training:
+            return self._mixed_losses(examples, targets)
+        logits_BC = self(examples)
+        losses_B, weights_B = self.losses_of(logits_BC, targets)
+        if self.teacher is None:
+            return losses_B, weights_B
+        with torch.no_grad():
+            taught_BC = self.teacher.network.eval()(examples)
+        return torch.lerp(losses_B, self.teacher.losses(logits_BC, taught_BC), self.teacher.weight), weights_B
+
+    def _mixed_losses(self, examples: Sequence[Example], targets: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        """Each example mixed with another one of the batch where the head reads it, and its loss with the other's."""
+        hidden_TD, tokens, place_B = encode(self.encoder, examples)
+        pooled_BD = self.pooled(hidden_TD, tokens, place_B)
+        share = float(torch.distributions.Beta(self.mixup, self.mixup).sample())
+        other_B = torch.randperm(len(examples))
+        mixed_BD = torch.lerp(pooled_BD[other_B.to(pooled_BD.device)], pooled_BD, share)
+        logits_BC = at_least_float32(self.head(mixed_BD))
+        own_B, own_weights_B = self.losses_of(logits_BC, targets)
+        others_B, other_weights_B = self.losses_of(logits_BC, targets[other_B.numpy()])
+        weights_B = torch.lerp(other_weights_B, own_weights_B, share)
+        return torch.lerp(others_B * other_weights_B, own_B * own_weights_B, share) / weights_B, weights_B
 
     def losses_of(self, logits_BC: Tensor, targets: NDArray[Any]) -> tuple[Tensor, Tensor]:
         """(loss, weight) of each example from its logits and targets [B], or [B, C] for several labels."""

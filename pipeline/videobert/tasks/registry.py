@@ -14,6 +14,10 @@ __all__ = ["TASKS", "check_task", "get_task"]
 
 TASKS = {
     "classification": "classification:Classification",
+    "retrieval": "retrieval:Retrieval",
+    "choices": "choices:Choices",
+    "open-questions": "questions:OpenQuestions",
+    "captions": "captions:Captions",
 }
 """Name -> module of this package and class."""
 

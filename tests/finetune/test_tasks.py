@@ -1,0 +1,121 @@
+"""Every other task over a small finished root, from its labels to predictions and to the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.small_root import SmallRoot
+from videobert.cli.ask import AskCommand, CaptionCommand
+from videobert.errors import InputError
+from videobert.finetune.config import CaptionOptions, FinetuneConfig
+from videobert.flow import StageResult, run_stage
+from videobert.predict.config import PredictConfig
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.storage import Store
+
+CONFIG = FinetuneConfig(
+    labels="{root}/labels.jsonl",
+    epochs=1,
+    batch_size=4,
+    bootstrap_draws=5,
+    captions=CaptionOptions(layers=1, longest=6),
+)
+ASKED = PredictConfig(question="what is on the board?", choices=("an egg", "a fish"))
+
+
+class World:
+    def __init__(self, small: SmallRoot, folder: Path) -> None:
+        self.small, self.root = small, folder / "demo"
+        shutil.copytree(small.root, self.root)
+        truth = (small.folder / "corpus/truth/truth.jsonl").read_text().splitlines()
+        self.truth = [json.loads(line) for line in truth]
+        videos = sorted({row["video_id"] for row in self.truth})
+        split = dict(zip(videos, ("test", "test", "validation", "train", "train", "train"), strict=True))
+        self.spans = [
+            {
+                "video": row["video_id"], "start_seconds": row["start_seconds"], "end_seconds": row["end_seconds"],
+                "split": split[row["video_id"]],
+            }
+            for row in self.truth
+        ]  # fmt: skip
+
+    def finetune(self, task: str, rows: list[dict[str, Any]]) -> tuple[StageResult, dict[str, Any]]:
+        text = "".join(json.dumps(span | row) + "\n" for span, row in zip(self.spans, rows, strict=True))
+        (self.root / "labels.jsonl").write_text(text)
+        (result,) = self.stage("finetune", replace(CONFIG, task=task))
+        metrics: dict[str, Any] = json.loads((self.root / "finetuned" / result.spec / "metrics.json").read_text())
+        return result, metrics
+
+    def stage(self, name: str, config: FinetuneConfig = CONFIG, **given: Any) -> list[StageResult]:
+        recipe = replace(self.small.recipe, finetune=config, predict=given.pop("predict", ASKED))
+        selection = Selection(model="current", **given)
+        return run_stage(recipe, Store(str(self.root)), name, batches=(), selection=selection, executor=LocalExecutor())
+
+    def predictions(self, tuned: StageResult, predict: PredictConfig = ASKED) -> list[dict[str, Any]]:
+        (spec, *_) = {result.spec for result in self.stage("predict", task=tuned.spec, predict=predict)}
+        files = sorted((self.root / "predictions" / f"task={spec}").rglob("*.parquet"))
+        return [row for path in files for row in pq.read_table(path, partitioning=None).to_pylist()]
+
+
+@pytest.fixture
+def world(small_root: SmallRoot, tmp_path: Path) -> World:
+    return World(small_root, tmp_path)
+
+
+def test_choices(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    others = {"egg": "fish", "fish": "egg"}
+    rows = [
+        {"question": "what is used?", "answer": r["noun"], "choices": [r["noun"], others.get(r["noun"], "egg")]}
+        for r in world.truth
+    ]
+    tuned, metrics = world.finetune("choices", rows)
+    names = ["fine-tuned", "shuffled video", "pretrained alignment", "pretrained pseudo-log-likelihood"]
+    assert list(metrics["figures"]) == names and metrics["figures"]["fine-tuned"]["chance"]["value"] == 0.5
+    told = world.predictions(tuned)
+    assert {row["label"] for row in told} <= {"choice 1", "choice 2"}
+    ask = AskCommand(
+        video=world.truth[0]["video_id"], question="what?", choices="an egg | a fish", root=str(world.root)
+    )
+    ask.execute()
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split("  ")[1] for line in lines} == {"an egg", "a fish"}
+    with pytest.raises(InputError, match=r"no fine-tuned model  for open-questions|no fine-tuned model"):
+        replace(ask, choices="").execute()
+    with pytest.raises(InputError, match=r"no video is called 'none'"):
+        replace(ask, video="none").execute()
+    with pytest.raises(InputError, match=r"predict\.question is empty"):
+        world.predictions(tuned, PredictConfig())
+
+
+def test_open_questions_and_retrieval(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = ["egg", "fish"]
+    rows = [{"question": "what is used?", "answer": answers[i % 2]} for i in range(len(world.truth))]
+    tuned, metrics = world.finetune("open-questions", rows)
+    assert "text only" in metrics["figures"] and "top1" in metrics["figures"]["fine-tuned"]
+    assert {row["label"] for row in world.predictions(tuned)} <= set(answers)
+    name = world.truth[0]["file"].rsplit("/", 1)[-1]
+    uri = next(row["source_uri"] for row in world.predictions(tuned) if row["video_id"] == world.truth[0]["video_id"])
+    assert uri.endswith(name)
+    AskCommand(video=uri, question="what?", root=str(world.root), start_seconds=0, end_seconds=3).execute()
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    tuned, metrics = world.finetune("retrieval", [{"text": row["caption"]} for row in world.truth])
+    assert set(metrics["figures"]) == {"fine-tuned", "shuffled video", "pretrained"}
+    assert metrics["figures"]["fine-tuned"]["candidates"]["value"] == metrics["examples"]["test"]
+    assert all(-1 <= row["score"] <= 1 for row in world.predictions(tuned))
+
+
+@pytest.mark.slow
+def test_captions(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    tuned, metrics = world.finetune("captions", [{"text": row["caption"]} for row in world.truth])
+    assert list(metrics["figures"]["fine-tuned"]) == ["cider_d", "bleu_4", "rouge_l", "distinct"]
+    assert all(row["label"] is None for row in world.predictions(tuned))
+    CaptionCommand(video=world.truth[0]["video_id"], root=str(world.root)).execute()
+    assert len(capsys.readouterr().out.splitlines()) == 1
