@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import videobert
 from tests.small_root import BATCHES, SmallRoot
 from videobert.admin.forget import forget
 from videobert.errors import InputError
@@ -87,6 +88,12 @@ def test_made_found_and_read(stage: Stage, root: Path, small_root: SmallRoot) ->
         assert row["label"] in ("first", "<i>second</i>") and row["score"] == max(row["scores"])
         assert sum(row["scores"]) == pytest.approx(1.0, abs=1e-5)
         assert (row["task_spec"], row["model_spec"]) == (tuned.spec, small_root.specs["pretrain"])
+    traced = videobert.open(str(root)).lineage(rows[0]["row_id"], predictions=answered[0].spec)
+    stages = ["predict", "finetune", "pretrain", "tokens", "codebook", "features", "shard", "ingest"]
+    assert [step.stage for step in traced.steps] == stages
+    assert traced.source_uri == rows[0]["source_uri"] and traced.step("finetune").spec == tuned.spec
+    told = videobert.open(str(root)).sql("select count(*) from predictions where label is not null")
+    assert told is not None and told.fetchall() == [(sum(result.counts["rows"] for result in answered),)]
     forget(Store(str(root)), rows[0]["video_id"])
     files = sorted((root / "predictions").rglob("*.parquet"))
     left = {video for path in files for video in pq.read_table(path, partitioning=None)["video_id"].to_pylist()}

@@ -131,11 +131,13 @@ class LineageCommand:
     """Root of the pipeline."""
     model: str = "current"
     """Model spec; `current` is the promoted one."""
+    predictions: str = ""
+    """Spec of predictions, the name of their folder after `task=`: the row is one of them, not of the embeddings."""
     json: bool = False
     """Print one JSON object."""
 
     def execute(self) -> None:
-        found = videobert.open(self.root).lineage(self.row, model=self.model)
+        found = videobert.open(self.root).lineage(self.row, model=self.model, predictions=self.predictions)
         if self.json:
             print(json.dumps(asdict(found)))
         else:
