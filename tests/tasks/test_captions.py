@@ -18,6 +18,7 @@ from videobert.tasks.base import Example, TaskNetwork
 from videobert.tasks.caption_metrics import caption_figures, plain
 from videobert.tasks.captioner import VideoBertForVideoCaptioning
 from videobert.tasks.captions import Caption
+from videobert.tasks.sequences import padded_states
 from videobert.tokens.footage import Footage
 
 WORDS = vocabulary(30, 40)
@@ -64,7 +65,7 @@ def test_captions_are_learnt_by_heart(learnt: VideoBertForVideoCaptioning) -> No
 
 def test_one_beam_is_the_likeliest_word_at_each_step(learnt: VideoBertForVideoCaptioning) -> None:
     for example in examples(6):
-        memory, real = learnt.memory([example])
+        memory, real = padded_states(learnt.encoder, [example])
         words = [WORDS.cls]
         with torch.inference_mode():
             while len(words) <= learnt.longest:
@@ -77,11 +78,11 @@ def test_one_beam_is_the_likeliest_word_at_each_step(learnt: VideoBertForVideoCa
 
 def test_a_word_depends_on_no_later_one_and_on_the_video(learnt: VideoBertForVideoCaptioning) -> None:
     one, two = examples(2)
-    memory, real = learnt.memory([one])
+    memory, real = padded_states(learnt.encoder, [one])
     with torch.inference_mode():
         short = learnt(torch.tensor([[WORDS.cls, 7]]), memory, real)
         long = learnt(torch.tensor([[WORDS.cls, 7, 9, 11]]), memory, real)
-        other = learnt(torch.tensor([[WORDS.cls, 7]]), *learnt.memory([two]))
+        other = learnt(torch.tensor([[WORDS.cls, 7]]), *padded_states(learnt.encoder, [two]))
     assert torch.allclose(short, long[:, :2], atol=1e-5) and not torch.allclose(short, other, atol=1e-2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,20 @@ def test_a_long_video_is_seen_from_its_beginning_to_its_end() -> None:
     )
     words = int((tokens.ids_T == 7).sum())
     assert len(tokens.ids_T) == TINY.max_length and 20 < words < 40
+
+
+def test_a_shut_gate_is_the_network_of_the_text_and_an_open_one_sees_the_video(tmp_path: Path) -> None:
+    fused = classifier(fusion="cross")
+    assert fused.fusion is not None
+    blind = [replace(example, footage=None) for example in examples()]
+    other = [replace(example, footage=Footage.plain(np.arange(3, 9))) for example in examples()]
+    with torch.inference_mode():
+        plain = classifier()
+        plain.load_state_dict({k: v for k, v in fused.state_dict().items() if not k.startswith("fusion.")})
+        assert torch.allclose(fused(examples()), plain(blind), atol=1e-5)
+        fused.fusion.gate.fill_(0.5)
+        assert torch.allclose(fused(blind), plain(blind), atol=1e-5)
+        assert (fused(examples()) - fused(other)).abs().max() > 1e-3
+    fused.save_pretrained(tmp_path)
+    loaded = VideoBertForVideoClassification.from_pretrained(tmp_path)
+    assert np.array_equal(np.stack(loaded.outputs(examples())), np.stack(fused.outputs(examples())))

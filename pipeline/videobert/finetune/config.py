@@ -10,7 +10,8 @@ from videobert.errors import InputError
 __all__ = ["AugmentOptions", "CaptionOptions", "FinetuneConfig"]
 
 _CHOICES = {
-    "reads": ("both", "video", "text"), "pool": ("mean", "cls"), "freeze": ("nothing", "embeddings", "encoder"),
+    "reads": ("both", "video", "text"), "pool": ("mean", "cls"), "fusion": ("early", "cross"),
+    "freeze": ("nothing", "embeddings", "encoder"),
     "schedule": ("linear", "cosine", "constant"), "class_weights": ("none", "balanced"),
     "unknown_videos": ("skip", "refuse"), "precision": ("auto", "fp32", "bf16"),
 }  # fmt: skip
@@ -75,6 +76,9 @@ class FinetuneConfig:
     """What the network sees of a span: its clips and what is said meanwhile, or one of them."""
     pool: Literal["mean", "cls"] = "mean"
     """What the head reads: the mean of the final states, or that of [CLS]."""
+    fusion: Literal["early", "cross"] = "early"
+    """How `classification` brings words and clips together: in one sequence, or apart, with words that look at clips
+    through a gate that is shut at first."""
     freeze: Literal["nothing", "embeddings", "encoder"] = "embeddings"
     """What stays as pretraining left it: nothing, the embeddings, or the whole encoder but its `top_layers`."""
     top_layers: int = 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -84,27 +84,30 @@ def finetune(
     state = state or TuneState()
     loop = _Loop(network, config, state=state, device=device, steps=config.epochs * steps_of(len(examples), config))
     per_epoch = steps_of(len(examples), config)
-    while not state.is_over(config):
-        network.train()
-        epoch, begun = divmod(state.step, per_epoch)
-        order = generator(config.seed, "epoch", epoch).permutation(len(examples))
-        for step in range(begun, per_epoch):
-            batch = [(examples[i], i) for i in order[step * config.batch_size : (step + 1) * config.batch_size]]
-            loop.step([_varied(e, network, config, state.step, int(i)) for e, i in batch][rank::world_size], rank=rank)
-            ended = step + 1 == per_epoch
-            due = ended or _divides(config.checkpoint_every_steps, state.step)
-            if due or _divides(config.log_every_steps, state.step):
-                on_step(loop.record())
-            if ended:
-                state.validation.append(validate(network))
-                if state.best_epoch == len(state.validation):
-                    state.best = loop.weights()
-            if due:
-                state.moments = take_moments(loop.optimiser, loop.names)
-                on_checkpoint(loop.weights(), state)
-    with torch.no_grad():
-        for name, parameter in loop.trained.items():
-            parameter.copy_(state.best[name])
+    with _threads(config.threads):
+        while not state.is_over(config):
+            network.train()
+            epoch, begun = divmod(state.step, per_epoch)
+            order = generator(config.seed, "epoch", epoch).permutation(len(examples))
+            for step in range(begun, per_epoch):
+                batch = [(examples[i], i) for i in order[step * config.batch_size : (step + 1) * config.batch_size]]
+                loop.step(
+                    [_varied(e, network, config, state.step, int(i)) for e, i in batch][rank::world_size], rank=rank
+                )
+                ended = step + 1 == per_epoch
+                due = ended or _divides(config.checkpoint_every_steps, state.step)
+                if due or _divides(config.log_every_steps, state.step):
+                    on_step(loop.record())
+                if ended:
+                    state.validation.append(validate(network))
+                    if state.best_epoch == len(state.validation):
+                        state.best = loop.weights()
+                if due:
+                    state.moments = take_moments(loop.optimiser, loop.names)
+                    on_checkpoint(loop.weights(), state)
+        with torch.no_grad():
+            for name, parameter in loop.trained.items():
+                parameter.copy_(state.best[name])
     network.eval()
     return state
 
@@ -186,6 +189,17 @@ def _varied(example: Example, network: TaskNetwork, config: FinetuneConfig, step
         return example
     rng = generator(config.seed, "augment", step, number)
     return augmented(example, config.augment, mask=network.encoder.vocabulary.mask, rng=rng)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _rank(figures: dict[str, float]) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from videobert.model.network import VideoBert, at_least_float32
 from videobert.tasks.base import Example, TaskNetwork
 from videobert.tasks.beam import beam_search
 from videobert.tasks.files import load_head, open_folder, save_network
-from videobert.tasks.sequences import encode
+from videobert.tasks.sequences import padded_states
 
 __all__ = ["VideoBertForVideoCaptioning"]
 
@@ -98,19 +98,10 @@ class VideoBertForVideoCaptioning(TaskNetwork):
         )
         return at_least_float32(states_BSD @ table_VD.T + self.bias)
 
-    def memory(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
-        """(final states [B, L, D], True where a place holds one [B, L])."""
-        hidden_TD, tokens, place_B = encode(self.encoder, examples)
-        edges = tokens.packing.edges.tolist()
-        parts = [hidden_TD[edges[place] : edges[place + 1]] for place in place_B.tolist()]
-        lengths_B = torch.tensor([len(part) for part in parts], device=hidden_TD.device)
-        memory_BLD = pad_sequence(parts, batch_first=True)
-        return memory_BLD, torch.arange(memory_BLD.shape[1], device=hidden_TD.device) < lengths_B[:, None]
-
     def losses(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """(mean loss per word, number of words) of each example: the loss of a batch is the mean over its words."""
         vocabulary = self.encoder.vocabulary
-        memory_BLD, real_BL = self.memory(examples)
+        memory_BLD, real_BL = padded_states(self.encoder, examples)
         sentences = [torch.tensor([*e.target.ids[: self.longest - 1], vocabulary.sep]) for e in examples]
         wanted_BS = pad_sequence(sentences, batch_first=True, padding_value=vocabulary.pad).to(memory_BLD.device)
         lengths_B = torch.tensor([len(s) for s in sentences], device=memory_BLD.device)
@@ -135,7 +126,7 @@ class VideoBertForVideoCaptioning(TaskNetwork):
         try:
             with torch.inference_mode():
                 for example in examples:
-                    memory_1LD, real_1L = self.memory([example])
+                    memory_1LD, real_1L = padded_states(self.encoder, [example])
 
                     def following(words_KL: Tensor, memory: Tensor = memory_1LD, real: Tensor = real_1L) -> Tensor:
                         count = len(words_KL)

@@ -81,6 +81,7 @@ class Classification(Task):
     ) -> VideoBertForVideoClassification:
         network = self.kind(
             encoder, id2label=dict(enumerate(facts["labels"])), problem_type=facts["problem_type"], pool=config.pool,
+            fusion=config.fusion,
             dropout=config.dropout, label_smoothing=config.label_smoothing, class_weights=facts["class_weights"],
             unit=tuple(facts["unit"]), seed=config.seed,
         )  # fmt: skip

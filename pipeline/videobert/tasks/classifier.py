@@ -10,6 +10,7 @@ The head is that of BertForSequenceClassification: dense, tanh, dropout, linear.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -20,12 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from videobert.errors import InputError
-from videobert.model.batch import Tokens
 from videobert.model.network import VideoBert, at_least_float32, sequence_means
 from videobert.tasks.base import Example, TaskNetwork
 from videobert.tasks.distillation import Teacher
 from videobert.tasks.files import load_head, open_folder, save_network
-from videobert.tasks.sequences import encode
+from videobert.tasks.fusion import CrossFusion
+from videobert.tasks.sequences import encode, padded_states
 
 __all__ = ["GROUP", "ProblemType", "VideoBertForVideoClassification"]
 
@@ -48,6 +49,7 @@ class VideoBertForVideoClassification(TaskNetwork):
         id2label: Mapping[int, str],
         problem_type: ProblemType,
         pool: Literal["mean", "cls"] = "mean",
+        fusion: Literal["early", "cross"] = "early",
         dropout: float = 0.1,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] = (),
@@ -68,6 +70,8 @@ class VideoBertForVideoClassification(TaskNetwork):
             self.dense = nn.Linear(config.hidden_size, config.hidden_size)
             self.dropout = nn.Dropout(dropout)
             self.classifier = nn.Linear(config.hidden_size, len(id2label))
+            heads = config.num_attention_heads
+            self.fusion = CrossFusion(config.hidden_size, heads, dropout=dropout) if fusion == "cross" else None
         weights_C = torch.tensor(class_weights or [1.0] * len(id2label), dtype=torch.float32)
         self.register_buffer("class_weights_C", weights_C, persistent=False)
         self.class_weights_C: Tensor
@@ -96,7 +100,8 @@ class VideoBertForVideoClassification(TaskNetwork):
         names = {int(number): str(name) for number, name in (encoder.config.id2label or {}).items()}
         network = cls(
             encoder, id2label=names, problem_type=settings["problem_type"], pool=settings["pool"],
-            dropout=settings["dropout"], unit=tuple(settings["unit"]),
+            dropout=settings["dropout"],
+            fusion=settings.get("fusion", "early"), unit=tuple(settings["unit"]),
         )  # fmt: skip
         load_head(network, folder)
         network.eval()
@@ -106,15 +111,24 @@ class VideoBertForVideoClassification(TaskNetwork):
         """Write encoder, head and `settings` of the task; AutoModel loads the encoder from the same folder."""
         own = {
             "task": self.task, "problem_type": self.problem_type, "pool": self.pool, "dropout": self.dropout.p,
-            "unit": list(self.unit),
+            "unit": list(self.unit), "fusion": "early" if self.fusion is None else "cross",
         }  # fmt: skip
         save_network(self, Path(directory), own | settings)
 
-    def pooled(self, hidden_TD: Tensor, tokens: Tokens, place_B: Tensor) -> Tensor:
+    def pooled(self, examples: Sequence[Example]) -> Tensor:
         """What the head reads, [B, D]."""
-        if self.pool == "mean":
-            return sequence_means(hidden_TD, tokens)[place_B]
-        return hidden_TD[tokens.packing.first_B[place_B]]
+        if self.fusion is None:
+            hidden_TD, tokens, place_B = encode(self.encoder, examples)
+            if self.pool == "mean":
+                return sequence_means(hidden_TD, tokens)[place_B]
+            return hidden_TD[tokens.packing.first_B[place_B]]
+        text_BSD, said_BS = padded_states(self.encoder, [replace(e, footage=None) for e in examples])
+        video_BLD, real_BL = padded_states(self.encoder, [replace(e, text_ids=()) for e in examples])
+        has_video_B = torch.tensor([e.footage is not None for e in examples], device=text_BSD.device)
+        fused_BSD = self.fusion(text_BSD, video_BLD, real_BL, has_video_B)
+        if self.pool == "cls":
+            return fused_BSD[:, 0]
+        return (fused_BSD * said_BS[..., None]).sum(dim=1) / said_BS.sum(dim=1, keepdim=True)
 
     def head(self, pooled_BD: Tensor) -> Tensor:
         """Logits, [B, C]."""
@@ -123,8 +137,7 @@ class VideoBertForVideoClassification(TaskNetwork):
 
     def forward(self, examples: Sequence[Example]) -> Tensor:
         """Logits, [B, C] float32; [B, 1] standardised values of a regression."""
-        hidden_TD, tokens, place_B = encode(self.encoder, examples)
-        return at_least_float32(self.head(self.pooled(hidden_TD, tokens, place_B)))
+        return at_least_float32(self.head(self.pooled(examples)))
 
     def losses(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
         targets = np.stack([example.target for example in examples])
@@ -140,8 +153,7 @@ class VideoBertForVideoClassification(TaskNetwork):
 
     def _mixed_losses(self, examples: Sequence[Example], targets: NDArray[Any]) -> tuple[Tensor, Tensor]:
         """Each example mixed with another one of the batch where the head reads it, and its loss with the other's."""
-        hidden_TD, tokens, place_B = encode(self.encoder, examples)
-        pooled_BD = self.pooled(hidden_TD, tokens, place_B)
+        pooled_BD = self.pooled(examples)
         share = float(torch.distributions.Beta(self.mixup, self.mixup).sample())
         other_B = torch.randperm(len(examples))
         mixed_BD = torch.lerp(pooled_BD[other_B.to(pooled_BD.device)], pooled_BD, share)

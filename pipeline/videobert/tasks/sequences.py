@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from videobert.model.batch import Tokens, pack_sequences
 from videobert.model.network import VideoBert
@@ -19,7 +20,7 @@ from videobert.pretrain.data import layout_footage, residual_rows
 from videobert.tasks.base import Example
 from videobert.tokens.footage import Footage
 
-__all__ = ["encode", "thinned"]
+__all__ = ["encode", "padded_states", "thinned"]
 
 _SPECIALS = 3
 """[CLS], [>] and [SEP]."""
@@ -31,6 +32,16 @@ def encode(encoder: VideoBert, examples: Sequence[Example]) -> tuple[Tensor, Tok
     tokens, place_B = pack_sequences(*zip(*rows, strict=True))
     tokens = tokens.to(encoder.device)
     return encoder(tokens), tokens, torch.from_numpy(place_B).to(encoder.device)
+
+
+def padded_states(encoder: VideoBert, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
+    """(final states [B, L, D], True where a place holds one [B, L]), in the order of the examples."""
+    hidden_TD, tokens, place_B = encode(encoder, examples)
+    edges = tokens.packing.edges.tolist()
+    parts = [hidden_TD[edges[place] : edges[place + 1]] for place in place_B.tolist()]
+    lengths_B = torch.tensor([len(part) for part in parts], device=hidden_TD.device)
+    states_BLD = pad_sequence(parts, batch_first=True)
+    return states_BLD, torch.arange(states_BLD.shape[1], device=hidden_TD.device) < lengths_B[:, None]
 
 
 def thinned(footage: Footage, room: int) -> Footage:
