@@ -125,7 +125,7 @@ class VideoBertForVideoClassification(TaskNetwork):
         text_BSD, said_BS = padded_states(self.encoder, [replace(e, footage=None) for e in examples])
         video_BLD, real_BL = padded_states(self.encoder, [replace(e, text_ids=()) for e in examples])
         has_video_B = torch.tensor([e.footage is not None for e in examples], device=text_BSD.device)
-        fused_BSD = self.fusion(text_BSD, video_BLD, real_BL, has_video_B)
+        fused_BSD: Tensor = self.fusion(text_BSD, video_BLD, real_BL, has_video_B)
         if self.pool == "cls":
             return fused_BSD[:, 0]
         return (fused_BSD * said_BS[..., None]).sum(dim=1) / said_BS.sum(dim=1, keepdim=True)
