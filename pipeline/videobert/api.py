@@ -199,10 +199,8 @@ class Root:
         """
         return self._rows(resolve_embed_spec(self._store, model), parse_batch_keys(batches))
 
-    def lineage(self, row: str, *, model: str = "current", predictions: str = "") -> Lineage:
+    def lineage(self, row: str, *, model: str = "current") -> Lineage:
         """The way from a row back to its video. Raises InputError for an unknown row.
-
-        `predictions` names those of a fine-tuned model by their spec, in place of a model's embeddings.
 
         >>> lineage = root.lineage(root.search("stir the egg", top=1)[0].row_id)
         >>> print(*(step.stage for step in lineage.steps))
@@ -210,8 +208,6 @@ class Root:
         >>> lineage.step("shard").url
         '...shards/shard-.../batch=.../0000....tar'
         """
-        if predictions:
-            return trace(self._store, predictions, row, stage="predict")
         return trace(self._store, resolve_embed_spec(self._store, model), row)
 
     def status(self) -> list[StageStatus]:

@@ -19,6 +19,7 @@ from videobert.errors import InputError
 from videobert.finetune.checkpoints import write_checkpoint
 from videobert.finetune.config import FinetuneConfig
 from videobert.flow import StageResult, run_stage
+from videobert.query.lineage import trace
 from videobert.recipes import Recipe
 from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
@@ -88,7 +89,7 @@ def test_made_found_and_read(stage: Stage, root: Path, small_root: SmallRoot) ->
         assert row["label"] in ("first", "<i>second</i>") and row["score"] == max(row["scores"])
         assert sum(row["scores"]) == pytest.approx(1.0, abs=1e-5)
         assert (row["task_spec"], row["model_spec"]) == (tuned.spec, small_root.specs["pretrain"])
-    traced = videobert.open(str(root)).lineage(rows[0]["row_id"], predictions=answered[0].spec)
+    traced = trace(Store(str(root)), answered[0].spec, rows[0]["row_id"], stage="predict")
     stages = ["predict", "finetune", "pretrain", "tokens", "codebook", "features", "shard", "ingest"]
     assert [step.stage for step in traced.steps] == stages
     assert traced.source_uri == rows[0]["source_uri"] and traced.step("finetune").spec == tuned.spec

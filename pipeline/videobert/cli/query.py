@@ -12,7 +12,9 @@ import tyro
 import videobert
 from videobert.api import Hit, Lineage
 from videobert.errors import InputError
+from videobert.query.lineage import trace
 from videobert.query.sql import one_line
+from videobert.runtime.storage import Store
 
 __all__ = ["LineageCommand", "SearchCommand", "SqlCommand"]
 
@@ -137,7 +139,10 @@ class LineageCommand:
     """Print one JSON object."""
 
     def execute(self) -> None:
-        found = videobert.open(self.root).lineage(self.row, model=self.model, predictions=self.predictions)
+        if self.predictions:
+            found = trace(Store(self.root), self.predictions, self.row, stage="predict")
+        else:
+            found = videobert.open(self.root).lineage(self.row, model=self.model)
         if self.json:
             print(json.dumps(asdict(found)))
         else:

@@ -57,12 +57,9 @@ class FreshRoot(Root):
         """See `Root.search`."""
         return self._twice(lambda: super(FreshRoot, self).search(*question, **filters))
 
-    def lineage(self, row: str, *, model: str = "current", predictions: str = "") -> Lineage:
+    def lineage(self, row: str, *, model: str = "current") -> Lineage:
         """See `Root.lineage`."""
-        return self._remembered(
-            ("lineage", row, model, predictions),
-            lambda: super(FreshRoot, self).lineage(row, model=model, predictions=predictions),
-        )
+        return self._remembered(("lineage", row, model), lambda: super(FreshRoot, self).lineage(row, model=model))
 
     def status(self) -> list[StageStatus]:
         """See `Root.status`."""
