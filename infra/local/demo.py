@@ -1,7 +1,7 @@
 """`make demo`: the main job on this machine, through a real Airflow scheduler and a real Ray, ending in a search.
 
-corpus -> backfill of three batches (ingest, shard, features) -> training (codebook, tokens, pretrain, evaluate,
-embed, promote) -> a table, three searches
+videos -> backfill of three batches (ingest, shard, features) -> training (codebook, tokens, pretrain, evaluate,
+embed, promote) -> a task learnt from labels (finetune, predict) -> a table, three searches, two queries
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ from videobert.runtime.storage import Store
 __all__ = ["main"]
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_DAGS = ["videobert_ingest", "videobert_embed", "videobert_train"]
+_DAGS = ["videobert_ingest", "videobert_embed", "videobert_train", "videobert_finetune"]
 _BATCHES = ("2026-01-01", "2026-01-02", "2026-01-03")
+_QUERIES = (
+    "select batch, level, count(*) as n from embeddings group by all order by all",
+    "select label, count(*) as n, round(avg(score), 2) as score from predictions group by all order by n desc limit 5",
+)
 _SEARCHES = ("stir the egg", "chop the onion", "now let me show you how to drop the beet")
 
 
@@ -102,13 +106,15 @@ def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     _say("training: codebook, tokens, pretrain, evaluate, embed, promote")
     _cli("trigger", "--dag", "train", "--batch", ",".join(_BATCHES), env=airflow.client_env)
     watch.until_done("videobert_train", runs=1)
+    _say("the promotion starts a fine-tuning on the kitchen's labels: finetune, predict")
+    watch.until_done("videobert_finetune", runs=1)
     print_summary(store, watch.task_seconds(), watch.results())
     for text in _SEARCHES:
         print(f"\n$ videobert search {text!r} --root {root} --top 5", flush=True)
         _cli("search", text, "--root", root, "--top", "5")
-    query = "select batch, level, count(*) as n from embeddings group by all order by all"
-    print(f"\n$ videobert sql {query!r} --root {root}", flush=True)
-    _cli("sql", query, "--root", root)
+    for query in _QUERIES:
+        print(f"\n$ videobert sql {query!r} --root {root}", flush=True)
+        _cli("sql", query, "--root", root)
     _say(f"done in {time.monotonic() - started:.0f} s, at most {watch.peak_bytes / 1e9:.2f} GB of memory at once")
     if not options.s3_server:
         print(f"\n$ videobert serve --root {root}   # search and watch in a browser", flush=True)

@@ -76,6 +76,7 @@ def demo() -> Recipe:
             labels="{root}/incoming/truth/truth.jsonl",
             gates=Gates(zero_shot_sigma=5.0, recall_at_10_over_chance=5.0),
         ),
+        finetune=FinetuneConfig(labels="{root}/incoming/truth/labels/verb.jsonl", epochs=10),
     )  # fmt: skip
 
 
