@@ -42,7 +42,7 @@ def test_configuration_is_light(module: str) -> None:
 
 
 def test_query_client_needs_neither_torch_nor_ray_nor_airflow() -> None:
-    commands = ("index", "models", "query", "schedule", "state", "visualize")
+    commands = ("ask", "index", "labels", "models", "query", "schedule", "state", "tasks", "visualize")
     modules = [f"cli.{name}" for name in commands]
     modules += [f"applications.{name.replace('-', '_')}" for name in application_names()]
     statement = "import videobert.api" + "".join(f", videobert.{module}" for module in modules)

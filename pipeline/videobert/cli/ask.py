@@ -9,7 +9,6 @@ import tyro
 from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError
 from videobert.labels.records import LabelRow
-from videobert.predict.one import answer_one
 from videobert.predict.tuned import find_tuned
 from videobert.runtime.storage import Store
 
@@ -57,6 +56,8 @@ class AskCommand(_OneVideo):
     """Answers to choose from, with | between them; empty: an open question."""
 
     def execute(self) -> None:
+        from videobert.predict.one import answer_one  # brings torch, which `videobert --help` need not wait for
+
         store, choices = Store(self.root), tuple(part.strip() for part in self.choices.split("|") if part.strip())
         tuned = find_tuned(store, self.task, tasks=("choices",) if choices else ("open-questions",))
         row = self.row(question=self.question, choices=choices)
@@ -74,6 +75,8 @@ class CaptionCommand(_OneVideo):
     """
 
     def execute(self) -> None:
+        from videobert.predict.one import answer_one
+
         store = Store(self.root)
         tuned = find_tuned(store, self.task, tasks=("captions",))
         print(answer_one(store, tuned, self.row(), batches=parse_batch_keys(self.batch)).text)
