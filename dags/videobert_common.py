@@ -33,8 +33,8 @@ from videobert.stages import BatchStage, all_stages, get_stage
 
 __all__ = [
     "BATCH", "BATCHES", "BATCHES_PARAM", "BATCH_PARAM", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "FILTERS",
-    "MAX_ACTIVE_RUNS", "MODEL", "last_batch", "ray_job", "root", "share_jobs", "stage_job", "sweep_schedule",
-    "training_schedule",
+    "MAX_ACTIVE_RUNS", "MODEL", "executor_options", "last_batch", "ray_job", "root", "share_jobs", "stage_job",
+    "sweep_schedule", "training_schedule",
 ]  # fmt: skip
 
 FEATURES = Asset(name="videobert_features", uri="x-videobert://features")
@@ -174,13 +174,25 @@ _VIDEOBERT = ("python", "-m", "videobert")
 
 def _stage_command(stage: str, batch: str, flags: Sequence[str]) -> list[str]:
     """Words, each quoted by the operator once it is rendered: no value is ever read by a shell."""
-    of_stage = f"VIDEOBERT_OPTIONS_{stage.upper()}"
     return [
         *_VIDEOBERT, "stage", stage, "--executor.kind", "ray", *(("--batch", batch) if batch else ()), *flags,
-        *_where(),
-        *_options("VIDEOBERT_OPTIONS", os.environ.get("VIDEOBERT_OPTIONS", "")),
-        *_options(of_stage, os.environ.get(f"VIDEOBERT_OPTIONS_{stage.upper()}", "")),
+        *_where(), *_options_of(stage),
     ]  # fmt: skip
+
+
+def executor_options(stage: str) -> list[str]:
+    """Those of a stage's flags that say where it runs, for a command that runs it among other things."""
+    words: list[str] = []
+    taken = False
+    for word in _options_of(stage):
+        taken = word.startswith("--executor.") if word.startswith("--") else taken
+        words += [word] if taken else []
+    return words
+
+
+def _options_of(stage: str) -> list[str]:
+    variables = ("VIDEOBERT_OPTIONS", f"VIDEOBERT_OPTIONS_{stage.upper()}")
+    return [word for name in variables for word in _options(name, os.environ.get(name, ""))]
 
 
 def _options(variable: str, value: str) -> list[str]:

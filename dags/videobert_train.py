@@ -16,6 +16,7 @@ from videobert_common import (
     DEFAULT_ARGS,
     FILTERS,
     MODEL,
+    executor_options,
     ray_job,
     root,
     stage_job,
@@ -39,7 +40,8 @@ with DAG(
 Weekly (`VIDEOBERT_TRAIN_CRON`), or by hand (`videobert trigger --dag train`). Fits the codebook on the batches,
 tokenises them, trains VideoBERT and evaluates it on the held-out videos. `gates` ends the run there when the model
 misses one. Then every batch that has features is embedded with it, next to the embeddings of the former model, which
-readers keep until `promote` moves the `current` pointer in one write. `videobert models --rollback` moves it back.
+readers keep until `promote` moves the `current` pointer in one write. What has come in meanwhile it embeds before
+it ends. `videobert models --rollback` moves the pointer back.
 """,
 ) as dag:
     tasks: list[Any] = []
@@ -54,7 +56,7 @@ readers keep until `promote` moves the `current` pointer in one write. `videober
     @task(retries=0)
     def gates(model_spec: str) -> str:
         """Whether the model may go on; a gate that it misses fails the run."""
-        from videobert.admin.promotion import check_gates
+        from videobert.admin.evaluations import check_gates
         from videobert.errors import InputError
         from videobert.runtime.storage import Store
 
@@ -69,10 +71,12 @@ readers keep until `promote` moves the `current` pointer in one write. `videober
     ]
     promote = ray_job(
         "promote",
-        ("models", "--promote", _MODEL_SPEC),
-        deadline=timedelta(minutes=30),
+        ("models", "--promote", _MODEL_SPEC, "--executor.kind", "ray", *executor_options("embed")),
+        deadline=timedelta(hours=get_stage("embed").hours),
         outlets=[MODEL],
     )
-    promote.doc_md = "**promote**: move the `current` pointer when the gates hold and the embeddings are whole."
+    promote.doc_md = (
+        "**promote**: embed what has come in since, move the `current` pointer, and embed what came in meanwhile."
+    )
     for before, after in pairwise([*tasks, gates(_MODEL_SPEC), *embeds, promote]):
         before >> after

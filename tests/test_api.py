@@ -20,7 +20,7 @@ from tests.query.rows import EMBED, MODEL, row_ids, unit_vectors, write_embeddin
 from tests.small_root import BATCHES, SmallRoot
 from videobert import api
 from videobert.query.model import OpenModel, open_model
-from videobert.runtime.pointer import Pointer, write_pointer
+from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -100,7 +100,9 @@ def test_embeddings_are_an_arrow_dataset_of_the_promoted_model(root: api.Root, s
     table = rows.to_table(columns=["row_id", "model", "batch"], filter=pc.field("batch") == "b")
     assert table["row_id"].to_pylist() == row_ids("b", 10) and set(table["model"].to_pylist()) == {EMBED}
     assert rows.schema.field("embedding").type == pa.list_(pa.float32(), 8)
-    write_pointer(store, Pointer(model_spec="pretrain-2", embed_spec="pretrain-2.abcd", report=""))
+    move_pointer(
+        store, Pointer(model_spec="pretrain-2", embed_spec="pretrain-2.abcd", report=""), former=read_pointer(store)
+    )
     with pytest.raises(videobert.InputError, match=r"nothing is embedded with pretrain-2\.abcd"):
         root.embeddings()
     assert root.embeddings(MODEL).count_rows() == 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from videobert.admin.promotion import find_reports, read_metrics
+from videobert.admin.evaluations import find_reports, read_metrics
 from videobert.query.embeddings import embedding_manifests
 from videobert.runtime.manifest import Manifest, load_manifest
 from videobert.runtime.pointer import read_pointer

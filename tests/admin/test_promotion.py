@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from videobert.admin.promotion import find_reports, promote, read_metrics, roll_back
+from videobert.admin.evaluations import find_reports, read_metrics, read_withdrawn, withdraw
+from videobert.admin.promotion import promote, roll_back
 from videobert.embed.stage import EMBED
 from videobert.errors import InputError
 from videobert.recipes import Recipe, demo
 from videobert.runtime.corpus_commit import commit_files
 from videobert.runtime.inputs import Inputs
-from videobert.runtime.manifest import Manifest, load_manifest, manifest_path, save_manifest
-from videobert.runtime.pointer import Pointer, read_pointer, write_pointer
+from videobert.runtime.manifest import Manifest, Source, load_manifest, manifest_path, save_manifest
+from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 from videobert.stages import get_stage
 
@@ -26,12 +27,24 @@ OLD = Pointer(model_spec="pretrain-0", embed_spec="pretrain-0.aaaa", report="")
 def store(tmp_path: Path) -> Store:
     """A root with an older model promoted and a new one trained on two batches."""
     store = Store(str(tmp_path))
-    write_pointer(store, OLD)
-    model = Manifest(
-        stage="pretrain", spec="pretrain-1", batch="", config={}, sources=(), outputs=(), facts={"batches": ["a", "b"]}
-    )
-    save_manifest(store, model)
+    move_pointer(store, OLD, former=None)
+    _train(store, "pretrain-1", "a", "b")
     return store
+
+
+def _train(store: Store, spec: str, *batches: str) -> None:
+    """A model and its codebook, whose features are gone: what is not embedded cannot be."""
+    codebook = Manifest(
+        stage="codebook", spec="codebook-1", batch="", config={}, outputs=(),
+        sources=tuple(Source(stage="features", spec="features-1", batch=batch, digest="f") for batch in batches),
+    )  # fmt: skip
+    tokens = Source(stage="tokens", spec="tokens-1", batch=batches[0], digest="t")
+    model = Manifest(
+        stage="pretrain", spec=spec, batch="", config={}, sources=(codebook.as_source(), tokens), outputs=(),
+        facts={"batches": list(batches)},
+    )  # fmt: skip
+    for manifest in (codebook, model):
+        save_manifest(store, manifest)
 
 
 def _spec(store: Store) -> str:
@@ -74,7 +87,7 @@ def test_readers_keep_the_old_model_until_every_batch_is_embedded(store: Store) 
     _evaluate(store, holds=True)
     _embed(store, "a")
     for force in (False, True):
-        with pytest.raises(InputError, match=r"batches b are not embedded"):
+        with pytest.raises(InputError, match=r"batches b are not embedded.*--promote pretrain-1"):
             promote(RECIPE, store, "pretrain-1", force=force)
     assert read_pointer(store) == OLD
 
@@ -114,6 +127,26 @@ def test_a_second_evaluation_that_passes_does_not_undo_a_missed_gate(store: Stor
         promote(RECIPE, store, "pretrain-1")
 
 
+def test_a_corrected_evaluation_lets_pass_what_an_over_strict_one_blocked(store: Store) -> None:
+    _evaluate(store, holds=False)
+    _embed(store, "a", "b")
+    with pytest.raises(InputError, match="the only evaluation of pretrain-1"):
+        withdraw(store, "evaluate-1", reason="it asked too much")
+    _evaluate(store, holds=True, spec="evaluate-2")
+    with pytest.raises(InputError, match=r"4.00 of 5.00 \(evaluate-1\).*--withdraw"):
+        promote(RECIPE, store, "pretrain-1")
+    for spec, reason, told in (("evaluate-9", "why not", "no evaluation"), ("evaluate-1", " ", "without a reason")):
+        with pytest.raises(InputError, match=told):
+            withdraw(store, spec, reason=reason)
+    assert withdraw(store, "evaluate-1", reason="it asked 5 of 4 classes").startswith("evaluate-1 of pretrain-1 counts")
+    assert read_withdrawn(store) == {"evaluate-1": "it asked 5 of 4 classes"}
+    assert promote(RECIPE, store, "pretrain-1").startswith("promoted")
+    pointer = read_pointer(store)
+    assert pointer is not None and pointer.report == "reports/evaluate-2"
+    with pytest.raises(InputError, match="the only evaluation"):
+        withdraw(store, "evaluate-2", reason="the last one stays")
+
+
 def test_a_batch_that_readers_have_today_is_not_taken_from_them(store: Store) -> None:
     _evaluate(store, holds=True)
     _embed(store, "a", "b")
@@ -127,20 +160,17 @@ def test_a_batch_that_readers_have_today_is_not_taken_from_them(store: Store) ->
 
 def test_a_rollback_returns_to_the_former_embeddings_in_one_write(store: Store) -> None:
     with pytest.raises(InputError, match="no former model"):
-        roll_back(store)
-    old = Manifest(
-        stage="pretrain", spec="pretrain-0", batch="", config={}, sources=(), outputs=(), facts={"batches": ["a"]}
-    )
-    save_manifest(store, old)
+        roll_back(RECIPE, store)
+    _train(store, "pretrain-0", "a")
     _evaluate(store, holds=True)
     _embed(store, "a", "b")
     promote(RECIPE, store, "pretrain-1")
     _embed_old(store, "a")
-    with pytest.raises(InputError, match=r"batches b are not embedded with pretrain-0"):
-        roll_back(store)
+    with pytest.raises(InputError, match=r"batches b are not embedded with pretrain-0.*--promote pretrain-0"):
+        roll_back(RECIPE, store)  # whose embeddings another recipe made
     _embed_old(store, "b")
     writes = store.writes
-    assert roll_back(store).startswith("rolled back to pretrain-0") and store.writes == writes + 1
+    assert roll_back(RECIPE, store).startswith("rolled back to pretrain-0") and store.writes == writes + 1
     assert read_pointer(store) == OLD
     with pytest.raises(InputError, match="no former model"):
-        roll_back(store)
+        roll_back(RECIPE, store)

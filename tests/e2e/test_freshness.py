@@ -17,7 +17,7 @@ from videobert.recipes import RECIPES
 from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.manifest import load_manifest, save_manifest
-from videobert.runtime.pointer import read_pointer, write_pointer
+from videobert.runtime.pointer import move_pointer, read_pointer
 from videobert.stages import flow_of
 
 BATCH = BATCHES[0]
@@ -98,9 +98,9 @@ def test_another_model_is_promoted(copied: Run, monkeypatch: pytest.MonkeyPatch)
     results = [result_of(copied, stage, monkeypatch) for stage in flow_of("embed")]
     pointer = read_pointer(copied.store)
     assert pointer is not None
-    write_pointer(copied.store, dataclasses.replace(pointer, embed_spec="embed-other"))
-    assert all(
-        is_up_to_date(result) for result in results
-    )  # other vectors of the same model: not what these jobs write
-    write_pointer(copied.store, dataclasses.replace(pointer, model_spec="pretrain-other"))
+    other = dataclasses.replace(pointer, embed_spec="embed-other")
+    move_pointer(copied.store, other, former=pointer)
+    # Other vectors of the same model: the tokens are those that readers' vectors are made of, the vectors are not.
+    assert [is_up_to_date(result) for result in results] == [True, False]
+    move_pointer(copied.store, dataclasses.replace(pointer, model_spec="pretrain-other"), former=other)
     assert not any(is_up_to_date(result) for result in results)

@@ -13,7 +13,7 @@ from videobert.embed.core import embedding_table
 from videobert.ingest.core import CATALOG_SCHEMA
 from videobert.runtime.manifest import Manifest, Output, Source, folder_of, save_manifest
 from videobert.runtime.parquet import table_bytes
-from videobert.runtime.pointer import Pointer, write_pointer
+from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store, sha256
 from videobert.stages import get_stage
 
@@ -89,5 +89,5 @@ def write_embeddings(
         commit(store, stage, batch, {f"00000.{suffix}": stage.encode()})
     table = embedding_table(rows, vectors_ND, np.zeros((len(rows), 2), np.float32), lineage=lineage)
     manifest = commit(store, "embed", batch, {"00000.parquet": table_bytes(table)})
-    write_pointer(store, Pointer(model_spec=MODEL, embed_spec=EMBED, report=""))
+    move_pointer(store, Pointer(model_spec=MODEL, embed_spec=EMBED, report=""), former=read_pointer(store))
     return manifest

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from videobert.errors import InputError
-from videobert.runtime.pointer import Pointer, read_pointer, write_pointer
+from videobert.errors import ConflictError, InputError
+from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 
 POINTER = Pointer(
@@ -18,9 +19,19 @@ POINTER = Pointer(
 def test_it_moves_in_one_write(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     assert read_pointer(store) is None
-    write_pointer(store, POINTER)
+    move_pointer(store, POINTER, former=None)
     assert read_pointer(store) == POINTER and store.writes == 1
     assert list(store.list("")) == ["models/current.json"]
+
+
+def test_of_two_that_move_it_at_once_the_second_is_refused(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    move_pointer(store, POINTER, former=None)
+    other = dataclasses.replace(POINTER, report="")
+    with pytest.raises(ConflictError, match="was moved by another run"):
+        move_pointer(store, other, former=None)
+    move_pointer(store, other, former=POINTER)
+    assert read_pointer(store) == other
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"model_spec": "x", "extra": 1}'])

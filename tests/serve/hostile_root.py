@@ -12,7 +12,7 @@ from videobert.ingest.core import CATALOG_SCHEMA
 from videobert.runtime.dead_letters import write_dead_letters
 from videobert.runtime.manifest import Reject
 from videobert.runtime.parquet import table_bytes
-from videobert.runtime.pointer import Pointer, write_pointer
+from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 
 __all__ = ["ARABIC", "HOSTILE", "write_hostile_root"]
@@ -49,5 +49,6 @@ def write_hostile_root(folder: str) -> Store:
     rejects = tuple(Reject(video_id=f"v{n}", uri=t, reason="empty", message=t) for n, t in enumerate(texts))
     [output] = manifest.outputs
     write_dead_letters(store, replace(manifest, outputs=(replace(output, rejects=rejects),)))
-    write_pointer(store, Pointer(model_spec=rows.MODEL, embed_spec=rows.EMBED, report=""))
+    pointer = Pointer(model_spec=rows.MODEL, embed_spec=rows.EMBED, report="")
+    move_pointer(store, pointer, former=read_pointer(store))
     return store

@@ -9,7 +9,7 @@ import pytest
 
 from tests.serve.conftest import ADMIN, TOKEN, serving
 from tests.small_root import SmallRoot
-from videobert.runtime.pointer import Pointer, read_pointer, write_pointer
+from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 from videobert.serve.access import Access
 from videobert.serve.options import ServeOptions
@@ -20,7 +20,8 @@ BEARER = {"authorization": f"Bearer {ADMIN}"}
 def test_the_second_token_promotes_and_rolls_back_and_the_first_does_not(small_root: SmallRoot, tmp_path: Path) -> None:
     shutil.copytree(small_root.root, tmp_path / "demo")
     store, spec = Store(str(tmp_path / "demo")), small_root.specs["embed"]
-    write_pointer(store, Pointer(model_spec="pretrain-old", embed_spec="pretrain-old.abcd", report=""))
+    old = Pointer(model_spec="pretrain-old", embed_spec="pretrain-old.abcd", report="")
+    move_pointer(store, old, former=read_pointer(store))
     promote = f"/api/v1/embeddings/{spec}/promote"
     with serving(store.root, ServeOptions(fresh_seconds=0.01)) as client:
         for path in (promote, "/api/v1/roll-back"):

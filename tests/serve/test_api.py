@@ -15,7 +15,7 @@ import videobert
 from tests.query import rows
 from tests.serve.conftest import serving
 from tests.small_root import BATCHES, SmallRoot
-from videobert.runtime.pointer import Pointer, write_pointer
+from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 from videobert.serve.options import ServeOptions
 
@@ -125,7 +125,7 @@ def test_a_promotion_is_seen_and_no_answer_mixes_two_models(tmp_path: Path, monk
         def turn() -> None:
             while not ended.is_set():
                 for pointer in pointers:
-                    write_pointer(store, pointer)
+                    move_pointer(store, pointer, former=read_pointer(store))
                     ended.wait(0.02)
 
         turning = threading.Thread(target=turn)

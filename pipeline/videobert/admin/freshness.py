@@ -53,7 +53,7 @@ def is_up_to_date(result: Mapping[str, Any]) -> bool:
     return (
         manifest is not None
         and (found.digest == manifest.digest or not found.manifest)  # a share is done when the batch is
-        and (not seen.pointer or seen.pointer == _pointer(store))
+        and (not seen.pointer or _readers_take(store, stage, job.spec, model=seen.pointer))
         and _sources_are_current(store, manifest)
         and manifest.is_whole(store.list(folder_of(get_stage(stage), manifest.spec, manifest.batch)))
         and seen.outside_digest == _outside_digest(stage, seen.outside, seen.batch)
@@ -69,6 +69,14 @@ def _code(stage: str, recipe: str) -> str:
 def _outside_digest(stage: str, outside: str, batch: str) -> str:
     known = get_stage(stage)
     return known.outside_digest(outside, batch) if outside and isinstance(known, BatchStage) else ""
+
+
+def _readers_take(store: Store, stage: str, spec: str, *, model: str) -> bool:
+    """Whether readers take this model still and, of its embeddings, these."""
+    pointer = read_pointer(store)
+    if pointer is None or pointer.model_spec != model:
+        return False
+    return get_stage(stage).asset != "embeddings" or pointer.embed_spec == spec
 
 
 def _pointer(store: Store) -> str:

@@ -1,104 +1,106 @@
-"""Promotion: when the gates hold and the embeddings are whole, readers turn to the new model in one write."""
+"""Promotion: when the gates hold and every batch is embedded, readers turn to another model in one write.
+
+No run that ends well leaves its batch invisible to readers. Two rules see to it, whatever runs at the same time:
+
+    promotion   embeds what readers would miss, moves the pointer, and looks again: what was committed between its
+                look and its move is embedded before it ends well
+    embed       with the promoted model looks at the pointer again after its commit, and embeds once more where readers
+                have turned to another model meanwhile (`videobert.admin.promoted`)
+
+Features committed before the move are thus found by promotion's second look; later ones by a run that reads the new
+pointer.
+"""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import dataclasses
 
+from videobert.admin.coverage import embed_batches, find_missing
+from videobert.admin.evaluations import check_gates, find_reports
 from videobert.embed.stage import EMBED
-from videobert.errors import InputError
+from videobert.errors import InputError, PipelineError
 from videobert.recipes import Recipe
-from videobert.runtime.manifest import Manifest, committed_batches, load_manifest, specs_of
-from videobert.runtime.pointer import Pointer, read_pointer, write_pointer
+from videobert.runtime.executor import Executor
+from videobert.runtime.manifest import Manifest, load_manifest
+from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 
-__all__ = ["check_gates", "find_reports", "promote", "read_metrics", "roll_back"]
+__all__ = ["promote", "roll_back"]
 
 _MOST_FORMER = 20
+_ROUNDS = 6
+"""Looks at what is missing, each followed by one step: without new data there are two, to move and to look again."""
 
 
-def promote(recipe: Recipe, store: Store, model_spec: str, *, force: bool = False) -> str:
-    """Point readers at a model; returns what was done in one sentence.
+def promote(
+    recipe: Recipe, store: Store, model_spec: str, *, force: bool = False, executor: Executor | None = None
+) -> str:
+    """Point readers at a model, once every batch is embedded with it; returns what was done in one sentence.
 
-    Raises InputError when the model, its report or its embeddings are missing, or when a gate is missed (unless
-    `force`).
+    Raises InputError when the model or its report is missing, when a gate is missed (unless `force`), or when a batch
+    is not embedded and there is no executor to do it; PipelineError when batches come in faster than they are embedded.
     """
     model = load_manifest(store, "pretrain", model_spec, "")
     if model is None:
         raise InputError(
             f"model {model_spec!r} is not committed below {store.root}; `videobert models` lists the models"
         )
-    reports = find_reports(store, model_spec)
     if not force:
         check_gates(store, model_spec)
-    report = f"reports/{reports[0].spec}" if reports else ""
-    return _turn_to(store, model, EMBED.spec(recipe.embed, {"pretrain": model.spec}), report)
+    target = Pointer(
+        model_spec=model.spec, embed_spec=EMBED.spec(recipe.embed, {"pretrain": model.spec}),
+        report=_report(store, model),
+    )  # fmt: skip
+    return _turn_readers(recipe, store, model, target, executor)
 
 
-def check_gates(store: Store, model_spec: str) -> str:
-    """Whether every gate of every evaluation holds, in one sentence. Raises InputError when one is missed."""
-    reports = find_reports(store, model_spec)
-    if not reports:
-        raise InputError(f"model {model_spec} has no evaluation; run `videobert stage evaluate --model {model_spec}`")
-    # Evaluated more than once, every evaluation counts: one with its gates off lets nothing through.
-    gates = [gate for report in reports for gate in report.facts["gates"]]
-    missed = [f"{g['gate']}: {g['found']:.2f} of {g['needed']:.2f}" for g in gates if not g["holds"]]
-    if missed:
-        raise InputError(f"model {model_spec} misses {'; '.join(missed)}; train it better, or insist with --force")
-    return f"{model_spec}: {len(gates)} gates hold"
+def roll_back(recipe: Recipe, store: Store, *, executor: Executor | None = None) -> str:
+    """Point readers at the embeddings they took before, once every batch of today is in them; returns what was done.
 
-
-def roll_back(store: Store) -> str:
-    """Point readers at the embeddings they took before; returns what was done in one sentence.
-
-    Raises InputError when there is no former model, or when batches of today are not embedded with it.
+    Raises InputError when there is no former model, or when it cannot embed what has come in since.
     """
     current = read_pointer(store)
     if current is None or not current.former:
         raise InputError(f"{store.root} has no former model to go back to; `videobert models` lists what there is")
-    spec = current.former[0]
+    spec, *older = current.former
     model = load_manifest(store, "pretrain", spec.rsplit(".", 1)[0], "")
     if model is None:
         raise InputError(f"the former model of embeddings/model={spec} is gone; promote another by hand")
+    target = Pointer(model_spec=model.spec, embed_spec=spec, report=_report(store, model), former=tuple(older))
+    return _turn_readers(recipe, store, model, target, executor, back=True)
+
+
+def _turn_readers(
+    recipe: Recipe, store: Store, model: Manifest, target: Pointer, executor: Executor | None, *, back: bool = False
+) -> str:
+    done = f"{model.spec} is promoted already"
+    readable: set[str] = set()
+    for _ in range(_ROUNDS):
+        now = read_pointer(store)
+        if now:
+            readable |= {now.embed_spec, *now.former[:1]}  # a promotion that was killed after its move is looked after
+        missing = find_missing(store, model, target.embed_spec, readable=readable)
+        if missing:
+            embed_batches(recipe, store, model, target.embed_spec, missing, executor)
+        elif now and dataclasses.replace(now, former=target.former) == target:
+            return done
+        else:
+            former = target.former if back else _former(now, target)
+            move_pointer(store, dataclasses.replace(target, former=former), former=now)
+            word = "rolled back to" if back else "promoted"
+            done = f"{word} {model.spec}; readers take embeddings/model={target.embed_spec}"
+    raise PipelineError(
+        f"batches came in {_ROUNDS} times while those before them were embedded with {model.spec}; run this again"
+    )
+
+
+def _former(now: Pointer | None, target: Pointer) -> tuple[str, ...]:
+    """Where a rollback goes once readers take `target`."""
+    if now is None or now.embed_spec == target.embed_spec:
+        return now.former if now else ()
+    return (now.embed_spec, *now.former)[:_MOST_FORMER]
+
+
+def _report(store: Store, model: Manifest) -> str:
     reports = find_reports(store, model.spec)
-    return _turn_to(store, model, spec, f"reports/{reports[0].spec}" if reports else "", back=True)
-
-
-def _turn_to(store: Store, model: Manifest, spec: str, report: str, *, back: bool = False) -> str:
-    current = read_pointer(store)
-    if current and (current.model_spec, current.embed_spec, current.report) == (model.spec, spec, report):
-        return f"{model.spec} is promoted already"
-    _check_embeddings(store, model, spec, current)
-    former: tuple[str, ...] = ()
-    if current:
-        former = current.former[1:] if back else (current.embed_spec, *current.former)[:_MOST_FORMER]
-    write_pointer(store, Pointer(model_spec=model.spec, embed_spec=spec, report=report, former=former))
-    return f"{'rolled back to' if back else 'promoted'} {model.spec}; readers take embeddings/model={spec}"
-
-
-def find_reports(store: Store, model_spec: str) -> list[Manifest]:
-    """The evaluations of a model, the one with most gates first."""
-    found = (load_manifest(store, "evaluate", spec, "") for spec in specs_of(store, "evaluate"))
-    own = [report for report in found if report and report.facts["model_spec"] == model_spec]
-    return sorted(own, key=lambda report: (-len(report.facts["gates"]), report.spec))
-
-
-def _check_embeddings(store: Store, model: Manifest, spec: str, current: Pointer | None) -> None:
-    """Readers lose no batch: what the model was trained on, and what they can read today, must be there."""
-    wanted = set(model.facts["batches"])
-    if current:
-        wanted |= committed_batches(store, "embed", current.embed_spec)
-    missing = sorted(wanted - committed_batches(store, "embed", spec))
-    if missing:
-        raise InputError(
-            f"batches {', '.join(missing)} are not embedded with {model.spec}, and readers would miss them; run "
-            f"`videobert stage tokens` and then `videobert stage embed`, both with --model {model.spec} "
-            f"--batch {','.join(missing)}, first"
-        )
-
-
-def read_metrics(store: Store, report: Manifest) -> dict[str, Any]:
-    """The figures of an evaluation."""
-    path = next(output.path for output in report.outputs if output.path.endswith("metrics.json"))
-    metrics: dict[str, Any] = json.loads(store.read(path))
-    return metrics
+    return f"reports/{reports[0].spec}" if reports else ""

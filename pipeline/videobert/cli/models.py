@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import videobert
+from videobert.admin.evaluations import withdraw
 from videobert.admin.promotion import promote, roll_back
 from videobert.api import EmbeddingsInfo, ModelInfo, Root
+from videobert.cli.stages import ExecutorOptions
 from videobert.errors import InputError
 from videobert.recipes import DEFAULT_RECIPE, get_recipe
 from videobert.runtime.storage import Store
@@ -22,8 +24,11 @@ class ModelsCommand:
 
     videobert models --root demo --promote pretrain-0123abcd
 
+    videobert models --root demo --withdraw evaluate-0123abcd --reason "R@10 asked for 5 of 4 classes"
+
     A promotion is one small write that readers see at their next call. It is refused while a gate of the model's
-    evaluation is missed (--force insists), or while a batch that readers have today is not embedded with it.
+    evaluations is missed (--force insists). Batches that are not embedded with the model yet are, before and after that
+    write, so that readers lose none.
     """
 
     root: str
@@ -33,22 +38,31 @@ class ModelsCommand:
     force: bool = False
     """Promote even if a gate is missed."""
     recipe: str = DEFAULT_RECIPE
-    """Recipe whose embedding config `promote` means."""
+    """Recipe with which the batches are embedded."""
     rollback: bool = False
     """Turn readers back to the embeddings they took before."""
+    withdraw: str = ""
+    """Spec of an evaluation that shall count no longer, once a corrected one of the same model is there."""
+    reason: str = ""
+    """Why it is withdrawn; kept beside it."""
+    executor: ExecutorOptions = field(default_factory=ExecutorOptions)
+    """Where the batches that are missing are embedded."""
 
     def execute(self) -> None:
-        if self.promote and self.rollback:
-            raise InputError("--promote and --rollback exclude each other; give one of them")
-        if self.promote or self.rollback:
-            store = Store(self.root)
-            store.check_root()
-            if self.promote:
-                print(promote(get_recipe(self.recipe), store, self.promote, force=self.force))
-            else:
-                print(roll_back(store))
-        else:
+        if sum(map(bool, (self.promote, self.rollback, self.withdraw))) > 1:
+            raise InputError("--promote, --rollback and --withdraw exclude each other; give one of them")
+        if not (self.promote or self.rollback or self.withdraw):
             _print_models(videobert.open(self.root))
+            return
+        store = Store(self.root)
+        store.check_root()
+        if self.withdraw:
+            print(withdraw(store, self.withdraw, reason=self.reason))
+        elif self.promote:
+            executor = self.executor.build()
+            print(promote(get_recipe(self.recipe), store, self.promote, force=self.force, executor=executor))
+        else:
+            print(roll_back(get_recipe(self.recipe), store, executor=self.executor.build()))
 
 
 def _print_models(root: Root) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 import tyro
 
+from videobert.admin.promoted import follows_promoted, run_with_promoted
 from videobert.admin.promotion import promote
 from videobert.batch_key import batch_key_of, parse_batch_keys
 from videobert.cli.dry_run import print_plan
@@ -138,10 +139,16 @@ class StageCommand(Compute):
             print_plan(self.config, store, [self.name], self.batches, selection)
             return
         job = RayJob.ours(self.config, store, self.name, recipe=self.recipe, batches=self.batches, model=self.model)
-        results = run_stage(
-            self.config, store, self.name, batches=self.batches, executor=self.executor.build(), selection=selection,
-            share=_share(self.share),
-        )  # fmt: skip
+        executor, share = self.executor.build(), _share(self.share)
+        if self.model == "current" and follows_promoted(self.name):
+            results = run_with_promoted(
+                self.config, store, self.name, batches=self.batches, executor=executor, share=share
+            )  # fmt: skip
+        else:
+            results = run_stage(
+                self.config, store, self.name, batches=self.batches, executor=executor, selection=selection,
+                share=share,
+            )  # fmt: skip
         for result in results:
             print(result_line(result))
         if job:
@@ -177,7 +184,7 @@ class RunCommand(Compute):
             stage = get_stage(name)
             if isinstance(stage, CorpusStage) and stage.artifact:
                 chosen[stage.artifact] = results[0].spec
-        print(promote(config, store, chosen["model"]))
+        print(promote(config, store, chosen["model"], executor=executor))
 
 
 def _recipe_name(arguments: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from videobert.admin.promotion import find_reports
+from videobert.admin.evaluations import find_reports
 from videobert.runtime.manifest import committed_batches, load_manifest, specs_of
 from videobert.runtime.pointer import Pointer, read_pointer
 from videobert.runtime.storage import Store

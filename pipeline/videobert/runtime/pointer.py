@@ -6,11 +6,11 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-from videobert.errors import InputError
+from videobert.errors import ConflictError, InputError
 from videobert.runtime.spec import canonical_json
 from videobert.runtime.storage import Store
 
-__all__ = ["Pointer", "read_pointer", "write_pointer"]
+__all__ = ["Pointer", "move_pointer", "read_pointer"]
 
 _PATH = "models/current.json"
 
@@ -30,7 +30,19 @@ class Pointer:
 
 def read_pointer(store: Store) -> Pointer | None:
     """The promoted model, or None when none is."""
+    return _parse(store, store.read_or_none(_PATH))
+
+
+def move_pointer(store: Store, pointer: Pointer, *, former: Pointer | None) -> None:
+    """Move the pointer away from `former`. Raises ConflictError when somebody else has moved it meanwhile."""
     data = store.read_or_none(_PATH)
+    if _parse(store, data) != former:
+        raise ConflictError(f"{store.url(_PATH)} was moved by another run meanwhile; run this one again")
+    store.commit(_PATH, canonical_json(dataclasses.asdict(pointer)), former=data)
+    store.clear_temporaries(_PATH.rsplit("/", 1)[0])
+
+
+def _parse(store: Store, data: bytes | None) -> Pointer | None:
     if data is None:
         return None
     try:
@@ -38,9 +50,3 @@ def read_pointer(store: Store) -> Pointer | None:
         return Pointer(**raw | {"former": tuple(raw.get("former", ()))})
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{store.url(_PATH)} is no pointer ({error}); promote a model again") from error
-
-
-def write_pointer(store: Store, pointer: Pointer) -> None:
-    """Move the pointer."""
-    store.write(_PATH, canonical_json(dataclasses.asdict(pointer)))
-    store.clear_temporaries(_PATH.rsplit("/", 1)[0])

@@ -42,7 +42,7 @@ def promote_embeddings(answers: AnswersOf, spec: SpecId) -> Done:
 @router.post("/roll-back")
 def back(answers: AnswersOf) -> Done:
     """Point readers at what they took before."""
-    return Done(done=roll_back(answers.root.store))
+    return Done(done=roll_back(Recipe(), answers.root.store))
 
 
 def _recipe(store: Store, spec: str) -> Recipe:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
-from videobert.admin.promotion import find_reports, read_metrics
+from videobert.admin.evaluations import find_reports, read_metrics
 from videobert.api import DeadLetter, Lineage, ModelInfo, StageStatus
 from videobert.query.rows import Row
 from videobert.serve.answers import NotFoundError, Question

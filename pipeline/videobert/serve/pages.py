@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from videobert.admin.promotion import find_reports, read_metrics
+from videobert.admin.evaluations import find_reports, read_metrics
 from videobert.errors import InputError, PipelineError
 from videobert.runtime.manifest import Manifest
 from videobert.serve.answers import Answers, Question
