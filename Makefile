@@ -35,7 +35,7 @@ demo-s3: setup  ## The same against a packaged S3 server on loopback
 browser:  ## Debian's Chromium for the tests of the page; VIDEOBERT_NO_BROWSER=1 does without
 	test -n "$$VIDEOBERT_NO_BROWSER" || command -v chromium >/dev/null || { \
 	  SUDO=$$(test $$(id -u) = 0 || echo sudo); $$SUDO apt-get update -qq && \
-	  $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; }
+	  $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; }
 
 test: setup browser check  ## Checks (test_imports.py among them) and tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/test_imports.py --ignore tests/docs $(TESTS)
