@@ -50,8 +50,8 @@ def test_filters_narrow(told: Told, small_root: SmallRoot) -> None:
 
 def test_wrong_questions(refused: Refused, small_root: SmallRoot) -> None:
     root = ("--root", small_root.root)
-    assert "either a text or --like" in refused("search", *root)
-    assert "either a text or --like" in refused("search", QUERY, "--like", "a:0", *root)
+    assert "either a text, --like ROW_ID or --file" in refused("search", *root)
+    assert "either a text, --like ROW_ID or --file" in refused("search", QUERY, "--like", "a:0", *root)
     assert "no row 'a:0'" in refused("search", "--like", "a:0", *root)
     assert "at least 1" in refused("search", QUERY, *root, "--top", "0")
     assert "per_video is -1" in refused("search", QUERY, *root, "--per-video", "-1")

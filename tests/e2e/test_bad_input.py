@@ -135,7 +135,7 @@ def test_model_directory_without_safetensors(tmp_path: Path, copied: Run) -> Non
 
 def test_queries_of_what_is_not_there(tmp_path: Path, run: Run) -> None:
     refused(videobert("search", "stir the egg", "--root", str(tmp_path)), "no model is promoted")
-    refused(videobert("search", "--root", str(run.root)), "either a text or --like")
+    refused(videobert("search", "--root", str(run.root)), "either a text, --like ROW_ID or --file")
     refused(videobert("search", "--like", "nobody:1", "--root", str(run.root)), "nobody:1", "VIDEO_ID:SEGMENT")
     refused(videobert("lineage", "nobody", "--root", str(run.root)), "nobody")
     refused(videobert("sql", "select * from read_csv('/etc/passwd')", "--root", str(run.root)), "DuckDB refuses")
