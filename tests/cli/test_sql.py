@@ -26,3 +26,8 @@ def test_what_fails_while_it_runs_is_an_input_error(small_root: SmallRoot, query
 def test_what_duckdb_refuses_names_the_tables(refused: Refused, small_root: SmallRoot) -> None:
     assert "embeddings, catalog, dead_letters" in refused("sql", "select * from rows", "--root", small_root.root)
     assert "no embeddings of 'x'" in refused("sql", "select 1", "--root", small_root.root, "--model", "x")
+
+
+def test_a_root_without_predictions_has_none(told: Told, small_root: SmallRoot) -> None:
+    lines = told("sql", "select label, task, batch, count(*) from predictions group by all", "--root", small_root.root)
+    assert "label" in lines[1] and any("0 rows" in line for line in lines)

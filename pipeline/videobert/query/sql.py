@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from videobert.errors import InputError
+from videobert.predict.schema import PREDICTIONS
 from videobert.query.embeddings import open_embeddings
 from videobert.runtime.manifest import batches_of, load_manifests, specs_of
 from videobert.runtime.storage import Store
@@ -32,8 +33,10 @@ def run_sql(store: Store, embed_spec: str | None, query: str) -> duckdb.DuckDBPy
     for name, paths in (("catalog", catalog), ("dead_letters", letters)):
         if paths:
             connection.register(name, store.dataset(paths, partitioning=_BY_BATCH))
-    if answered := prediction_files(store):
-        connection.register("predictions", store.dataset(answered, partitioning=_BY_TASK))
+    answered = prediction_files(store)
+    # Most roots have none: a question about them finds no row, not an error.
+    none = pa.unify_schemas([PREDICTIONS, _BY_TASK.schema]).empty_table()
+    connection.register("predictions", store.dataset(answered, partitioning=_BY_TASK) if answered else none)
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     try:
