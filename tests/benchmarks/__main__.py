@@ -27,6 +27,7 @@ BENCHMARKS = {
     "search": "--rows 200000",
     "embed_write": "",
     "search_index": "--rows 200000",
+    "serve": "",
     "planning": "",
     "cluster": "",
     "orchestration": "--batches 4 --complete 20",
