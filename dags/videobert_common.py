@@ -88,7 +88,7 @@ DEFAULT_ARGS = {
     "pool": os.environ.get("VIDEOBERT_POOL", "default_pool"),
 }
 _ONLY_IF_CHANGED = {
-    "stands": "videobert.admin.freshness.is_up_to_date",
+    "is_up_to_date": "videobert.admin.freshness.is_up_to_date",
     "force": "{{ ti.max_tries > task.retries }}",
 }
 """No job where the last one's result stands, unless somebody cleared the task: Airflow raises `max_tries` with each

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_ray_jobs.arguments import as_bool, job_environment, job_resources
 from airflow_ray_jobs.attempts import Attempt, Claim, Origin, base_id, digest_of
 from airflow_ray_jobs.backend import JobBackend, JobSpec
 from airflow_ray_jobs.endpoint import Endpoint
 from airflow_ray_jobs.errors import (
-    RayJobBadInput,
     RayJobResultError,
     RayJobStopped,
     RayUnavailable,
@@ -25,13 +24,12 @@ from airflow_ray_jobs.errors import (
     exit_code_of,
 )
 from airflow_ray_jobs.hook import RayHook
+from airflow_ray_jobs.in_thread import run_in_thread
 from airflow_ray_jobs.kuberay import KubeRay
 from airflow_ray_jobs.lineage import lineage_of
 from airflow_ray_jobs.link import RayJobLink
 from airflow_ray_jobs.release import has_ended, release
 from airflow_ray_jobs.result import (
-    RESULT_URI_VARIABLE,
-    SUBMISSION_ID_VARIABLE,
     Validate,
     accept_result,
     load_validate,
@@ -81,8 +79,8 @@ class RayJobOperator(BaseOperator):
         URLs that it lists under `inputs` and `outputs` go to OpenLineage where Airflow's provider is installed.
     :param validate: function or dotted path that looks at a result and returns False, or raises ValueError or OSError,
         when it does not stand; asked after the job and before a former success is reused.
-    :param stands: like `validate`, but asked only before a former success is reused: is what the job read, and what it
-        wrote, as it was? With it, results outlive the Ray head that computed them.
+    :param is_up_to_date: like `validate`, but asked only before a former success is reused: is what the job read, and
+        what it wrote, as it was? With it, results outlive the Ray head that computed them.
     :param input_digest: what the job's output depends on (templated); default: entrypoint and runtime_env.
     :param job_key: replaces DAG, run, task and map index in the job's identity (templated), so that two runs of the
         same work share one job.
@@ -125,7 +123,7 @@ class RayJobOperator(BaseOperator):
         kuberay: KubeRay | None = None,
         result_uri: str | None = None,
         validate: Validate | str | None = None,
-        stands: Validate | str | None = None,
+        is_up_to_date: Validate | str | None = None,
         input_digest: str | None = None,
         job_key: str | None = None,
         runtime_env: dict[str, Any] | None = None,
@@ -153,7 +151,7 @@ class RayJobOperator(BaseOperator):
         self.kuberay = kuberay
         self.result_uri = result_uri
         self.validate = validate
-        self.stands = stands
+        self.is_up_to_date = is_up_to_date
         self.input_digest = input_digest
         self.job_key = job_key
         self.runtime_env = runtime_env
@@ -193,7 +191,7 @@ class RayJobOperator(BaseOperator):
         submission_id, status, me = str(event["submission_id"]), event["status"], self._watcher(context)
         if status == "TIMEOUT":
             self._endpoint = self._endpoint or self._hook().endpoint()
-            _run(self._release(submission_id, me))
+            run_in_thread(self._release(submission_id, me))
         elif status != "UNREACHABLE":  # that job may run on, and is ours as long as this task is tried
             Watchers().remove(submission_id, me)
         if status == "LOST" and submitted_anew < _SUBMITTED_ANEW:
@@ -228,7 +226,7 @@ class RayJobOperator(BaseOperator):
         deadline = self._deadline_seconds(attempt)
         watch = Watch(attempt.submission_id, self._settings(deadline), self.log.info)
         seconds = self.defer_after.total_seconds() if self.deferrable else float("inf")
-        event = _run(watch.run(self._connect, seconds=seconds), is_over=lambda: self._killed)
+        event = run_in_thread(watch.run(self._connect, seconds=seconds), is_over=lambda: self._killed)
         if event is None:
             left = None if deadline is None else timedelta(seconds=max(0.0, deadline - time.time())) + _BACKSTOP
             self.defer(
@@ -270,7 +268,7 @@ class RayJobOperator(BaseOperator):
             )
         if self._submission_id is not None and self._me is not None:
             self.log.info("Task is killed; it lets go of Ray job %s", self._submission_id)
-            _run(self._release(self._submission_id, self._me))
+            run_in_thread(self._release(self._submission_id, self._me))
 
     @property
     def _namespace(self) -> str | None:
@@ -299,7 +297,7 @@ class RayJobOperator(BaseOperator):
         """Find or start the attempt to watch. Raises RayJobStopped when the task was killed meanwhile."""
         self._me = self._watcher(context)
         self._claiming = threading.Event()
-        attempt: Attempt = _run(self._claim_as(self._me, self._claiming))
+        attempt: Attempt = run_in_thread(self._claim_as(self._me, self._claiming))
         if self._killed:
             raise RayJobStopped(f"the task was ended while it submitted Ray job {attempt.submission_id}")
         return attempt
@@ -317,8 +315,8 @@ class RayJobOperator(BaseOperator):
                     base=base_id(self.job_key, digest) if self.job_key else base_id(*me.task_instance, digest),
                     make_spec=lambda submission_id: self._spec(submission_id, labels),
                     reusable=self._reusable,
-                    proves_itself=self.stands is not None,
-                    force=_as_bool(self.force),
+                    proves_itself=self.is_up_to_date is not None,
+                    force=as_bool(self.force),
                     is_killed=lambda: self._killed,
                 )
                 attempt = await claim.make()
@@ -335,30 +333,14 @@ class RayJobOperator(BaseOperator):
 
     def _spec(self, submission_id: str, labels: dict[str, str]) -> JobSpec:
         self._submission_id = submission_id  # before the submission: a kill in between must find it
-        runtime_env = dict(self.runtime_env or {})
-        for field in ("working_dir", "py_modules"):
-            for path in [runtime_env.get(field)] if field == "working_dir" else runtime_env.get(field) or []:
-                if path and "://" not in str(path):
-                    raise RayJobBadInput(
-                        f"runtime_env {field}={path!r} is a local path, which this operator does not upload; put the "
-                        "code into the image, or give a zip by URI, or PYTHONPATH in env_vars on a local cluster"
-                    )
-        env_vars = {name: str(value) for name, value in (runtime_env.get("env_vars") or {}).items()}
-        env_vars[SUBMISSION_ID_VARIABLE] = submission_id
-        if self.result_uri:
-            env_vars[RESULT_URI_VARIABLE] = result_uri_of(self.result_uri, submission_id)
-        resources = dict(self.entrypoint_resources or {})
-        if self.accelerator_type:
-            # Ray's own idiom: nodes carry one unit of their model's resource, a task takes a sliver of it.
-            resources[f"accelerator_type:{self.accelerator_type}"] = 0.001
         return JobSpec(
             entrypoint=self._command(),
-            runtime_env={**runtime_env, "env_vars": env_vars},
+            runtime_env=job_environment(self.runtime_env or {}, submission_id, self.result_uri),
             metadata=labels | {name: str(value) for name, value in (self.metadata or {}).items()},
             num_cpus=self.entrypoint_num_cpus,
             num_gpus=self.entrypoint_num_gpus,
             memory=self.entrypoint_memory,
-            resources=resources,
+            resources=job_resources(self.entrypoint_resources or {}, self.accelerator_type),
             limit_seconds=None if self.deadline is None else self.deadline.total_seconds(),
         )
 
@@ -368,7 +350,7 @@ class RayJobOperator(BaseOperator):
         uri = result_uri_of(self.result_uri, submission_id)
         try:
             result = read_result(uri, submission_id, load_validate(self.validate))
-            accept_result(uri, result, load_validate(self.stands))
+            accept_result(uri, result, load_validate(self.is_up_to_date))
             return result
         except RayJobResultError as error:
             self.log.info("No former result is reused: %s", error)
@@ -419,38 +401,3 @@ class RayJobOperator(BaseOperator):
                     self.log.info("Ray job %s goes on: another task instance follows it", submission_id)
         except RayUnavailable as error:
             self.log.error("Ray job %s could not be stopped; the next sweep looks at it: %s", submission_id, error)
-
-
-def _as_bool(value: bool | str) -> bool:
-    """Templates render to strings."""
-    if isinstance(value, bool):
-        return value
-    text = value.strip().lower()
-    if text not in ("true", "false", "1", "0", "", "none"):
-        raise RayJobBadInput(f"force={value!r} is neither true nor false; render it to one of the two")
-    return text in ("true", "1")
-
-
-def _run(work: Coroutine[Any, Any, Any], *, is_over: Callable[[], bool] = lambda: False) -> Any:
-    """Run a coroutine in a thread of its own: `on_kill` interrupts the main thread, which may be inside a loop.
-
-    Raises RayJobStopped as soon as `is_over`.
-    """
-    outcome: list[Any] = []
-    failure: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            outcome.append(asyncio.run(work))
-        except BaseException as error:  # handed over to the caller's thread, where it is raised
-            failure.append(error)
-
-    thread = threading.Thread(target=target, name="ray-job", daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.5)
-        if thread.is_alive() and is_over():
-            raise RayJobStopped("the task was ended while it waited for its Ray job")
-    if failure:
-        raise failure[0]
-    return outcome[0]

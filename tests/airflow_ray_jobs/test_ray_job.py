@@ -165,7 +165,7 @@ def test_a_success_that_stands_no_more_runs_again_and_is_not_asked_of_a_job_that
         asked.append(result["submission_id"])
         return len(asked) == 1
 
-    settings = {"deferrable": False, "result_uri": f"{tmp_path}/{{submission_id}}.json", "stands": stands}
+    settings = {"deferrable": False, "result_uri": f"{tmp_path}/{{submission_id}}.json", "is_up_to_date": stands}
     first = execute(operator(**settings))["submission_id"]
     assert asked == []
     assert execute(operator(**settings))["submission_id"] == first and asked == [first]
