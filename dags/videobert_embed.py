@@ -7,6 +7,7 @@ from itertools import pairwise
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from videobert.stages import flow_of
+from videobert_alerts import alerts
 from videobert_common import (
     BATCH,
     BATCH_PARAM,
@@ -27,6 +28,7 @@ with DAG(
     params={"batch": BATCH_PARAM},
     user_defined_filters=FILTERS,
     tags=["videobert"],
+    **alerts("videobert_embed"),
     doc_md="""
 ### videobert_embed
 Follows `videobert_ingest` batch by batch: quantises the new features with the codebook of the promoted model and writes

@@ -8,6 +8,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, task
 
 from videobert.recipes import DEFAULT_RECIPE, get_recipe
+from videobert_alerts import alerts
 from videobert_common import BATCHES, BATCHES_PARAM, DEFAULT_ARGS, FILTERS, MODEL, root, stage_job
 
 _TASK = ("--task", "{{ ti.xcom_pull(task_ids='finetune')['spec'] }}")
@@ -21,6 +22,7 @@ with DAG(
     params={"batches": BATCHES_PARAM},
     user_defined_filters=FILTERS,
     tags=["videobert"],
+    **alerts("videobert_finetune"),
     doc_md="""
 ### videobert_finetune
 Learns the task of the recipe (`[finetune]`, its labels) on top of the promoted model, whenever one is promoted, or by

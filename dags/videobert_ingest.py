@@ -7,6 +7,7 @@ from itertools import pairwise
 from airflow.sdk import DAG, CronPartitionTimetable
 
 from videobert.stages import flow_of
+from videobert_alerts import alerts
 from videobert_common import (
     BATCH,
     BATCH_PARAM,
@@ -29,6 +30,7 @@ with DAG(
     params={"batch": BATCH_PARAM},
     user_defined_filters=FILTERS,
     tags=["videobert"],
+    **alerts("videobert_ingest"),
     doc_md="""
 ### videobert_ingest
 One run per batch of videos; the partition key is the batch. `ingest` lists and probes the videos below the source,

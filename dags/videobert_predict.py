@@ -8,6 +8,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from videobert.recipes import DEFAULT_RECIPE, get_recipe
+from videobert_alerts import alerts
 from videobert_common import (
     BATCH,
     BATCH_PARAM,
@@ -28,6 +29,7 @@ with DAG(
     params={"batch": BATCH_PARAM},
     user_defined_filters=FILTERS,
     tags=["videobert"],
+    **alerts("videobert_predict"),
     doc_md="""
 ### videobert_predict
 Follows `videobert_embed` batch by batch: the model that was fine-tuned on the recipe's labels answers for every segment

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, task
 
+from videobert_alerts import alerts
 from videobert_common import DEFAULT_ARGS, sweep_schedule
 
 with DAG(
@@ -15,6 +16,7 @@ with DAG(
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     tags=["videobert"],
+    **alerts("videobert_sweep"),
     doc_md="""
 ### videobert_sweep
 A task that is marked failed at the very moment in which its worker submits, or whose triggerer dies before it has told

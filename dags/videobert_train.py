@@ -10,6 +10,7 @@ from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from videobert.stages import BatchStage, CorpusStage, flow_of, get_stage
+from videobert_alerts import alerts, approval
 from videobert_common import (
     BATCHES,
     BATCHES_PARAM,
@@ -35,6 +36,7 @@ with DAG(
     params={"batches": BATCHES_PARAM},
     user_defined_filters=FILTERS,
     tags=["videobert"],
+    **alerts("videobert_train"),
     doc_md="""
 ### videobert_train
 Weekly (`VIDEOBERT_TRAIN_CRON`), or by hand (`videobert trigger --dag train`). Fits the codebook on the batches,
@@ -78,5 +80,5 @@ it ends. `videobert models --rollback` moves the pointer back.
     promote.doc_md = (
         "**promote**: embed what has come in since, move the `current` pointer, and embed what came in meanwhile."
     )
-    for before, after in pairwise([*tasks, gates(_MODEL_SPEC), *embeds, promote]):
+    for before, after in pairwise([*tasks, gates(_MODEL_SPEC), *approval(_MODEL_SPEC), *embeds, promote]):
         before >> after

@@ -35,6 +35,10 @@ dags = {{
         "retries": {{t.task_id: t.retries for t in dag.tasks}},
         "outlets": {{t.task_id: [o.name for o in t.outlets] for t in dag.tasks}},
         "timetable": type(dag.timetable).__name__,
+        "told": [
+            bool(dag.on_failure_callback) + bool(dag.on_success_callback),
+            [alert.interval.total_seconds() / 3600 for alert in dag.deadline or ()],
+        ],
         "docs": bool(dag.doc_md), "owner": dag.default_args["owner"], "catchup": dag.catchup,
         "deadlines": {{t.task_id: t.deadline is not None for t in dag.tasks if isinstance(t, RayJobOperator)}},
         "start_date": dag.start_date and dag.start_date.isoformat(),

@@ -44,7 +44,7 @@ class ModelsCommand:
     withdraw: str = ""
     """Spec of an evaluation that shall count no longer, once a corrected one of the same model is there."""
     reason: str = ""
-    """Why it is withdrawn; kept beside it."""
+    """Why it is withdrawn; kept with it."""
     executor: ExecutorOptions = field(default_factory=ExecutorOptions)
     """Where the batches that are missing are embedded."""
 
