@@ -191,8 +191,11 @@ def executor_options(stage: str) -> list[str]:
 
 
 def _options_of(stage: str) -> list[str]:
-    variables = ("VIDEOBERT_OPTIONS", f"VIDEOBERT_OPTIONS_{stage.upper()}")
-    return [word for name in variables for word in _options(name, os.environ.get(name, ""))]
+    of_stage = f"VIDEOBERT_OPTIONS_{stage.upper()}"
+    return [
+        *_options("VIDEOBERT_OPTIONS", os.environ.get("VIDEOBERT_OPTIONS", "")),
+        *_options(of_stage, os.environ.get(f"VIDEOBERT_OPTIONS_{stage.upper()}", "")),
+    ]
 
 
 def _options(variable: str, value: str) -> list[str]:
