@@ -228,6 +228,7 @@ def _settings(deadline: timedelta) -> dict[str, Any]:
         "address": os.environ.get("RAY_ADDRESS_URL") or None,
         "result_uri": f"{root()}/runs/{{submission_id}}.json",
         "poll_seconds": float(os.environ.get("VIDEOBERT_POLL_SECONDS", "5")),
+        "defer_after": timedelta(seconds=float(os.environ.get("VIDEOBERT_DEFER_SECONDS", "20"))),
         "deadline": deadline,
         "skip_on_exit_code": EMPTY_BATCH_EXIT_CODE,
         # The command says all: two runs that want the same at the same time watch one job.

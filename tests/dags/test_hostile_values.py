@@ -83,7 +83,7 @@ def words_of(command: str) -> list[str]:
 def test_every_task_refuses_a_key_that_is_none(tmp_path: Path) -> None:
     values = [value.format(tmp_path / "marker") for value in HOSTILE]
     for value, found in zip(values, rendered(tmp_path, values, "guarded"), strict=True):
-        assert len(found) == 3 + 2 + 2 + 7  # ingest, its shares, embed, train
+        assert len(found) == 3 + 2 + 2 + 7 + 2 + 1  # ingest, its shares, embed, train, finetune, predict
         for one in found:
             if one.get("refused"):
                 assert "is no key" in one["refused"] and len(one["refused"]) < 500

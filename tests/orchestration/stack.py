@@ -189,6 +189,7 @@ def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: st
     settings = {
         "VIDEOBERT_ROOT": str(root), "VIDEOBERT_LAST_BATCH": last_batch, "VIDEOBERT_POLL_SECONDS": "1",
         "VIDEOBERT_TRAIN_CRON": "none", "VIDEOBERT_RETRY_SECONDS": "2",
+        "VIDEOBERT_DEFER_SECONDS": "0",  # or short jobs would never reach the triggerer
         "VIDEOBERT_SHARES": str(shard_groups),
         "VIDEOBERT_OPTIONS": "--executor.workers 1 --executor.cpus-per-worker 0.25",
         "VIDEOBERT_RECIPE": recipe(folder, corpus),
