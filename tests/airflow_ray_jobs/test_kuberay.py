@@ -161,6 +161,7 @@ def test_logs_come_through_the_service_proxy_with_the_token_of_ray(server: FakeA
     assert ask(server, lambda jobs: jobs.logs("base-a1")) == ""
 
 
+@pytest.mark.slow
 def test_the_operator_defers_on_a_rayjob_and_the_trigger_ends_it(server: FakeApiServer, tmp_path: Path) -> None:
     operator = RayJobOperator(
         task_id="task", entrypoint="run", conn_id="kube", kuberay=TEMPLATE, deadline=timedelta(minutes=1),

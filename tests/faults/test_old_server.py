@@ -26,6 +26,7 @@ class WithoutDeleteObjects(FaultyProxy):
         return await super()._handle(request)
 
 
+@pytest.mark.slow
 def test_objects_go_one_by_one_where_the_server_cannot_remove_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def test_damage_and_refusals_pass_through(video: Path, tmp_path: Path) -> None:
         ("late-hang", "decoder-timeout"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_poisonous_video_is_tried_twice_and_harms_no_other(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, reason: str
 ) -> None:
