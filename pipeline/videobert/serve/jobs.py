@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -129,7 +130,8 @@ class Jobs:
             job.process.wait()
             for pipe in (job.process.stdin, job.process.stdout):
                 assert pipe is not None
-                pipe.close()
+                with suppress(BrokenPipeError):  # what a killed process never read
+                    pipe.close()
             job.process = None
         self._end(job, error="it took too long or too much memory")  # unless the process has told how it ended
 
