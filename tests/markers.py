@@ -24,7 +24,7 @@ _STARTS = {
 }
 """Marker -> a command line that needs it."""
 
-_FIXTURES = {"ray": {"ray_head"}, "slow": {"bad", "ray_head", "run", "trained"}}
+_FIXTURES = {"ray": {"ray_head"}, "slow": {"bad", "ray_head", "run", "small_root", "trained"}}
 """Marker -> fixtures that need it: a head, the hostile corpus, the whole pipeline over a small kitchen, a model."""
 _FOLDERS = {"airflow": {"dags"}, "slow": {"benchmarks", "dags", "e2e", "hostile"}}
 """Marker -> folders of which every test needs it: to parse a DAG takes Airflow's import, a command of ours torch's."""

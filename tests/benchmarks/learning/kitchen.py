@@ -1,4 +1,4 @@
-"""Gate 1 from pixels: rendered videos through every stage, one kitchen per seed, zero-shot versus what counting reaches.
+"""Gate 1 from pixels: rendered videos through every stage, one kitchen per seed, zero-shot versus counting.
 
     python -m tests.benchmarks.learning.kitchen [--videos 160] [--seed 0 1 2] [--keep FOLDER]
 
