@@ -33,6 +33,7 @@ from videobert.query.letters import DeadLetter, read_dead_letters
 from videobert.query.lineage import Lineage, LineageStep, trace
 from videobert.query.model import OpenModel, open_model
 from videobert.query.models import EmbeddingsInfo, ModelInfo, list_models
+from videobert.query.predictions import rows_labelled
 from videobert.query.search import Hit, nearest, spread_over_videos, vector_and_text_of_row, words_of
 from videobert.query.sql import run_sql
 from videobert.query.status import StageStatus, stage_status
@@ -97,6 +98,7 @@ class Root:
         from_seconds: float = 0.0,
         to_seconds: float = math.inf,
         holding: str = "",
+        label: str = "",
         per_video: int = 0,
         rerank: int = 0,
         probes: int = 0,
@@ -107,12 +109,13 @@ class Root:
         """The `top` segments nearest to a text, a row (VIDEO_ID:SEGMENT, or VIDEO_ID: then videos), a vector or a file.
 
         Best first; of equal scores, those whose captions share more words with the query. `video` is how a video's id
-        begins, the seconds are those within a video, and `holding` are words of the caption, in either case. At most
-        `per_video` hits of a video. `rerank` so many of the nearest with the alignment head, which reads text and
-        video together: the score is then a probability. `probes` looks only into so many lists of the index that
-        `videobert index` built; 0 searches every row. A text is compared `by` its vector, by the words of captions
-        (BM25, which needs no model), or by both, fused by their ranks. With a joint `encoder`, such as
-        `hf:google/siglip2-base-patch16-naflex`, a text is compared with the clips of its features instead, for which
+        begins, the seconds are those within a video, `holding` are words of the caption, in either case, and `label` is
+        the best answer of a fine-tuned model (`videobert predict`). At most `per_video` hits of a video. `rerank` so
+        many of the nearest with the alignment head, which reads text and video together: the score is then a
+        probability. `probes` looks only into so many lists of the index that `videobert index` built; 0 searches every
+        row. A text is compared `by` its vector, by the words of captions (BM25, which needs no model), or by both,
+        fused by their ranks. With a joint `encoder`, such as `hf:google/siglip2-base-patch16-naflex`, a text is
+        compared with the clips of its features instead, for which
         nothing needs to be trained; then only `top`, `batches` and `per_video` apply. A `file` is a picture or a video
         of this machine, embedded as a batch would be; there `encoder` is the one that the model learnt from.
 
@@ -136,12 +139,15 @@ class Root:
             raise InputError(f"by is {by!r}; it is vector, or with a text also words or both")
         keys = parse_batch_keys(batches)
         if encoder and not file:
-            if not text or video or holding or rerank or probes or by != "vector" or model != "current":
+            if not text or video or holding or label or rerank or probes or by != "vector" or model != "current":
                 raise InputError("encoder goes with a text, top, batches and per_video; leave the others out")
             return nearest_clips(self._store, encoder, text, top=top, per_video=per_video, batches=keys)
         spec = resolve_embed_spec(self._store, model)
         rows = self._rows(spec, keys)
-        where = RowFilter(video=video, from_seconds=from_seconds, to_seconds=to_seconds, text=holding)
+        where = RowFilter(
+            video=video, from_seconds=from_seconds, to_seconds=to_seconds, text=holding,
+            among=self._labelled(spec, label) if label else None,
+        )  # fmt: skip
         said = text
         vector_R = np.empty(0, np.float32)
         if text:
@@ -259,6 +265,9 @@ class Root:
     ) -> list[Hit]:  # fmt: skip
         """The rows of some batches of a spec are `rows`; whoever holds them in memory need not read them."""
         return nearest(rows, vector_R, top=top, where=where, words=words)
+
+    def _labelled(self, spec: str, label: str) -> frozenset[str]:
+        return rows_labelled(self._store, spec, label)
 
     def _rows(self, spec: str, batches: Sequence[str]) -> ds.Dataset:
         return open_embeddings(self._store, spec, batches)

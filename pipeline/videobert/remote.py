@@ -67,6 +67,7 @@ class RemoteRoot(Root):
         from_seconds: float = 0.0,
         to_seconds: float = math.inf,
         holding: str = "",
+        label: str = "",
         per_video: int = 0,
         rerank: int = 0,
         probes: int = 0,
@@ -80,7 +81,7 @@ class RemoteRoot(Root):
         asked = {
             "text": text, "row": row, "top": top, "batch": ",".join(parse_batch_keys(batches)), "video": video,
             "from": from_seconds, "to": "" if math.isinf(to_seconds) else to_seconds, "holding": holding,
-            "per_video": per_video, "rerank": rerank, "probes": probes, "by": by, "model": model,
+            "label": label, "per_video": per_video, "rerank": rerank, "probes": probes, "by": by, "model": model,
         }  # fmt: skip
         if vector is None:
             found = self._ask("search", asked)
@@ -126,8 +127,10 @@ class RemoteRoot(Root):
         """See `Root.dead_letters`."""
         found: list[DeadLetter] = []
         for batch in parse_batch_keys(batches) or ("",):
-            while page := self._ask("dead-letters", {"batch": batch, "top": 1000, "offset": len(found)}):
-                found += [DeadLetter(**one) for one in page]
+            own: list[DeadLetter] = []
+            while page := self._ask("dead-letters", {"batch": batch, "top": 1000, "offset": len(own)}):
+                own += [DeadLetter(**one) for one in page]
+            found += own
         return found
 
     def embeddings(self, model: str = "current", *, batches: str | Iterable[str] = ()) -> ds.Dataset:

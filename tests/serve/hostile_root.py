@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.query import rows
+from tests.serve.predictions import write_predictions
 from videobert.embed.core import embedding_table
 from videobert.ingest.core import CATALOG_SCHEMA
 from videobert.runtime.dead_letters import write_dead_letters
@@ -27,7 +28,7 @@ HOSTILE = (
 
 
 def write_hostile_root(folder: str) -> Store:
-    """Every text as caption, as title, as address and as the message of a dead letter."""
+    """Every text as caption, title, address, label and as the message of a dead letter."""
     store = Store(folder)
     texts = [*HOSTILE, ARABIC]
     vectors_ND = rows.unit_vectors(len(texts))
@@ -45,6 +46,8 @@ def write_hostile_root(folder: str) -> Store:
     }  # fmt: skip
     table = embedding_table(table_rows, vectors_ND, np.zeros((len(texts), 2), np.float32), lineage=lineage)
     rows.commit(store, "embed", "a", {"00000.parquet": table_bytes(table)})
+    labels = iter([*texts, *texts])
+    write_predictions(store, rows.EMBED, lambda row: next(labels))
     manifest = rows.commit(store, "ingest", "a", {"00000.parquet": table_bytes(CATALOG_SCHEMA.empty_table())})
     rejects = tuple(Reject(video_id=f"v{n}", uri=t, reason="empty", message=t) for n, t in enumerate(texts))
     [output] = manifest.outputs

@@ -14,10 +14,14 @@ import pytest
 import videobert
 from tests.query import rows
 from tests.serve.conftest import serving
+from tests.serve.frames import frames
+from tests.serve.predictions import write_predictions
 from tests.small_root import BATCHES, SmallRoot
+from videobert.query.model import open_model
 from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 from videobert.serve.options import ServeOptions
+from videobert.visualization.show import find_segment, forecast
 
 
 def hits(answer: httpx.Response) -> list[dict[str, Any]]:
@@ -42,6 +46,56 @@ def test_a_search_finds_what_the_python_api_finds(client: httpx.Client, small_ro
     assert hits(client.post("/api/v1/search/vector", json=vector)) == [
         dataclasses.asdict(hit) for hit in root.search(vector=vector, top=12)
     ]
+
+
+def test_labels_narrow_a_search_and_are_told_of_a_row(small_root: SmallRoot, tmp_path: Path) -> None:
+    shutil.copytree(small_root.root, tmp_path / "demo")
+    root, store = videobert.open(str(tmp_path / "demo")), Store(str(tmp_path / "demo"))
+    write_predictions(store, small_root.specs["embed"], lambda row: f"part {row['segment'] % 2}")
+    found = root.search("stir the egg", top=99)
+    odd = [hit for hit in found if int(hit.row_id.partition(":")[2]) % 2]
+    assert 0 < len(odd) < len(found) and root.search("stir the egg", top=99, label="part 1") == odd
+    words = {hit.row_id for hit in root.search("stir the egg", top=99, label="part 1", by="words")}
+    assert words and words <= {hit.row_id for hit in odd}
+    with serving(store.root) as client:
+        asked: dict[str, Any] = {"text": "stir the egg", "top": 99, "label": "part 1"}
+        assert hits(client.get("/api/v1/search", params=asked)) == [dataclasses.asdict(hit) for hit in odd]
+        assert client.get("/api/v1/labels").json() == ["part 0", "part 1"]
+        told = client.get(f"/api/v1/rows/{odd[0].row_id}/predictions").json()
+        assert ("part 1", 0.75) in {(one["label"], one["score"]) for one in told if one["row_id"] == odd[0].row_id}
+        refused = client.get("/api/v1/search", params=asked | {"label": "none"})
+        assert refused.status_code == 400 and "there are part 0, part 1" in refused.json()["error"]
+
+
+def test_two_models_answer_the_same_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, specs = Store(str(tmp_path)), ["pretrain-1.abcd", "pretrain-2.abcd"]
+    for number, spec in enumerate(specs):
+        monkeypatch.setitem(rows._CHAIN, "embed", spec)
+        rows.write_embeddings(store, "ab"[number], rows.unit_vectors(40, seed=0))
+    row = rows.row_ids("a", 1)[0]
+    with serving(store.root) as client:
+        asked: dict[str, Any] = {"row": row, "model": specs[0], "other": specs[0], "top": 5}
+        same = client.get("/api/v1/search/compare", params=asked).json()
+        assert same["shared"] == 5 and [side["model"] for side in same["sides"]] == [specs[0], specs[0]]
+        lacks = client.get("/api/v1/search/compare", params=asked | {"other": specs[1]}).json()
+        assert lacks["shared"] == 0 and lacks["sides"][1]["page"] is None and row in lacks["sides"][1]["error"]
+        assert client.get("/api/v1/search/compare", params={"row": row, "model": specs[0]}).status_code == 400
+
+
+def test_a_row_has_visual_tokens_and_a_forecast_with_pictures(client: httpx.Client, small_root: SmallRoot) -> None:
+    own = videobert.open(small_root.root).search("stir the egg", top=1)[0]
+    told = client.get(f"/api/v1/rows/{own.row_id}/tokens").json()
+    clips = told["clips"][told["first"] : told["last"]]
+    assert (clips[0]["start_seconds"], clips[-1]["end_seconds"]) == (own.start_seconds, own.end_seconds)
+    strips = client.get(f"/api/v1/rows/{own.row_id}/forecast?horizon=2&top=3").json()
+    assert [cell["leaf"] for cell in strips[0]["cells"]] == [clip["leaf"] for clip in clips]
+    opened = open_model(Store(small_root.root))
+    ours = forecast(opened, find_segment(opened, own.row_id), horizon=2, top=3)
+    assert [[cell["caption"] for cell in s["cells"]] for s in strips] == [[c.caption for c in s.cells] for s in ours]
+    leaf = strips[1]["cells"][0]["leaf"]
+    picture = client.get(f"/api/v1/tokens/{leaf}/picture.jpg")
+    assert picture.headers["content-type"] == "image/jpeg" and frames(picture.content)[0][1].shape[1] == 128
+    assert client.get("/api/v1/tokens/99999/picture.jpg").status_code == 400
 
 
 def test_the_last_page_says_so(client: httpx.Client) -> None:

@@ -19,8 +19,10 @@ import videobert
 from tests.serve.conftest import TOKEN, serving
 from tests.serve.frames import difference, frames, shown_at
 from tests.serve.hostile_root import ARABIC, HOSTILE, write_hostile_root
+from tests.serve.predictions import write_predictions
 from tests.small_root import BATCHES, SmallRoot
 from videobert.api import Hit
+from videobert.runtime.storage import Store
 
 pytestmark = pytest.mark.slow
 Visit = Callable[..., Page]
@@ -61,6 +63,16 @@ def visiting(browser: Browser, client: httpx.Client, **context: Any) -> Iterator
     yield visit
     inside.close()
     assert errors == []
+
+
+@pytest.fixture(scope="module")
+def client(small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A service over the small root with a label for every segment."""
+    folder = tmp_path_factory.mktemp("labelled") / "demo"
+    shutil.copytree(small_root.root, folder)
+    write_predictions(Store(str(folder)), small_root.specs["embed"], lambda row: f"part {row['segment'] % 2}")
+    with serving(str(folder)) as client:
+        yield client
 
 
 @pytest.fixture
@@ -104,6 +116,37 @@ def test_a_search_answers_while_one_types(visit: Visit, small_root: SmallRoot) -
     page.get_by_label("Batches").fill("no key!")
     page.get_by_role("alert").wait_for()
     assert "is no key" in page.get_by_role("alert").inner_text()
+
+
+def test_a_label_narrows_the_search_and_two_models_are_shown_side_by_side(visit: Visit, small_root: SmallRoot) -> None:
+    page = visit("/?text=stir+the+egg&label=part+1")
+    expected = [hit.row_id for hit in videobert.open(small_root.root).search("stir the egg", top=99)]
+    odd = [row_id for row_id in expected if int(row_id.partition(":")[2]) % 2]
+    assert ids(page) == odd[:12]
+    page.get_by_label("Label").select_option("any")
+    page.get_by_label("Next to model").select_option("promoted")
+    page.locator(".sides").wait_for()
+    assert page.locator(".sides section").count() == 2
+    assert ids(page) == [*expected[:12], *expected[:12]]
+    assert "12 segments are found by both" in page.locator(".count").inner_text()
+
+
+def test_a_row_shows_its_tokens_in_time_its_labels_and_what_the_model_expects(visit: Visit, row: Hit) -> None:
+    page = visit(f"/rows/{row.row_id}")
+    player = page.locator("#player").element_handle()
+    page.locator(".tokens rect").first.click()
+    page.wait_for_function("v => v.readyState > 1 && !v.seeking && v.currentTime < 0.05", arg=player)
+    page.get_by_role("list", name="Tokens of this row").get_by_role("button").first.click()
+    page.wait_for_function(
+        "([v, t]) => !v.seeking && Math.abs(v.currentTime - t) < 0.05", arg=[player, row.start_seconds]
+    )
+    assert page.get_by_role("region", name="Predictions").locator(".differs").inner_text().count("part") == 1
+    page.get_by_text("What the model expects next").click()
+    pictures = page.locator("#forecast .strip").nth(1).locator("img")
+    pictures.first.wait_for()
+    for number in range(3):
+        pictures.nth(number).scroll_into_view_if_needed()
+        page.wait_for_function("i => i.complete && i.naturalWidth === 128", arg=pictures.nth(number).element_handle())
 
 
 def test_the_page_works_without_script(browser: Browser, client: httpx.Client, row: Hit) -> None:
@@ -173,7 +216,10 @@ def test_a_point_of_the_map_opens_its_row(visit: Visit, small_root: SmallRoot) -
 def paths(client: httpx.Client) -> list[str]:
     """Every page that there is, with something on it."""
     row_id = client.get("/api/v1/map").json()["points"][0]["row_id"]
-    return [f"/?row={row_id}", f"/rows/{row_id}", "/map", "/batches", "/dead-letters", "/models", "/none", "/rows/none"]
+    first = [f"/?row={row_id}", f"/?row={row_id}&other=current", f"/rows/{row_id}"]
+    if "<" not in client.get("/api/v1/labels").text:  # where there is a model
+        first.append(f"/rows/{row_id}/forecast")
+    return [*first, "/map", "/batches", "/dead-letters", "/models", "/none", "/rows/none"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -46,7 +46,7 @@ class ForecastCommand:
         from videobert.visualization.show import find_segment, forecast
 
         rows = forecast(opened, find_segment(opened, self.row), horizon=self.horizon, top=self.top)
-        _write(opened, f"Forecast after {self.row}", rows, self.out)
+        _write(opened, "Forecast after", rows, self.out, row_id=self.row)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +79,11 @@ class TextToVideoCommand:
         _write(opened, self.text, text_to_video(opened, self.text, clips=self.clips, top=self.top), self.out)
 
 
-def _write(opened: OpenModel, title: str, rows: Sequence[Row], out: str) -> None:
+def _write(opened: OpenModel, title: str, rows: Sequence[Row], out: str, *, row_id: str = "") -> None:
     from videobert.visualization.show import page_of
 
     for row in rows:
         print(f"{row.title}: {'; '.join(cell.caption for cell in row.cells)}")
     page = Path(out)
-    page.write_bytes(page_of(opened, title, rows))
+    page.write_bytes(page_of(opened, title, rows, row_id=row_id))
     print(f"pictures: {page}")

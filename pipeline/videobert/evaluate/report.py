@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from videobert.pretrain.stopping import stop_sentence
+from videobert.visualization.environment import data_url, render_file
 
 __all__ = ["render_report"]
 
@@ -25,17 +24,12 @@ def render_report(
     checks: Sequence[Mapping[str, float]] = (),
 ) -> bytes:
     """One self-contained page. Captions are hostile text: the template escapes whatever it is given."""
-    environment = Environment(
-        loader=PackageLoader("videobert.evaluate"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("report.html").render(
-        metrics=metrics,
-        facts=facts,
-        curves=_curves(curve, checks),
-        final=curve[-1] if curve else {},
-        ending=stop_sentence(facts["training"]) if "training" in facts else "",
-    )
-    return page.encode()
+    ending = stop_sentence(facts["training"]) if "training" in facts else ""
+    given = {
+        "metrics": metrics, "facts": facts, "curves": _curves(curve, checks), "final": curve[-1] if curve else {},
+        "ending": ending,
+    }  # fmt: skip
+    return render_file("videobert.evaluate", "report.html", given)
 
 
 def _curves(curve: Sequence[Mapping[str, float]], checks: Sequence[Mapping[str, float]]) -> str:
@@ -58,4 +52,4 @@ def _curves(curve: Sequence[Mapping[str, float]], checks: Sequence[Mapping[str, 
         axes.legend(ncols=4, fontsize="small")
     sink = io.BytesIO()
     figure.savefig(sink, format="png", dpi=110, metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()
+    return data_url(sink.getvalue())

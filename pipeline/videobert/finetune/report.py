@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from videobert.finetune.data import Labelled
 from videobert.labels.records import LabelRow
 from videobert.tasks.base import Task
+from videobert.visualization.environment import data_url, render_file
 
 __all__ = ["Shown", "render_report"]
 
@@ -64,13 +63,8 @@ def render_report(
     spec: str, metrics: Mapping[str, Any], curve: Sequence[Mapping[str, float]], shown: Shown
 ) -> bytes:  # fmt: skip
     """One self-contained page. Labels, captions and file names are hostile text: the template escapes them."""
-    environment = Environment(
-        loader=PackageLoader("videobert.finetune"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("report.html").render(
-        spec=spec, metrics=metrics, shown=shown, curves=_curves(curve, metrics["validation"])
-    )
-    return page.encode()
+    given = {"spec": spec, "metrics": metrics, "shown": shown, "curves": _curves(curve, metrics["validation"])}
+    return render_file("videobert.finetune", "report.html", given)
 
 
 def _curves(curve: Sequence[Mapping[str, float]], validation: Sequence[Mapping[str, float]]) -> str:
@@ -90,4 +84,4 @@ def _curves(curve: Sequence[Mapping[str, float]], validation: Sequence[Mapping[s
         axes.grid(alpha=0.3)
     sink = io.BytesIO()
     figure.savefig(sink, format="png", dpi=110, metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()
+    return data_url(sink.getvalue())

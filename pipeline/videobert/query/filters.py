@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from videobert.errors import InputError
@@ -28,6 +29,8 @@ class RowFilter:
     """What the row's text holds, in either case; empty takes all."""
     without: Sequence[str] = ()
     """Row ids to leave out."""
+    among: Collection[str] | None = None
+    """Ids of the only rows, or of the videos whose rows are the only ones; None takes all."""
 
     def __post_init__(self) -> None:
         if not self.from_seconds < self.to_seconds:
@@ -47,13 +50,17 @@ class RowFilter:
             keep &= pc.match_substring(pc.field("text"), self.text, ignore_case=True)
         if self.without:
             keep &= ~pc.field("row_id").isin(list(self.without))
+        if self.among is not None:
+            among = pa.array(sorted(self.among), pa.string())
+            keep &= pc.field("row_id").isin(among) | pc.field("video_id").isin(among)
         return keep
 
     @property
     def columns(self) -> list[str]:
         """The columns that the expression reads."""
         used = {
-            "level": True, "video_id": self.video, "end_seconds": self.from_seconds > 0,
-            "start_seconds": self.to_seconds < float("inf"), "text": self.text, "row_id": self.without,
+            "level": True, "video_id": self.video or self.among is not None, "end_seconds": self.from_seconds > 0,
+            "start_seconds": self.to_seconds < float("inf"), "text": self.text,
+            "row_id": self.without or self.among is not None,
         }  # fmt: skip
         return [name for name, is_used in used.items() if is_used]

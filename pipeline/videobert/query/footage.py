@@ -13,7 +13,7 @@ from videobert.query.lineage import Lineage
 from videobert.runtime.storage import Store
 from videobert.runtime.tar import Member, find_members
 
-__all__ = ["Footage", "find_footage"]
+__all__ = ["Footage", "find_footage", "footage_in"]
 
 _TARS_REMEMBERED = 256
 
@@ -37,20 +37,24 @@ class Footage:
 def find_footage(store: Store, lineage: Lineage) -> Footage:
     """The video of a row. Raises InputError when its shard is gone, or the shard does not hold it."""
     step = lineage.step("shard")
-    tar = step.url.removeprefix(f"{store.root}/")
+    return footage_in(store, step.url.removeprefix(f"{store.root}/"), step.sha256, lineage.video_id)
+
+
+def footage_in(store: Store, tar: str, sha256: str, video_id: str) -> Footage:
+    """A video of a shard with these bytes. Raises InputError when it is not there."""
     try:
-        found = {PurePosixPath(member.name): member for member in _members(store.root, tar, step.sha256)}
+        found = {PurePosixPath(member.name): member for member in _members(store.root, tar, sha256)}
     except FileNotFoundError as error:
-        raise InputError(f"{step.url} is gone; run the stage shard of batch {lineage.batch} again") from error
-    name, about = None, found.get(PurePosixPath(f"{lineage.video_id}.json"))
+        raise InputError(f"{store.url(tar)} is gone; run the stage shard of its batch again") from error
+    name, about = None, found.get(PurePosixPath(f"{video_id}.json"))
     for path in found:
-        if path.stem == lineage.video_id and path.suffix != ".json":
+        if path.stem == video_id and path.suffix != ".json":
             name = path
     if name is None or about is None:
-        raise InputError(f"{step.url} does not hold video {lineage.video_id!r}; run the stage shard of its batch again")
+        raise InputError(f"{store.url(tar)} does not hold video {video_id!r}; run the stage shard of its batch again")
     [text] = store.read_ranges(tar, [(about.offset, about.offset + about.size)])
     return Footage(
-        video_id=lineage.video_id, tar=tar, tar_sha256=step.sha256, offset=found[name].offset, size=found[name].size,
+        video_id=video_id, tar=tar, tar_sha256=sha256, offset=found[name].offset, size=found[name].size,
         suffix=name.suffix, metadata=json.loads(text),
     )  # fmt: skip
 

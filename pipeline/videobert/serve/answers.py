@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 from urllib.parse import quote
 
 from videobert.api import DeadLetter
 from videobert.errors import InputError
+from videobert.query.predictions import Prediction, labels_of, predictions_of_video
 from videobert.query.projection import Projection, project_rows
 from videobert.query.rows import Row, read_row, rows_of_video
+from videobert.query.timeline import Timeline, read_timeline
 from videobert.serve.footage import FootageServer, plays_in_browsers
 from videobert.serve.fresh import FreshRoot
 from videobert.serve.options import ServeOptions
-from videobert.serve.records import FoundHit, Links, Matrix, MatrixCell, MatrixRow, Reason, RowPage, SearchPage
+from videobert.serve.records import (
+    Comparison,
+    FoundHit,
+    Links,
+    Matrix,
+    MatrixCell,
+    MatrixRow,
+    Reason,
+    RowPage,
+    SearchPage,
+    Side,
+)
+from videobert.serve.tokens import TokenPictures, codebook_of, forecast_of
 from videobert.stages import stage_names
+from videobert.visualization.page import Row as TokenRow
 
 __all__ = ["Answers", "NotFoundError", "Question"]
 
@@ -41,6 +57,7 @@ class Question:
     from_seconds: float = 0.0
     to_seconds: float = float("inf")
     holding: str = ""
+    label: str = ""
     per_video: int = 0
     rerank: int = 0
     probes: int = 0
@@ -51,7 +68,7 @@ class Answers:
     """Over one root. Every method takes the embeddings' spec that the request was given at its beginning."""
 
     def __init__(self, root: FreshRoot, footage: FootageServer, options: ServeOptions) -> None:
-        self.root, self.footage = root, footage
+        self.root, self.footage, self.tokens = root, footage, TokenPictures(root, footage)
         self._most_hits = options.most_hits
         self._drawing, self._drawn = threading.Lock(), cast("tuple[tuple[str, ...], Projection] | None", None)
 
@@ -65,10 +82,23 @@ class Answers:
         hits = self.root.search(
             asked.text, row=asked.row, vector=asked.vector or None, top=end + 1, batches=asked.batches,
             video=asked.video, from_seconds=asked.from_seconds, to_seconds=asked.to_seconds, holding=asked.holding,
-            per_video=asked.per_video, rerank=asked.rerank, probes=asked.probes, by=asked.by, model=spec,
+            label=asked.label, per_video=asked.per_video, rerank=asked.rerank, probes=asked.probes, by=asked.by,
+            model=spec,
         )  # fmt: skip
         shown = [FoundHit(hit=hit, links=links_of(base, hit.row_id, spec)) for hit in hits[asked.offset : end]]
         return SearchPage(model=spec, hits=shown, next_offset=end if len(hits) > end else None)
+
+    def compare(self, asked: Question, specs: Sequence[str], base: str) -> Comparison:
+        """The same question to several embeddings; a row or a batch that one of them lacks is that one's refusal."""
+        sides = []
+        for spec in specs:
+            try:
+                sides.append(Side(model=spec, page=self.search(asked, spec, base), error=""))
+            except InputError as error:
+                sides.append(Side(model=spec, page=None, error=str(error)))
+        found = [{hit.hit.row_id for hit in side.page.hits} for side in sides if side.page]
+        shared = len(set.intersection(*found)) if len(found) == len(specs) else 0
+        return Comparison(sides=sides, shared=shared)
 
     def row(self, row_id: str, spec: str) -> Row:
         """One row. Raises NotFoundError."""
@@ -89,6 +119,31 @@ class Answers:
             plays_in_browsers=plays,
             lineage=self.root.lineage(row_id, model=spec).steps,
         )  # fmt: skip
+
+    def timeline(self, row_id: str, spec: str) -> Timeline:
+        """The visual tokens of a row's video. Raises NotFoundError."""
+        self.row(row_id, spec)
+        lineage = self.root.lineage(row_id, model=spec)
+        return self.root.remembered(("timeline", row_id, spec), lambda: read_timeline(self.root.store, lineage))
+
+    def forecast(self, row_id: str, spec: str, *, horizon: int, top: int) -> list[TokenRow]:
+        """The visual tokens that the model expects after a row. Raises NotFoundError; runs the model."""
+        row, timeline = self.row(row_id, spec), self.timeline(row_id, spec)
+        found = forecast_of(self.root.opened(spec), row.text, timeline, horizon=horizon, top=top)
+        self.tokens.look_up(codebook_of(self.root, spec), {cell.leaf for strip in found for cell in strip.cells})
+        return found
+
+    def predictions(self, row_id: str, spec: str) -> list[Prediction]:
+        """What fine-tuned models say of a row's video. Raises NotFoundError."""
+        row = self.row(row_id, spec)
+        return self.root.remembered(
+            ("predictions", row.video_id, spec),
+            lambda: predictions_of_video(self.root.store, spec, row.video_id, row.batch),
+        )
+
+    def labels(self, spec: str) -> list[str]:
+        """Labels that a search can be narrowed to."""
+        return self.root.remembered(("labels", spec), lambda: labels_of(self.root.store, spec))
 
     def video(self, video_id: str, spec: str) -> list[Row]:
         """The segments of a video in time order. Raises NotFoundError."""

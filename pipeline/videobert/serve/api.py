@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from videobert.admin.evaluations import find_reports, read_metrics
 from videobert.api import DeadLetter, Lineage, ModelInfo, StageStatus
+from videobert.errors import InputError
+from videobert.query.predictions import Prediction
 from videobert.query.rows import Row
+from videobert.query.timeline import Timeline
 from videobert.serve.answers import NotFoundError, Question
-from videobert.serve.parameters import AnswersOf, Asked, Base, RowId, Spec, VideoId
-from videobert.serve.records import Matrix, Point, PointMap, Reason, RowPage, SearchPage, Sentence
+from videobert.serve.parameters import AnswersOf, Asked, Base, OtherName, RowId, Spec, VideoId
+from videobert.serve.records import Comparison, Matrix, Point, PointMap, Reason, RowPage, SearchPage, Sentence
+from videobert.visualization.environment import COPY_SCRIPT_HASH
+from videobert.visualization.page import Row as TokenRow
 
 __all__ = ["router"]
 
@@ -21,14 +26,25 @@ router = APIRouter(
     responses={status: {"model": Sentence} for status in (400, 401, 404, 429, 503)},
 )
 _MAP_TEXT = 120
-_REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
-"""A report holds its own style and pictures, and needs nothing else."""
+_REPORT_POLICY = (
+    f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{COPY_SCRIPT_HASH}'; "
+    "sandbox allow-scripts"
+)
+"""A report holds its own style, pictures and the one script that copies; it is no part of this origin."""
 
 
 @router.get("/search")
 def search(answers: AnswersOf, asked: Asked, spec: Spec, base: Base) -> SearchPage:
     """The segments nearest to a sentence or a row."""
     return answers.search(asked, spec, base)
+
+
+@router.get("/search/compare")
+def compare(answers: AnswersOf, asked: Asked, spec: Spec, base: Base, other: OtherName) -> Comparison:
+    """The same question to `model` and to `other`; each is any embeddings, or `current`."""
+    if not other:
+        raise InputError("`other` is missing; name the model to compare with")
+    return answers.compare(asked, [spec, answers.root.spec(other)], base)
 
 
 @router.post("/search/vector")
@@ -57,6 +73,39 @@ def neighbours(
     """The rows nearest to it."""
     answers.row(row_id, spec)
     return answers.search(Question(row=row_id, top=top), spec, base)
+
+
+@router.get("/rows/{row_id}/tokens")
+def tokens(answers: AnswersOf, row_id: RowId, spec: Spec) -> Timeline:
+    """The visual tokens of the row's video, and which of them are the row's."""
+    return answers.timeline(row_id, spec)
+
+
+@router.get("/rows/{row_id}/predictions")
+def predictions(answers: AnswersOf, row_id: RowId, spec: Spec) -> list[Prediction]:
+    """What fine-tuned models say of the row's video and its segments."""
+    return answers.predictions(row_id, spec)
+
+
+@router.get("/rows/{row_id}/forecast")
+def forecast(
+    answers: AnswersOf, row_id: RowId, spec: Spec,
+    horizon: Annotated[int, Query(ge=1, le=16)] = 3, top: Annotated[int, Query(ge=1, le=16)] = 3,
+) -> list[TokenRow]:  # fmt: skip
+    """The visual tokens that the model expects after a row: seen, the likeliest at each clip, what came."""
+    return answers.forecast(row_id, spec, horizon=horizon, top=top)
+
+
+@router.get("/tokens/{leaf}/picture.jpg", response_class=Response)
+def token_picture(answers: AnswersOf, leaf: Annotated[int, Path(ge=0, le=1 << 31)], spec: Spec) -> Response:
+    """The middle of the training clip that is nearest to the centroid of a visual token."""
+    return answers.tokens.picture(spec, leaf)
+
+
+@router.get("/labels")
+def labels(answers: AnswersOf, spec: Spec) -> list[str]:
+    """Labels of predictions, to which `label` narrows a search."""
+    return answers.labels(spec)
 
 
 @router.get("/rows/{row_id}/picture.jpg", response_class=Response)

@@ -77,6 +77,13 @@ class FreshRoot(Root):
         """What `read` found a moment ago, or finds now."""
         return self._remembered(key, lambda: self._twice(read))
 
+    def opened(self, spec: str) -> OpenModel:
+        """The model of these embeddings; loaded once, by whoever asks first."""
+        return self._model_of(spec)
+
+    def _labelled(self, spec: str, label: str) -> frozenset[str]:
+        return self._remembered(("labelled", spec, label), lambda: super(FreshRoot, self)._labelled(spec, label))
+
     def _rows(self, spec: str, batches: Sequence[str]) -> ds.Dataset:
         return self._remembered(("rows", spec, tuple(batches)), lambda: super(FreshRoot, self)._rows(spec, batches))
 

@@ -5,62 +5,60 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, FastAPI, Request, UploadFile
+from fastapi import APIRouter, FastAPI, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from videobert.admin.evaluations import find_reports, read_metrics
 from videobert.errors import InputError, PipelineError
+from videobert.query.timeline import Timeline
 from videobert.runtime.manifest import Manifest
 from videobert.serve.answers import Answers, Question
-from videobert.serve.filters import FILTERS
-from videobert.serve.parameters import AnswersOf, Asked, Base, ModelName, RowId, Spec
+from videobert.serve.parameters import AnswersOf, Asked, Base, ModelName, OtherName, RowId, Spec
 from videobert.serve.uploads import JobId, job_of, stretch_of, take_upload
+from videobert.visualization.environment import page_environment
 
 __all__ = ["add_pages", "problem_page"]
 
 _MOST_LETTERS = 200
+_MOST_CLIPS = 400
 _STATIC = Path(__file__).with_name("static")
 router = APIRouter(include_in_schema=False)
-_TEMPLATES = Environment(
-    loader=PackageLoader("videobert.serve"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-    lstrip_blocks=True,
-)  # fmt: skip
-_TEMPLATES.filters.update(FILTERS)
 
 
 def add_pages(app: FastAPI) -> None:
     """The pages, and the style and script that the package holds."""
     app.include_router(router)
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    static = StaticFiles(directory=_STATIC, packages=[("videobert.visualization", "static")])
+    app.mount("/static", static, name="static")
 
 
 @router.get("/")
-def search_page(answers: AnswersOf, asked: Asked, model: ModelName, base: Base) -> Response:
+def search_page(answers: AnswersOf, asked: Asked, model: ModelName, other: OtherName, base: Base) -> Response:
     """The box, and what was found."""
-    shown = _results(answers, asked, model, base)
+    shown = _results(answers, asked, model, other, base)
     specs = sorted({e.spec for info in answers.root.models() for e in info.embeddings})
     batches = [row.batch for row in answers.matrix().rows]
     plain = Question(text=asked.text, row=asked.row, top=asked.top, offset=asked.offset)
     return _page(
-        answers, base, "search.html", "/", **shown, specs=specs, batches=batches, chosen=model, endless=float("inf"),
-        filtered=asked != plain or model != "current",
+        answers, base, "search.html", "/", **shown, specs=specs, batches=batches, chosen=model, other=other,
+        labels=_labels(answers, model), endless=float("inf"),
+        filtered=asked != plain or model != "current" or bool(other),
     )  # fmt: skip
 
 
 @router.get("/results")
-def results_part(answers: AnswersOf, asked: Asked, model: ModelName, base: Base) -> Response:
+def results_part(answers: AnswersOf, asked: Asked, model: ModelName, other: OtherName, base: Base) -> Response:
     """What was found, without the page around it."""
-    return _page(answers, base, "results.html", "/", **_results(answers, asked, model, base))
+    return _page(answers, base, "results.html", "/", **_results(answers, asked, model, other, base))
 
 
 @router.get("/rows/{row_id}")
 def row_page(answers: AnswersOf, row_id: RowId, spec: Spec, base: Base) -> Response:
-    """A row with its player, its neighbours and its lineage."""
+    """A row with its player, its tokens, its neighbours and its lineage."""
     found = answers.row_page(row_id, spec, base)
     root = answers.root.url
     commands = [
@@ -70,7 +68,28 @@ def row_page(answers: AnswersOf, row_id: RowId, spec: Spec, base: Base) -> Respo
     return _page(
         answers, base, "row.html", "", row=found.row, links=found.links, lineage=found.lineage, model=spec,
         segments=answers.video(found.row.video_id, spec), near=answers.search(Question(row=row_id, top=8), spec, base),
-        commands=commands,
+        commands=commands, timeline=_timeline(answers, row_id, spec), predictions=answers.predictions(row_id, spec),
+    )  # fmt: skip
+
+
+@router.get("/rows/{row_id}/forecast")
+def forecast_page(
+    answers: AnswersOf, row_id: RowId, spec: Spec, base: Base,
+    horizon: Annotated[int, Query(ge=1, le=16)] = 3, top: Annotated[int, Query(ge=1, le=16)] = 3,
+    part: bool = False,
+) -> Response:  # fmt: skip
+    """What the model expects after a row; `part` is what the row's page shows of it."""
+    rows = answers.forecast(row_id, spec, horizon=horizon, top=top)
+    urls = {
+        cell.leaf: f"{base}/api/v1/tokens/{cell.leaf}/picture.jpg?{urlencode({'model': spec})}"
+        for row in rows for cell in row.cells
+    }  # fmt: skip
+    line = f"videobert forecast {row_id} --root {shlex.quote(answers.root.url)} --model {spec.rsplit('.', 1)[0]}"
+    template = "forecast_part.html" if part else "forecast.html"
+    return _page(
+        answers, base, template, "", row_id=row_id, rows=rows, urls=urls, model=spec,
+        heading="h3" if part else "h2",
+        commands=[("command line", f"{line} --horizon {horizon} --top {top}")],
     )  # fmt: skip
 
 
@@ -149,19 +168,43 @@ def problem_page(request: Request, status: int, error: str) -> Response:
 
 def _page(answers: Answers, base: str, template: str, here: str, **given: Any) -> Response:
     known = {"base": base, "here": here, "root": answers.root.url, "model": ""}
-    return HTMLResponse(_TEMPLATES.get_template(template).render(known | given))
+    return HTMLResponse(page_environment("videobert.serve").get_template(template).render(known | given))
 
 
-def _results(answers: Answers, asked: Question, model: str, base: str) -> dict[str, Any]:
+def _timeline(answers: Answers, row_id: str, spec: str) -> Timeline | None:
+    """The clips around a row; None where the tokens are gone, which the rest of the page does not need."""
+    try:
+        found = answers.timeline(row_id, spec)
+    except InputError:
+        return None
+    begin = max(0, min(found.first - _MOST_CLIPS // 2, len(found.clips) - _MOST_CLIPS))
+    shown = found.clips[begin : max(found.last, begin + _MOST_CLIPS)]
+    return Timeline(clips=shown, first=found.first - begin, last=found.last - begin)
+
+
+def _labels(answers: Answers, model: str) -> list[str]:
+    """What the filter offers; nothing while there is no such model."""
+    try:
+        return answers.labels(answers.root.spec(model))
+    except InputError:
+        return []
+
+
+def _results(answers: Answers, asked: Question, model: str, other: str, base: str) -> dict[str, Any]:
     """What a template of results needs; a refusal is a part of the page, where the box still holds what was asked."""
-    shown: dict[str, Any] = {"asked": asked, "page": None, "error": "", "model": "", "commands": []}
-    shown["turned"] = lambda offset: urlencode(_query(asked, model) | {"offset": max(0, offset)})
+    shown: dict[str, Any] = {
+        "asked": asked, "page": None, "compared": None, "error": "", "model": "", "commands": []
+    }  # fmt: skip
+    query = _query(asked, model) | ({"other": other} if other else {})
+    shown["turned"] = lambda offset: urlencode(query | {"offset": max(0, offset)})
     if not asked.text.strip() and not asked.row:
         return shown
     if asked.text.strip() and asked.row:
         return shown | {"error": "search for a text or for a row, not for both"}
     try:
         spec = answers.root.spec(model)
+        if other:
+            return shown | {"compared": answers.compare(asked, [spec, answers.root.spec(other)], base)}
         page = answers.search(asked, spec, base)
         return shown | {"page": page, "model": spec, "commands": _commands(answers, asked, model)}
     except PipelineError as error:

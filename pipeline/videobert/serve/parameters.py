@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Request
 
 from videobert.serve.answers import Answers, Question
 
-__all__ = ["AnswersOf", "Asked", "Base", "ModelName", "RowId", "Spec", "SpecId", "VideoId"]
+__all__ = ["AnswersOf", "Asked", "Base", "ModelName", "OtherName", "RowId", "Spec", "SpecId", "VideoId"]
 
 _SPEC = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
 
@@ -51,6 +51,15 @@ def _spec(answers: AnswersOf, model: ModelName) -> str:
 Spec = Annotated[str, Depends(_spec)]
 
 
+def _other(
+    other: Annotated[str | None, Query(pattern=_SPEC, description="Another model to compare with.")] = None,
+) -> str:
+    return other or ""
+
+
+OtherName = Annotated[str, Depends(_other)]
+
+
 def _question(
     text: Annotated[str, Query(max_length=2000, description="A sentence.")] = "",
     row: Annotated[str, Query(max_length=140, description="A row to compare with, instead of a sentence.")] = "",
@@ -61,6 +70,7 @@ def _question(
     from_seconds: Annotated[float, Query(alias="from", ge=0)] = 0.0,
     to_seconds: Annotated[float | None, Query(alias="to", gt=0)] = None,
     holding: Annotated[str, Query(max_length=500, description="Words of the caption, in either case.")] = "",
+    label: Annotated[str, Query(max_length=500, description="A label that `videobert predict` gave.")] = "",
     per_video: Annotated[int, Query(ge=0, le=1000)] = 0,
     rerank: Annotated[int, Query(ge=0, le=100)] = 0,
     probes: Annotated[int, Query(ge=0, le=4096)] = 0,
@@ -68,8 +78,8 @@ def _question(
 ) -> Question:
     return Question(
         text=text, row=row, top=top, offset=offset, batches=batch, video=video, from_seconds=from_seconds,
-        to_seconds=float("inf") if to_seconds is None else to_seconds, holding=holding, per_video=per_video,
-        rerank=rerank, probes=probes, by=by,
+        to_seconds=float("inf") if to_seconds is None else to_seconds, holding=holding, label=label,
+        per_video=per_video, rerank=rerank, probes=probes, by=by,
     )  # fmt: skip
 
 

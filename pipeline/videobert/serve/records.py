@@ -9,6 +9,7 @@ from videobert.api import Hit, LineageStep
 from videobert.query.rows import Row
 
 __all__ = [
+    "Comparison",
     "Done",
     "FoundHit",
     "JobState",
@@ -23,6 +24,7 @@ __all__ = [
     "SearchPage",
     "Sentence",
     "SentenceVector",
+    "Side",
     "UploadedRow",
 ]
 
@@ -56,6 +58,25 @@ class SearchPage:
     hits: list[FoundHit]
     next_offset: int | None
     """Of the page that follows; none when this is the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What one of the compared models found."""
+
+    model: str
+    page: SearchPage | None
+    """None where it cannot be asked; `error` tells why."""
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One question to several models."""
+
+    sides: list[Side]
+    shared: int
+    """Rows that all of them found; ids are comparable where both were made from the same tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

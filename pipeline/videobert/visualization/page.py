@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from videobert.visualization.environment import data_url, render_file
 
 __all__ = ["Cell", "Row", "render_page"]
 
@@ -18,6 +17,8 @@ class Cell:
     leaf: int
     caption: str
     """What is written below the picture, such as a probability."""
+    probability: float | None = None
+    """Of a guess."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +29,10 @@ class Row:
     cells: Sequence[Cell]
 
 
-def render_page(title: str, note: str, rows: Sequence[Row], pictures: Mapping[int, bytes]) -> bytes:
+def render_page(
+    title: str, note: str, rows: Sequence[Row], pictures: Mapping[int, bytes], *, row_id: str = ""
+) -> bytes:
     """One HTML page; `pictures` are PNG by leaf, a leaf without one is shown as its number. All text is escaped."""
-    environment = Environment(
-        loader=PackageLoader("videobert.visualization"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    urls = {leaf: "data:image/png;base64," + base64.b64encode(data).decode() for leaf, data in pictures.items()}
-    return environment.get_template("page.html").render(title=title, note=note, rows=rows, urls=urls).encode()
+    urls = {leaf: data_url(data) for leaf, data in pictures.items()}
+    given = {"title": title, "note": note, "rows": rows, "urls": urls, "row_id": row_id}
+    return render_file("videobert.visualization", "page.html", given)

@@ -18,9 +18,9 @@ from videobert.visualization.nearest import nearest_clips
 from videobert.visualization.page import Cell, Row, render_page
 from videobert.visualization.pictures import clip_pictures
 
-__all__ = ["Segment", "find_segment", "forecast", "page_of", "text_to_video"]
+__all__ = ["NOTE", "Segment", "find_segment", "forecast", "page_of", "text_to_video"]
 
-_NOTE = "Every picture is the middle frame of the training clip whose feature is nearest to the token's centroid."
+NOTE = "Every picture is the middle frame of the training clip whose feature is nearest to the token's centroid."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def text_to_video(opened: OpenModel, text: str, *, clips: int, top: int) -> list
     return _guessed(guess, "clip {}")
 
 
-def page_of(opened: OpenModel, title: str, rows: Sequence[Row]) -> bytes:
+def page_of(opened: OpenModel, title: str, rows: Sequence[Row], *, row_id: str = "") -> bytes:
     """The rows with their pictures as one HTML page."""
     codebook = _manifest(opened, "codebook", opened.manifest.facts["codebook_spec"], "")
     nearest = nearest_clips(opened.store, codebook, {cell.leaf for row in rows for cell in row.cells})
@@ -73,7 +73,7 @@ def page_of(opened: OpenModel, title: str, rows: Sequence[Row]) -> bytes:
     kept = {name: features[name] for name in ("fps", "clip_seconds", "clip_stride", "last_clip") if name in features}
     drawn = clip_pictures(opened.store, list(nearest.values()), DecodeOptions(**kept))
     pictures = {leaf: drawn[clip] for leaf, clip in nearest.items() if clip in drawn}
-    return render_page(title, _NOTE, rows, pictures)
+    return render_page(title, NOTE, rows, pictures, row_id=row_id)
 
 
 def _manifest(opened: OpenModel, stage: str, spec: str, batch: str) -> Manifest:
@@ -92,6 +92,7 @@ def _plain(leaves_N: NDArray[np.int32]) -> list[Cell]:
 def _guessed(guess: VisualGuess, title: str) -> list[Row]:
     rows = []
     for place, (leaves, chances) in enumerate(zip(guess.leaves[0], guess.probabilities[0], strict=True), start=1):
-        cells = [Cell(leaf=int(i), caption=f"token {i}, {p:.2f}") for i, p in zip(leaves, chances, strict=True)]
+        guesses = zip(leaves.tolist(), chances.tolist(), strict=True)
+        cells = [Cell(leaf=i, caption=f"token {i}, {p:.2f}", probability=p) for i, p in guesses]
         rows.append(Row(title=title.format(place), cells=cells))
     return rows

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from videobert.applications.summarise.clips import open_clips
 from videobert.query.embeddings import resolve_embed_spec
 from videobert.runtime.storage import Store
+from videobert.visualization.environment import data_url, render_file
 from videobert.visualization.nearest import NearestClip
 from videobert.visualization.pictures import clip_pictures
 
@@ -32,13 +30,7 @@ def page(store: Store, model: str, text: str, parts: Sequence[Part]) -> bytes:
         for part in parts if part.kind == "clip"
     }  # fmt: skip
     pictures = clip_pictures(store, list(wanted.values()), known.options)
-    urls = {
-        name: "data:image/png;base64," + base64.b64encode(pictures[clip]).decode()
-        for name, clip in wanted.items()
-        if clip in pictures
-    }
+    urls = {name: data_url(pictures[clip]) for name, clip in wanted.items() if clip in pictures}
     most = max(abs(part.adds) for part in parts) or 1.0
-    environment = Environment(
-        loader=PackageLoader("videobert.visualization"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("explain.html").render(text=text, parts=parts, urls=urls, most=most).encode()
+    given = {"text": text, "parts": parts, "urls": urls, "most": most}
+    return render_file("videobert.visualization", "explain.html", given)

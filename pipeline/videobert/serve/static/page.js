@@ -120,6 +120,19 @@ document.addEventListener("keydown", (event) => {
   const box = document.getElementById("text");
   if (event.key === "/" && box && !event.target.closest("input, textarea, select")) { event.preventDefault(); box.focus(); }
 });
+/** A part of the page that takes the model: loaded when somebody opens it. */
+function loadWhenOpened(details) {
+  details.addEventListener("toggle", async () => {
+    if (!details.open || details.dataset.loaded) return;
+    details.dataset.loaded = "yes";
+    const answer = await fetch(details.dataset.part);
+    const box = document.createElement("div");
+    if (answer.ok) box.innerHTML = await answer.text(); // made by our own templates, which escape
+    else box.textContent = "The model could not be asked.";
+    details.querySelector("p").replaceWith(box);
+  });
+}
+
 /** An uploaded video: ask how far it is, and show what was found once it has ended. */
 async function follow(job) {
   const answer = await fetch(job.dataset.job);
@@ -135,4 +148,5 @@ if (job) follow(job);
 const form = document.getElementById("search"), player = document.getElementById("player"), map = document.getElementById("map");
 if (form) searchAsOneTypes(form);
 if (player) startPlayer(player);
+for (const details of document.querySelectorAll("details[data-part]")) loadWhenOpened(details);
 if (map) drawMap(map, document.getElementById("point"));

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-__all__ = ["FILTERS", "clock", "name", "short"]
+__all__ = ["FILTERS", "clock", "colour", "name", "short"]
 
 _DIGITS = re.compile(r"[0-9a-f]{13,}")
 
@@ -31,4 +31,9 @@ def name(uri: str) -> str:
     return uri.rstrip("/").rsplit("/", 1)[-1]
 
 
-FILTERS: dict[str, Callable[..., str]] = {"short": short, "clock": clock, "name": name}
+def colour(leaf: int) -> str:
+    """A hue for each token; neighbours in number are far apart in hue."""
+    return f"hsl({leaf * 137.508 % 360:.0f} 60% 55%)"
+
+
+FILTERS: dict[str, Callable[..., str]] = {"short": short, "clock": clock, "name": name, "colour": colour}
