@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.model.material import TINY, vocabulary
+from videobert.errors import InputError
 from videobert.finetune.config import FinetuneConfig
 from videobert.finetune.parameters import freeze, parameter_groups
 from videobert.finetune.train import TuneState, finetune, rate_at
@@ -157,6 +158,25 @@ def test_deeper_layers_learn_more_slowly() -> None:
             "encoder.bert.encoder.layer.0.output.dense.weight", "encoder.bert.embeddings.word_embeddings.weight",
         )
     ] == [1.0, 0.5, 0.25, 0.125]  # fmt: skip
+
+
+def test_the_head_learns_alone_at_first_and_the_encoder_more_slowly() -> None:
+    config = replace(CONFIG, epochs=3, head_epochs=2, encoder_rate=0.25, weight_decay=0.5)
+    groups = parameter_groups(freeze(network(), config), config, layers=2)
+    assert {(group["scale"], group["waits"]) for group in groups} == {(1.0, False), (0.25, True)}
+    tuned, seen = network(config), []
+    before = state_of(tuned)
+
+    def moved(current: TaskNetwork) -> dict[str, float]:
+        seen.append({name for name, value in current.state_dict().items() if not torch.equal(value, before[name])})
+        return {"top1": float(len(seen)), "loss": 0.0}
+
+    state = finetune(tuned, examples(20), moved, config)
+    encoder = [{name for name in names if name.startswith("encoder.")} for names in seen]
+    assert not encoder[0] and not encoder[1] and encoder[2] and "dense.weight" in seen[0]
+    assert state.curve[-1]["learning_rate"] < config.learning_rate
+    with pytest.raises(InputError, match=r"head_epochs 4 leaves none of 4 epochs"):
+        replace(CONFIG, head_epochs=4)
 
 
 @pytest.mark.parametrize(("schedule", "middle"), [("linear", 0.5), ("cosine", 0.5), ("constant", 1.0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -61,6 +62,7 @@ class FinetuneConfig:
     """One fine-tuned model."""
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("checkpoint_every_steps",)
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"head_epochs": 0, "encoder_rate": 1.0}
 
     task: str = "classification"
     """What is learnt; `videobert finetune --help` lists the tasks."""
@@ -87,6 +89,11 @@ class FinetuneConfig:
     """Factor on the learning rate from each layer to the one below; 1: the same for all."""
     learning_rate: float = 1e-3
     """Peak learning rate of AdamW. Small encoders on CPU want about 1e-3, BERT's sizes 2e-5 to 5e-5."""
+    encoder_rate: float = 1.0
+    """Factor on the learning rate of the encoder, which has less to learn than the head."""
+    head_epochs: int = 0
+    """First epochs in which the head learns alone, so that its random weights do not spoil the encoder (Kumar et al.
+    2022, arXiv 2202.10054); then both warm up anew."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the rate falls to 0 after the warm-up, or stays."""
     warmup_fraction: float = 0.1
@@ -155,10 +162,16 @@ class FinetuneConfig:
         for name in ("epochs", "batch_size", "accumulation", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"finetune.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("top_layers", "patience", "weight_decay", "l1", "bootstrap_draws", "threads",
+        for name in ("top_layers", "head_epochs", "patience", "weight_decay", "l1", "bootstrap_draws", "threads",
                      "checkpoint_every_steps"):  # fmt: skip
             if getattr(self, name) < 0:
                 raise InputError(f"finetune.{name} is {getattr(self, name)}; it must not be negative")
+        if self.encoder_rate <= 0:
+            raise InputError(
+                f"finetune.encoder_rate is {self.encoder_rate}; it must be positive, or freeze the encoder"
+            )
+        if self.head_epochs >= self.epochs:
+            raise InputError(f"finetune.head_epochs {self.head_epochs} leaves none of {self.epochs} epochs; lower it")
         if self.learning_rate <= 0 or self.clip_norm <= 0 or not 0.0 < self.layer_decay <= 1.0:
             raise InputError(
                 f"finetune.learning_rate {self.learning_rate}, clip_norm {self.clip_norm}, layer_decay "

@@ -32,14 +32,17 @@ def freeze(network: TaskNetwork, config: FinetuneConfig) -> dict[str, nn.Paramet
 def parameter_groups(
     trained: Mapping[str, nn.Parameter], config: FinetuneConfig, *, layers: int
 ) -> list[dict[str, Any]]:
-    """AdamW's groups; `scale` is the factor on the learning rate, smaller the deeper a layer lies."""
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    """AdamW's groups; `scale` is the factor on the learning rate, smaller the deeper a layer lies; `waits` says that it
+    is the encoder's, which may begin later."""
+    groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
     for name, parameter in trained.items():
         decays = parameter.ndim == 2 and "embeddings" not in name
-        groups.setdefault((config.layer_decay ** _depth(name, layers), decays), []).append(parameter)
+        waits = bool(_LAYER.match(name)) or name.startswith(_INPUT)
+        scale = config.layer_decay ** _depth(name, layers) * (config.encoder_rate if waits else 1.0)
+        groups.setdefault((scale, decays, waits), []).append(parameter)
     return [
-        {"params": members, "scale": scale, "weight_decay": config.weight_decay if decays else 0.0}
-        for (scale, decays), members in groups.items()
+        {"params": members, "scale": scale, "weight_decay": config.weight_decay if decays else 0.0, "waits": waits}
+        for (scale, decays, waits), members in groups.items()
     ]
 
 

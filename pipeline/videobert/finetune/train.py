@@ -52,7 +52,7 @@ def steps_of(count: int, config: FinetuneConfig) -> int:
 
 
 def rate_at(config: FinetuneConfig, *, step: int, steps: int) -> float:
-    """Learning rate of a step of `steps`."""
+    """Learning rate of a step of `steps` of a phase."""
     warmup = round(config.warmup_fraction * steps)
     if step < warmup:
         return config.learning_rate * (step + 1) / (warmup + 1)
@@ -82,7 +82,7 @@ def finetune(
     device = pick_device(config.device)
     network.to(device)
     state = state or TuneState()
-    loop = _Loop(network, config, state=state, device=device, steps=config.epochs * steps_of(len(examples), config))
+    loop = _Loop(network, config, state=state, device=device, per_epoch=steps_of(len(examples), config))
     per_epoch = steps_of(len(examples), config)
     with _threads(config.threads):
         while not state.is_over(config):
@@ -116,9 +116,10 @@ class _Loop:
     """One optimiser step after the other."""
 
     def __init__(
-        self, network: TaskNetwork, config: FinetuneConfig, *, state: TuneState, device: torch.device, steps: int
+        self, network: TaskNetwork, config: FinetuneConfig, *, state: TuneState, device: torch.device, per_epoch: int
     ) -> None:
-        self._network, self._config, self._state, self._device, self._steps = network, config, state, device, steps
+        self._network, self._config, self._state, self._device = network, config, state, device
+        self._steps, self._alone = config.epochs * per_epoch, config.head_epochs * per_epoch
         self.trained = freeze(network, config)
         self.names = {parameter: name for name, parameter in self.trained.items()}
         layers = int(network.encoder.config.num_hidden_layers)
@@ -161,9 +162,10 @@ class _Loop:
                 assert parameter.grad is not None
                 parameter.grad += config.l1 * parameter.detach().sign()
         torch.nn.utils.clip_grad_norm_(list(self.names), config.clip_norm)
-        rate = rate_at(config, step=state.step, steps=self._steps)
+        begun, end = (self._alone, self._steps) if state.step >= self._alone else (0, self._alone)
+        rate = rate_at(config, step=state.step - begun, steps=end - begun)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["scale"]
+            group["lr"] = 0.0 if group["waits"] and state.step < self._alone else rate * group["scale"]
         self.optimiser.step()
         state.step += 1
         self._since.append((float(total / weight), rate))

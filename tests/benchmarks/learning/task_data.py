@@ -1,0 +1,137 @@
+"""The kitchen's tasks at token level: examples by split, and what an observer who knows the grammar answers.
+
+C classes; N clips.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.learning.world import World
+from videobert.demo.labels import FAMILIES, STEP_TASKS, VIDEO_TASKS, asked_of, caption_of
+from videobert.demo.task_oracle import answer_shares, pair_answers, step_counts, step_shares, video_shares
+from videobert.demo.tokens import SampledVideo
+from videobert.finetune.config import FinetuneConfig
+from videobert.finetune.data import said_over
+from videobert.labels.records import LabelRow
+from videobert.tasks.base import Example, Task
+from videobert.tasks.registry import get_task
+
+__all__ = ["CAPTIONS_TESTED", "TASKS", "TaskData", "task_data"]
+
+TASKS = (*STEP_TASKS, *VIDEO_TASKS, "questions", "captions")
+KINDS = {"questions": "open-questions", "captions": "captions"}
+CAPTIONS_TESTED = 300
+"""Sentences are written word by word, which takes longer than all else."""
+Labelled = list[tuple[SampledVideo, tuple[int, int], LabelRow]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """Everything that an encoder needs to learn a task and to be measured."""
+
+    kind: Task
+    facts: dict[str, Any]
+    splits: dict[str, list[Example]]
+    """Examples with the clips, and with what is said meanwhile or asked, of which a network may leave one out."""
+    ceiling: list[Any]
+    """The observer's outputs for the test examples."""
+
+    def targets(self, split: str) -> list[Any]:
+        return [example.target for example in self.splits[split]]
+
+    def reading(self, reads: str) -> dict[str, list[Example]]:
+        """The splits without what a network does not read; a question is always read."""
+        if reads == "text":
+            return {s: [replace(e, footage=None) for e in found] for s, found in self.splits.items()}
+        if reads == "video" and not self.kind.asks:
+            return {s: [replace(e, text_ids=()) for e in found] for s, found in self.splits.items()}
+        return self.splits
+
+
+def task_data(world: World, name: str, videos: dict[str, list[SampledVideo]], config: FinetuneConfig) -> TaskData:
+    """A task over videos by split. Test rows whose answer no training row has are left out, as the stage does."""
+    kind = get_task(KINDS.get(name, "classification"))
+    rows = {split: _rows(found, name) for split, found in videos.items()}
+    if name == "captions":
+        rows["test"] = rows["test"][:CAPTIONS_TESTED]
+    facts = kind.facts([row for _, _, row in rows["train"]], replace(config, reads="both"))
+
+    def encode(text: str) -> tuple[int, ...]:
+        return world.text(" ".join(word for word in text.split() if word in world.ids))
+
+    splits: dict[str, list[Example]] = {}
+    known: list[bool] = []
+    for split, found in rows.items():
+        made = [_example(world, sampled, span, row, kind, facts, encode) for sampled, span, row in found]
+        splits[split] = [e for e in made if e.target is not None]
+        if split == "test":
+            known = [e.target is not None for e in made]
+    observed = _observed(world, name, videos["test"], facts)[: len(known)]
+    return TaskData(kind=kind, facts=facts, splits=splits, ceiling=list(itertools.compress(observed, known)))
+
+
+def _rows(videos: Sequence[SampledVideo], name: str) -> Labelled:
+    """(video, clips, label) of every row, in the order of the observer's answers."""
+    found: Labelled = []
+    for sampled in videos:
+        own, whole = sampled.video, (0, len(sampled.video.visual))
+        if name in VIDEO_TASKS:
+            value = VIDEO_TASKS[name](sampled.recipe)
+            label = {"value": value} if isinstance(value, float) else {"label": tuple(value)}
+            found.append((sampled, whole, LabelRow(video=own.video_id, **label)))
+        elif name == "questions":
+            for verb, noun in asked_of(sampled.recipe):
+                found.append((sampled, whole, LabelRow(video=own.video_id, question=verb, answer=noun)))
+        elif name == "captions":
+            for number, (one, two) in enumerate(itertools.pairwise(own.segments)):
+                text = caption_of(sampled.recipe.steps[number : number + 2])
+                row = LabelRow(video=f"{own.video_id}:{number}", text=text)
+                found.append((sampled, (one.first_clip, two.last_clip), row))
+        else:
+            for number, segment in enumerate(own.segments):
+                if said := STEP_TASKS[name](sampled.recipe, number):
+                    row = LabelRow(video=own.video_id, label=(said,))
+                    found.append((sampled, (segment.first_clip, segment.last_clip), row))
+    return found
+
+
+def _example(
+    world: World, sampled: SampledVideo, span: tuple[int, int], row: LabelRow, kind: Task, facts: Any, encode: Any
+) -> Example:
+    target = kind.target(row, facts, encode)
+    if kind.name == "captions":  # compared as ids, which is what is written where there is no tokenizer
+        target = replace(target, text=" ".join(map(str, target.ids)))
+    return Example(
+        video_id=sampled.video.video_id, footage=sampled.video.footage(*span), target=target,
+        text_ids=kind.text_of(row, said_over(sampled.video, *span), encode),
+    )  # fmt: skip
+
+
+def _observed(world: World, name: str, videos: list[SampledVideo], facts: dict[str, Any]) -> list[Any]:
+    """The observer's output for every row; classes in the order of the labels'."""
+    grammar, channel = world.grammar, world.channel
+    if name == "steps":
+        return [np.array([count]) for count in step_counts(grammar, channel, videos)]
+    if name == "captions":
+        words = [(grammar.words(one), grammar.words(two)) for one, two in pair_answers(grammar, channel, videos)]
+        said = [" then ".join(f"{verb} the {noun}" for verb, noun in pair) for pair in words]
+        return [" ".join(map(str, world.text(sentence))) for sentence in said]
+    if name == "questions":
+        asked = [[verb for verb, _ in asked_of(v.recipe)] for v in videos]
+        names, shares = list(grammar.nouns), answer_shares(grammar, channel, videos, asked)
+    elif name in VIDEO_TASKS:
+        names = list(grammar.nouns) if name == "ingredients" else list(FAMILIES)
+        shares = list(video_shares(grammar, channel, videos, task=name))
+    else:
+        names = list(grammar.nouns if name == "noun" else grammar.verbs)
+        steps = [(v, number) for v in videos for number in range(len(v.recipe.steps))]
+        found_NC = step_shares(grammar, channel, videos, task=name)
+        shares = [row for row, (v, n) in zip(found_NC, steps, strict=True) if STEP_TASKS[name](v.recipe, n)]
+    columns = [names.index(label) for label in facts["labels"]]
+    return [row[columns] for row in shares]
