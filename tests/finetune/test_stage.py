@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import videobert
 from tests.small_root import BATCHES, SmallRoot
@@ -72,11 +76,21 @@ def test_made_found_and_read(stage: Stage, root: Path, small_root: SmallRoot) ->
     (tuned,) = stage("finetune")
     folder = root / "finetuned" / tuned.spec
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert list(metrics["figures"]) == ["fine-tuned", "majority", "shuffled video", "linear probe", "text only"]
+    controls = ["majority", "shuffled video", "video left out", "linear probe", "text only"]
+    assert list(metrics["figures"]) == ["fine-tuned", *controls]
     assert tuned.facts["task"] == "classification" and tuned.facts["level"] == "segment"
     report = (folder / "report.html").read_text()
     assert "&lt;i&gt;second&lt;/i&gt;" in report and "<i>second" not in report
-    assert "| majority |" in (folder / "README.md").read_text() and not list(folder.glob("step-*"))
+    shown = len(re.findall(r"<td>first</td>|<td>&lt;i&gt;second&lt;/i&gt;</td>", report)) // 2
+    frames = re.findall(r'<img class="frame"[^>]+src="data:image/png;base64,([^"]+)"', report)
+    assert shown <= len(frames) <= 3 * shown, "each example has a frame, and none more than three"
+    assert Image.open(io.BytesIO(base64.b64decode(frames[0]))).size == (128, 128)
+    card = (folder / "README.md").read_text()
+    assert (
+        "VideoBertForVideoClassification.from_pretrained" in card
+        and "| majority |" in card
+        and not list(folder.glob("step-*"))
+    )
     assert load_network(folder).encoder.config.id2label == {0: "<i>second</i>", 1: "first"}
     answered = stage("predict")
     assert [result.batch for result in answered] == list(BATCHES)

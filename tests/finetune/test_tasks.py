@@ -20,6 +20,8 @@ from videobert.predict.config import PredictConfig
 from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.storage import Store
+from videobert.tasks.choices import VideoBertForMultipleChoice
+from videobert.tasks.retrieval import VideoBertForRetrieval
 
 CONFIG = FinetuneConfig(
     labels="{root}/labels.jsonl",
@@ -32,6 +34,8 @@ ASKED = PredictConfig(question="what is on the board?", choices=("an egg", "a fi
 
 
 class World:
+    also: tuple[str, ...] = ()
+
     def __init__(self, small: SmallRoot, folder: Path) -> None:
         self.small, self.root = small, folder / "demo"
         shutil.copytree(small.root, self.root)
@@ -50,7 +54,7 @@ class World:
     def finetune(self, task: str, rows: list[dict[str, Any]]) -> tuple[StageResult, dict[str, Any]]:
         text = "".join(json.dumps(span | row) + "\n" for span, row in zip(self.spans, rows, strict=True))
         (self.root / "labels.jsonl").write_text(text)
-        (result,) = self.stage("finetune", replace(CONFIG, task=task))
+        (result,) = self.stage("finetune", replace(CONFIG, task=task, also=self.also))
         metrics: dict[str, Any] = json.loads((self.root / "finetuned" / result.spec / "metrics.json").read_text())
         return result, metrics
 
@@ -77,8 +81,15 @@ def test_choices(world: World, capsys: pytest.CaptureFixture[str]) -> None:
         for r in world.truth
     ]
     tuned, metrics = world.finetune("choices", rows)
-    names = ["fine-tuned", "shuffled video", "pretrained alignment", "pretrained pseudo-log-likelihood"]
+    names = [
+        "fine-tuned", "shuffled video", "video left out", "majority", "pretrained alignment",
+        "pretrained pseudo-log-likelihood",
+    ]  # fmt: skip
     assert list(metrics["figures"]) == names and metrics["figures"]["fine-tuned"]["chance"]["value"] == 0.5
+    folder = world.root / "finetuned" / tuned.spec
+    assert VideoBertForMultipleChoice.from_pretrained(folder).encoder.config.model_type
+    with pytest.raises(InputError, match=r"holds a VideoBertForMultipleChoice, no VideoBertForRetrieval"):
+        VideoBertForRetrieval.from_pretrained(folder)
     told = world.predictions(tuned)
     assert {row["label"] for row in told} <= {"choice 1", "choice 2"}
     ask = AskCommand(
@@ -112,9 +123,43 @@ def test_open_questions_and_retrieval(world: World, capsys: pytest.CaptureFixtur
     assert all(-1 <= row["score"] <= 1 for row in world.predictions(tuned))
 
 
+def test_two_tasks_on_one_encoder(world: World) -> None:
+    verbs = sorted({row["verb"] for row in world.truth})
+    rows = [{"label": "low" if verbs.index(r["verb"]) % 2 else "high"} for r in world.truth]
+    asked = [{"question": "what is used?", "answer": ("egg", "fish", "leek")[i % 3]} for i in range(len(rows))]
+    table = [span | row for span, row in zip(world.spans, asked, strict=True)]
+
+    def write(rows: list[dict[str, Any]]) -> None:
+        (world.root / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write(table)
+    world.also = ("open-questions:0.5:{root}/asked.jsonl",)
+    tuned, metrics = world.finetune("classification", rows)
+    (other,) = metrics["also"]
+    assert (other["task"], other["weight"], other["examples"]["train"]) == (
+        "open-questions", 0.5, metrics["examples"]["train"],
+    )  # fmt: skip
+    assert {"top1", "ece"} < set(other["figures"]["video left out"])
+    assert {row["label"] for row in world.predictions(tuned, PredictConfig())} <= {"low", "high"}
+    told = world.predictions(tuned, replace(ASKED, head=1))
+    assert {row["task_name"] for row in told} == {"open-questions"}
+    assert {label for row in told for label in row["labels"]} == {"egg", "fish", "leek"}
+    with pytest.raises(InputError, match=r"head 2 is not among those"):
+        world.predictions(tuned, replace(ASKED, head=2))
+    write([row | {"answer": "egg" if row["answer"] == "leek" else row["answer"]} for row in table])
+    assert world.finetune("classification", rows)[0].spec != tuned.spec, "other labels of any task, another model"
+    write([row | {"split": {"test": "train", "train": "test"}.get(row["split"], "validation")} for row in table])
+    with pytest.raises(InputError, match=r"is in the \w+ split of labels .*labels\.jsonl and in the \w+ split"):
+        world.finetune("classification", rows)
+    world.also = ("open-questions:much:{root}/asked.jsonl",)
+    with pytest.raises(InputError, match=r"write TASK:WEIGHT:LABELS"):
+        world.finetune("classification", rows)
+
+
 @pytest.mark.slow
 def test_captions(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     tuned, metrics = world.finetune("captions", [{"text": row["caption"]} for row in world.truth])
+    assert set(metrics["figures"]) == {"fine-tuned", "majority", "shuffled video", "video left out"}
     assert list(metrics["figures"]["fine-tuned"]) == ["cider_d", "bleu_4", "rouge_l", "distinct"]
     assert all(row["label"] is None for row in world.predictions(tuned))
     CaptionCommand(video=world.truth[0]["video_id"], root=str(world.root)).execute()

@@ -100,6 +100,14 @@ def test_saved_and_loaded_it_writes_the_same(learnt: VideoBertForVideoCaptioning
 
 
 @pytest.mark.slow
+def test_captions_learnt_by_heart_have_a_bleu_of_nearly_1(learnt: VideoBertForVideoCaptioning) -> None:
+    """`slow`: aac-metrics imports for seconds."""
+    told = examples(32)
+    found = caption_figures(learnt.outputs(told), [(e.target.of, e.target.text) for e in told])
+    assert found["bleu_4"] > 0.95, found
+
+
+@pytest.mark.slow
 def test_figures_of_known_captions() -> None:
     """`slow`: aac-metrics imports for seconds."""
     same = [("a", "Chop the onion well!"), ("b", "stir the big egg"), ("b", "now stir the egg again")]

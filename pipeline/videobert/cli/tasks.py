@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 from videobert.cli.dry_run import print_plan
 from videobert.cli.stages import Compute, result_line
+from videobert.finetune.config import FinetuneConfig
+from videobert.finetune.stage import FINETUNE
 from videobert.flow import run_stage
 from videobert.predict.tuned import find_tuned
-from videobert.resolve import Selection
+from videobert.recipes import Recipe
+from videobert.resolve import Resolver, Selection
 
 __all__ = ["FinetuneCommand", "PredictCommand"]
 
@@ -27,6 +30,9 @@ class FinetuneCommand(Compute):
     """What is learnt, such as classification; empty: what the recipe says."""
     labels: str = ""
     """Table of labels: .csv, .jsonl or .parquet; empty: that of the recipe."""
+    search: str = ""
+    """`trials=20`: try so many configurations on Ray Tune, and fine-tune with the one that is best on the validation
+    split. A killed search resumes."""
     model: str = "current"
     """Spec of the pretrained model, `current` for the promoted one; empty: the one this recipe makes."""
 
@@ -38,6 +44,8 @@ class FinetuneCommand(Compute):
         if self.dry_run:
             print_plan(config, store, ["finetune"], self.batches, selection)
             return
+        if self.search:
+            config = replace(config, finetune=self._searched(config, selection))
         (result,) = run_stage(
             config, store, "finetune", batches=self.batches, selection=selection, executor=self.executor.build()
         )
@@ -48,6 +56,18 @@ class FinetuneCommand(Compute):
             told = ", ".join(f"{name} {figure['value']:.3f}" for name, figure in figures.items())
             print(f"{who:<15} {told}")
         print(f"report    {folder}/report.html")
+
+    def _searched(self, config: Recipe, selection: Selection) -> FinetuneConfig:
+        """The best configuration of a search, which needs Ray."""
+        from videobert.finetune.search import parse_search, search
+        from videobert.runtime.ray_executor import RayExecutor
+
+        trials, executor = parse_search(self.search), replace(self.executor, kind="ray").build()
+        assert isinstance(executor, RayExecutor)
+        inputs = Resolver(config, self.store(), selection).corpus_inputs(FINETUNE, self.batches)
+        found = search(config.finetune, inputs, executor, trials=trials)
+        print(f"search    {trials} trials, the best with {found.search}")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from videobert.runtime.manifest import Manifest
+from videobert.tasks.base import TaskNetwork
 
 __all__ = ["model_card", "table_of"]
 
 
-def model_card(spec: str, metrics: Mapping[str, Any], pretrain: Manifest) -> bytes:
+def model_card(
+    spec: str, metrics: Mapping[str, Any], pretrain: Manifest, *, kind: type[TaskNetwork], answers: str
+) -> bytes:
     """Markdown with data, figures next to their controls, and how to load the weights. Labels' words are not in it."""
     counts = ", ".join(
         f"{metrics['examples'][split]:,} {split} ({metrics['videos'][split]:,} videos)" for split in metrics["examples"]
+    )
+    others = "".join(
+        f"\nLearnt with it, head {number}: {other['task']}, weight {other['weight']}\n\n{table_of(other['figures'])}\n"
+        for number, other in enumerate(metrics["also"], start=1)
     )
     return f"""# VideoBERT {spec}
 
@@ -22,13 +29,14 @@ Fine-tuned for {metrics["task"]} of {metrics["level"]}s from `{pretrain.spec}`, 
 
 - Labels: {counts}. No video is in two splits.
 - It reads: {metrics["reads"] if metrics["reads"] != "both" else "the clips of a span and what is said meanwhile"}.
-- Encoder: `transformers.AutoModel.from_pretrained(".")`. With its head:
-  `videobert.tasks.load_network(".")`.
+- Encoder: `transformers.AutoModel.from_pretrained(".")`. With its head: `{kind.__name__}.from_pretrained(".")` of
+  `{kind.__module__}`, or `videobert.tasks.load_network(".")`.
+- It answers with {answers}.
 
 On the test split, with 95 % intervals over videos:
 
 {table_of(metrics["figures"])}
-""".encode()
+{others}""".encode()
 
 
 def table_of(figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -62,12 +63,15 @@ class FinetuneConfig:
     """One fine-tuned model."""
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("checkpoint_every_steps",)
-    ADDED_LATER: ClassVar[Mapping[str, object]] = {"head_epochs": 0, "encoder_rate": 1.0}
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"head_epochs": 0, "encoder_rate": 1.0, "also": (), "search": ""}
 
     task: str = "classification"
     """What is learnt; `videobert finetune --help` lists the tasks."""
     labels: str = ""
     """URL of the labels: .csv, .jsonl or .parquet with the columns of docs/tasks.md; `{root}` is filled in."""
+    also: tuple[str, ...] = ()
+    """Tasks that are learnt together with it, on the same encoder, each as TASK:WEIGHT:LABELS, such as
+    `captions:0.5:{root}/captions.jsonl`. An example of the first task weighs 1, and its figures choose the epoch."""
     unknown_videos: Literal["skip", "refuse"] = "skip"
     """What becomes of labels of videos that are not there: left out and counted, or an error."""
     validation_fraction: float = 0.15
@@ -98,6 +102,8 @@ class FinetuneConfig:
     """How the rate falls to 0 after the warm-up, or stays."""
     warmup_fraction: float = 0.1
     """Share of the steps in which the rate rises."""
+    search: str = ""
+    """Trials of the search that this configuration comes from, which `--search` fills in and the report shows."""
     epochs: int = 20
     """Most passes over the training labels."""
     patience: int = 5
@@ -179,5 +185,7 @@ class FinetuneConfig:
             )
         if self.teacher_temperature <= 0:
             raise InputError(f"finetune.teacher_temperature is {self.teacher_temperature}; it must be positive")
+        if self.search and not re.fullmatch(r"searches/[a-z0-9-]+\.json", self.search):
+            raise InputError(f"finetune.search is {self.search!r}; leave it to `videobert finetune --search trials=20`")
         if self.accumulation > self.batch_size:
             raise InputError(f"finetune.accumulation {self.accumulation} exceeds the batch; lower it")

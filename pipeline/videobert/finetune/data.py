@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,7 +19,7 @@ from videobert.tokens.core import from_json
 from videobert.tokens.footage import Footage
 from videobert.tokens.records import TokenizedVideo
 
-__all__ = ["Labelled", "label_examples", "said_over", "see"]
+__all__ = ["Labelled", "check_splits", "clips_of", "label_examples", "said_over", "see"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,7 @@ def label_examples(
     location: str,
     encode: Encode,
     around: int,
+    part: int = 0,
 ) -> Labelled:
     """Examples of a task. Raises InputError for labels that name no video, leak, or leave nothing to learn."""
     own = [row for row in rows if task.takes(row)]
@@ -76,7 +77,7 @@ def label_examples(
             elif example is None:
                 left_out["the span is outside of its video"] += 1
             else:
-                examples[split].append(example)
+                examples[split].append(replace(example, part=part))
                 kept[split].append(row)
         if not examples[split]:
             raise InputError(f"no row of the {split} split can be used ({dict(left_out)}); correct labels {location}")
@@ -85,6 +86,20 @@ def label_examples(
         examples=examples, rows=kept, uris=uris, facts=facts, level=level,
         left_out={reason: count for reason, count in left_out.items() if count},
     )  # fmt: skip
+
+
+def check_splits(tables: Sequence[tuple[str, Labelled]]) -> None:
+    """Raise InputError for a video that is in different splits of labels that are learnt together."""
+    places: dict[str, tuple[str, str]] = {}
+    for location, labelled in tables:
+        for split, examples in labelled.examples.items():
+            for video_id in {example.video_id for example in examples}:
+                known, where = places.setdefault(video_id, (split, location))
+                if known != split:
+                    raise InputError(
+                        f"video {labelled.uris[video_id]} is in the {known} split of labels {where} and in the {split} "
+                        f"split of labels {location}; put it into one split of both, or name no splits"
+                    )
 
 
 def see(
@@ -99,10 +114,7 @@ def see(
 ) -> Example | None:
     """What the network sees of a row's span; None where the video ends before it."""
     video = from_json(sample)
-    if row.start_seconds is None or row.end_seconds is None:
-        first, last = 0, len(video.visual)
-    else:
-        first, last = _clips(sample, row.start_seconds, row.end_seconds)
+    first, last = clips_of(sample, row)
     if last <= first:
         return None
     footage: Footage | None = video.footage(first, last, around=around) if reads != "text" else None
@@ -119,9 +131,13 @@ def said_over(video: TokenizedVideo, first: int, last: int) -> tuple[int, ...]:
     return tuple(word for sentence in dict.fromkeys(sentences) for word in sentence)
 
 
-def _clips(sample: Mapping[str, Any], start: float, end: float) -> tuple[int, int]:
-    """[first, last) of a span; the clip in the middle of one that is shorter than a clip, nothing outside."""
+def clips_of(sample: Mapping[str, Any], row: LabelRow) -> tuple[int, int]:
+    """[first, last) of a row's span, or of the whole video; the clip in the middle of a span that is shorter than a
+    clip, nothing outside."""
     starts_N, ends_N = sample["clip_starts"], sample["clip_ends"]
+    start, end = row.start_seconds, row.end_seconds
+    if start is None or end is None:
+        return 0, len(starts_N)
     first, last = span_clips(starts_N, ends_N, start_seconds=start, end_seconds=end)
     if last > first:
         return first, last

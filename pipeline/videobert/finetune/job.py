@@ -6,8 +6,9 @@ import dataclasses
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,25 @@ from videobert.errors import InputError
 from videobert.finetune.card import model_card
 from videobert.finetune.checkpoints import resume, upload_folder, write_checkpoint
 from videobert.finetune.config import FinetuneConfig
-from videobert.finetune.data import Labelled, label_examples
+from videobert.finetune.data import check_splits, label_examples
+from videobert.finetune.labels import LabelFile
 from videobert.finetune.measure import measure
+from videobert.finetune.part import Part
+from videobert.finetune.pictures import frames_of
 from videobert.finetune.report import Shown, render_report
 from videobert.finetune.run import RESULT
 from videobert.finetune.train import TuneState, finetune, steps_of
 from videobert.labels.read import parse_labels
 from videobert.model.load import load_committed_model
+from videobert.model.network import VideoBert
 from videobert.runtime.manifest import Manifest, load_manifest
 from videobert.runtime.progress import Progress
 from videobert.runtime.spec import canonical_json
 from videobert.runtime.storage import Store
-from videobert.tasks.base import Example, Task, TaskNetwork
+from videobert.tasks.base import TaskNetwork
 from videobert.tasks.load import load_tuned
 from videobert.tasks.registry import get_task
+from videobert.tasks.together import Together
 from videobert.tokens.read import read_samples
 
 __all__ = ["FinetuneJob"]
@@ -48,62 +54,80 @@ class FinetuneJob:
     folder: str
     """Where the result goes, relative to the root."""
     spec: str
-    labels: bytes
-    labels_url: str
+    labels: tuple[LabelFile, ...]
+    """Of the task, and of those that are learnt with it."""
     pretrain: Manifest
     tokens: tuple[Manifest, ...]
 
     def __call__(self, rank: int, world_size: int) -> None:
         """From the last checkpoint to the result; only rank 0 writes."""
-        if self.config.threads:
-            torch.set_num_threads(self.config.threads)
-        task = get_task(self.config.task)
-        encoder = load_committed_model(self.store, self.pretrain)
-        labelled = self._labelled(task, encoder.reading.context_clips)
-        network = task.network(encoder, labelled.facts, self.config)
-        network.use_tokenizer(load_tokenizer(self.store, self.pretrain))
-        if self.config.teacher:
-            task.teach(network, self._teacher(), self.config)
+        parts, network = self._prepared()
         state = resume(self.store, self.folder, network)
-        train, validation = labelled.examples["train"], labelled.examples["validation"]
-        total = self.config.epochs * steps_of(len(train), self.config)
-        progress = Progress(f"finetune {self.config.task}", total=total, done=state.step)
-        targets = [example.target for example in validation]
-
-        def validate(network: TaskNetwork) -> dict[str, float]:
-            loss = _mean_loss(network, validation, self.config.batch_size)
-            if task.by_loss:
-                figures = {"minus_loss": -loss}
-            else:
-                figures = task.figures(network.outputs(validation), targets, labelled.facts)
-            figures["loss"] = loss
-            if rank == 0:
-                said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-                _LOG.info("finetune %s: epoch %d, %s", task.name, len(state.validation) + 1, said)
-            return figures
 
         def on_checkpoint(weights: dict[str, torch.Tensor], at: TuneState) -> None:
             if rank == 0:
                 write_checkpoint(self.store, self.folder, weights, at)
 
-        finetune(
-            network, train, validate, self.config, state=state, rank=rank, world_size=world_size,
-            on_step=lambda record: progress.advance(int(record["step"])), on_checkpoint=on_checkpoint,
-        )  # fmt: skip
+        self._trained(parts, network, state, rank, world_size, on_checkpoint)
         if rank == 0:
-            self._write(task, network, labelled, state)
+            self._write(parts, state)
 
-    def _labelled(self, task: Task, around: int) -> Labelled:
-        tokenizer = load_tokenizer(self.store, self.pretrain)
+    def validation_only(self) -> list[dict[str, float]]:
+        """Train from the beginning, write nothing, and return the figures of the validation split by epoch."""
+        parts, network = self._prepared()
+        state = TuneState()
+        self._trained(parts, network, state, 0, 1, lambda weights, at: None)
+        return state.validation
+
+    def _prepared(self) -> tuple[list[Part], TaskNetwork]:
+        """The tasks, and the network that learns all of them."""
+        if self.config.threads:
+            torch.set_num_threads(self.config.threads)
+        encoder = load_committed_model(self.store, self.pretrain)
+        around = encoder.reading.context_clips
+        # The first one last, so that the encoder's configuration names its classes.
+        numbered = reversed([*enumerate(self.labels)])
+        parts = [self._part(file, encoder, around, number) for number, file in numbered][::-1]
+        check_splits([(part.file.url, part.labelled) for part in parts])
+        first = parts[0]
+        if self.config.teacher:
+            first.task.teach(first.network, self._teacher(), self.config)
+        if len(parts) == 1:
+            return parts, first.network
+        return parts, Together([part.network for part in parts], [part.file.weight for part in parts])
+
+    def _trained(
+        self,
+        parts: Sequence[Part],
+        network: TaskNetwork,
+        state: TuneState,
+        rank: int,
+        world_size: int,
+        on_checkpoint: Callable[[dict[str, torch.Tensor], TuneState], None],
+    ) -> None:
+        train = [example for part in parts for example in part.labelled.examples["train"]]
+        total = self.config.epochs * steps_of(len(train), self.config)
+        progress = Progress(f"finetune {self.config.task}", total=total, done=state.step)
+        finetune(
+            network, train, parts[0].validator(self.config, state, quiet=rank > 0), self.config, state=state,
+            rank=rank, world_size=world_size, on_step=lambda record: progress.advance(int(record["step"])),
+            on_checkpoint=on_checkpoint,
+        )  # fmt: skip
+
+    def _part(self, file: LabelFile, encoder: VideoBert, around: int, number: int) -> Part:
+        """A task with its examples, and a network on the encoder that all share."""
+        task, tokenizer = get_task(file.task), load_tokenizer(self.store, self.pretrain)
         outputs = [output for manifest in self.tokens for output in manifest.outputs]
         labelled = label_examples(
-            task, parse_labels(self.labels, self.labels_url), read_samples(self.store, outputs), self.config,
-            location=self.labels_url, around=around,
+            task, parse_labels(file.data, file.url), read_samples(self.store, outputs), self.config,
+            location=file.url, around=around, part=number,
             encode=lambda text: tuple(tokenizer.encode(text, add_special_tokens=False).ids),
         )  # fmt: skip
         for reason, count in labelled.left_out.items():
             _LOG.warning("finetune %s: %d rows of the labels are left out: %s", task.name, count, reason)
-        return labelled
+        network = task.network(encoder, labelled.facts, self.config)
+        network.use_tokenizer(tokenizer)
+        return Part(file=file, task=task, labelled=labelled, network=network)
 
     def _teacher(self) -> TaskNetwork:
         manifest = load_manifest(self.store, "finetune", self.config.teacher, "")
@@ -114,49 +138,48 @@ class FinetuneJob:
         teacher, _ = load_tuned(self.store, manifest, device=self.config.device)
         return teacher
 
-    def _write(self, task: Task, network: TaskNetwork, labelled: Labelled, state: TuneState) -> None:
+    def _write(self, parts: Sequence[Part], state: TuneState) -> None:
         """Measure, and write everything that the stage commits."""
-        pretrained = load_committed_model(self.store, self.pretrain).to(network.encoder.device)
-        figures, outputs = measure(task, network, pretrained, labelled, self.config)
-        facts = self._facts(labelled, state)
+        (first, *others), device = parts, parts[0].network.encoder.device
+        pretrained = load_committed_model(self.store, self.pretrain).to(device)
+        figures, outputs = measure(first.task, first.network, pretrained, first.labelled, self.config)
+        facts = self._facts(parts, state)
         metrics: dict[str, Any] = {
-            **facts, "figures": figures, "validation": state.validation, "left_out": labelled.left_out,
-            "videos": {s: len({e.video_id for e in found}) for s, found in labelled.examples.items()},
-            "examples": {s: len(found) for s, found in labelled.examples.items()},
+            **facts, "figures": figures, "validation": state.validation, **first.counts(),
+            "search": json.loads(self.store.read(self.config.search)) if self.config.search else {},
+            "also": [
+                {
+                    "task": part.task.name, "weight": part.file.weight, **part.counts(),
+                    "figures": measure(part.task, part.network, pretrained, part.labelled, self.config)[0],
+                }
+                for part in others
+            ],
         }  # fmt: skip
-        shown = Shown.of(task, labelled, outputs)
+        shown = Shown.of(first.task, first.labelled, outputs)
+        shown.show(partial(frames_of, self.store, self.tokens))
         with tempfile.TemporaryDirectory(prefix="videobert-") as temporary:
             local = Path(temporary)
-            network.save_pretrained(local, facts=labelled.facts, level=labelled.level, reads=self.config.reads)
+            for number, part in reversed([*enumerate(parts)]):
+                part.save(local, number, reads=self.config.reads)
             for name in TOKENIZER_FILES:
                 source = f"{self.pretrain.facts['directory']}/{name}"
                 (local / name).write_bytes(self.store.read(source))
             (local / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-            (local / "README.md").write_bytes(model_card(self.spec, metrics, self.pretrain))
+            card = model_card(
+                self.spec, metrics, self.pretrain, kind=type(first.network), answers=first.task.summary
+            )  # fmt: skip
+            (local / "README.md").write_bytes(card)
             (local / "report.html").write_bytes(render_report(self.spec, metrics, state.curve, shown))
             written = upload_folder(self.store, local, self.folder)
         result = {"files": [dataclasses.asdict(output) for output in written], "facts": facts}
         self.store.write(f"{self.folder}/{RESULT}", canonical_json(result))
 
-    def _facts(self, labelled: Labelled, state: TuneState) -> dict[str, Any]:
+    def _facts(self, parts: Sequence[Part], state: TuneState) -> dict[str, Any]:
         """What readers of the manifest need."""
         return {
-            "task": self.config.task, "level": labelled.level, "reads": self.config.reads,
+            "task": self.config.task, "level": parts[0].labelled.level, "reads": self.config.reads,
             "epoch": state.best_epoch, "model_spec": self.pretrain.spec,
             "codebook_spec": self.pretrain.facts["codebook_spec"], "feature_spec": self.pretrain.facts["feature_spec"],
             "batches": [manifest.batch for manifest in self.tokens],
+            "heldout_fraction": 0.0,  # its report shows videos of every split, which `forget` then says
         }  # fmt: skip
-
-
-def _mean_loss(network: TaskNetwork, examples: Sequence[Example], size: int) -> float:
-    """Mean loss by weight, in evaluation mode."""
-    training = network.training
-    network.eval()
-    total = weight = 0.0
-    with torch.inference_mode():
-        for begin in range(0, len(examples), size):
-            losses_B, weights_B = network.losses(examples[begin : begin + size])
-            total += float((losses_B * weights_B).sum())
-            weight += float(weights_B.sum())
-    network.train(training)
-    return total / weight

@@ -29,9 +29,9 @@ def measure(
 ) -> tuple[dict[str, Any], list[Any]]:
     """(figures of the network and of each control, each with an interval over videos; the network's outputs).
 
-    Controls: `majority` looks at nothing. `shuffled video`: the network, with the videos of other examples. `linear
-    probe`: a linear model on what the pretrained encoder, untouched, makes of the same input; `text only`: the same
-    without the video.
+    Controls: `majority` looks at nothing. `shuffled video`: the network, with the videos of other examples; `video left
+    out`: without any. `linear probe`: a linear model on what the pretrained encoder, untouched, makes of the same;
+    `text only`: that without the video.
     """
     test = labelled.examples["test"]
     outputs = network.outputs(test)
@@ -41,6 +41,8 @@ def measure(
         found["majority"] = constant
     if config.reads != "text":
         found["shuffled video"] = network.outputs(shuffled(test, seed=config.seed))
+    if config.reads == "both" and task.reads_alone:
+        found["video left out"] = network.outputs([replace(example, footage=None) for example in test])
     if task.probes:
         found |= _probes(task, pretrained, labelled, targets, config)
     found |= task.controls(pretrained, test, labelled.facts, config)

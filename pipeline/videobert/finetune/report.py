@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -40,6 +40,8 @@ class Shown:
         order = np.argsort(-np.asarray(worth), kind="stable").tolist()
         told = [
             {
+                "video_id": example.video_id,
+                "row": row,
                 "uri": labelled.uris[example.video_id],
                 "span": _span(row),
                 "truth": task.say(row),
@@ -49,10 +51,16 @@ class Shown:
             for example, row, output, value in zip(examples, rows, outputs, worth, strict=True)
         ]  # fmt: skip
         return cls(
-            best=[told[i] for i in order[:EXAMPLES]],
-            worst=[told[i] for i in order[: -EXAMPLES - 1 : -1]],
+            best=[dict(told[i]) for i in order[:EXAMPLES]],
+            worst=[dict(told[i]) for i in order[: -EXAMPLES - 1 : -1]],
             table=task.table(outputs, targets, labelled.facts),
         )
+
+    def show(self, frames: Callable[[list[tuple[str, LabelRow]]], list[list[bytes]]]) -> None:
+        """Put the pictures that `frames` gives for (video id, label) to the examples, as data URLs."""
+        told = [*self.best, *self.worst]
+        for each, pictures in zip(told, frames([(each["video_id"], each["row"]) for each in told]), strict=True):
+            each["pictures"] = [data_url(picture) for picture in pictures]
 
 
 def _span(row: LabelRow) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from videobert.errors import InputError
 from videobert.finetune.config import FinetuneConfig
@@ -14,9 +15,8 @@ from videobert.runtime.executor import Executor
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest, Output, folder_of
 from videobert.runtime.spec import output_config
-from videobert.tasks.registry import check_task
 
-__all__ = ["RESULT", "run"]
+__all__ = ["RESULT", "job_arguments", "run"]
 
 _WORKER = "videobert.finetune.job:FinetuneJob"
 RESULT = "_result.json"
@@ -25,24 +25,28 @@ RESULT = "_result.json"
 
 def run(config: FinetuneConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """Fine-tune, or resume, or find it done. Raises InputError for labels that cannot be learnt from."""
-    check_task(config.task)
-    labels, url = read_labels(config, inputs.store.root)
     spec = FINETUNE.spec(config, inputs)
     if done := committed(inputs.store, FINETUNE, spec):
         return done
-    parse_labels(labels, url)  # before anything is started for labels that cannot be read
+    folder = folder_of(FINETUNE, spec, "")
+    result = f"{folder}/{RESULT}"
+    if not inputs.store.exists(result):
+        executor.train(_WORKER, job_arguments(config, inputs))
+    made = json.loads(inputs.store.read(result))
+    written = tuple(Output(**{**file, "rejects": ()}) for file in made["files"])
+    return commit_files(inputs, FINETUNE, spec, {}, config=output_config(config), facts=made["facts"], written=written)
+
+
+def job_arguments(config: FinetuneConfig, inputs: Inputs) -> dict[str, Any]:
+    """What a training worker gets. Raises InputError for labels that cannot be read, and tokens of another model."""
+    labels, spec = read_labels(config, inputs.store.root), FINETUNE.spec(config, inputs)
+    for file in labels:
+        parse_labels(file.data, file.url)  # before anything is started for them
     pretrain, tokens = inputs.one("pretrain"), inputs.upstream["tokens"]
     foreign = {m.facts["codebook_spec"] for m in tokens} - {pretrain.facts["codebook_spec"]}
     if foreign:
         raise InputError(f"the tokens are of {', '.join(sorted(foreign))}, the model's are not; tokenise with --model")
-    folder = folder_of(FINETUNE, spec, "")
-    result = f"{folder}/{RESULT}"
-    if not inputs.store.exists(result):
-        arguments = {
-            "config": config, "store": inputs.store, "folder": folder, "spec": spec, "labels": labels,
-            "labels_url": url, "pretrain": pretrain, "tokens": tokens,
-        }  # fmt: skip
-        executor.train(_WORKER, arguments)
-    made = json.loads(inputs.store.read(result))
-    written = tuple(Output(**{**file, "rejects": ()}) for file in made["files"])
-    return commit_files(inputs, FINETUNE, spec, {}, config=output_config(config), facts=made["facts"], written=written)
+    return {
+        "config": config, "store": inputs.store, "folder": folder_of(FINETUNE, spec, ""), "spec": spec,
+        "labels": labels, "pretrain": pretrain, "tokens": tokens,
+    }  # fmt: skip

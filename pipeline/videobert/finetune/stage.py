@@ -20,7 +20,7 @@ class Finetune(CorpusStage[FinetuneConfig]):
     name = "finetune"
     reads = ("tokens", "pretrain")
     folder = "finetuned/{spec}"
-    version = 1
+    version = 2
     summary = "train a head, and the encoder with it, on labels; metrics with controls, one HTML page"
     parts = ("finetune",)
     hours = 24
@@ -30,12 +30,11 @@ class Finetune(CorpusStage[FinetuneConfig]):
 
     def spec(self, config: FinetuneConfig, inputs: Inputs) -> str:
         """Other labels, another model."""
-        from videobert.finetune.labels import read_labels
+        from videobert.finetune.labels import label_digests, read_labels
         from videobert.runtime.spec import corpus_spec
-        from videobert.runtime.storage import sha256
 
-        labels, _ = read_labels(config, inputs.store.root)
-        return corpus_spec(self, config, inputs.sources, extra={"labels": sha256(labels)})
+        labels = read_labels(config, inputs.store.root)
+        return corpus_spec(self, config, inputs.sources, extra=label_digests(labels))
 
     def run(self, config: FinetuneConfig, inputs: Inputs, executor: Executor) -> Manifest:
         from videobert.finetune.run import run

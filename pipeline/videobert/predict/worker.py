@@ -32,8 +32,8 @@ class PredictWorker:
     def __init__(self, config: PredictConfig, store: Store, tuned: Manifest) -> None:
         torch.set_num_threads(1)  # the same sums in the same order, whatever the number of workers
         self._store, self._manifest = store, tuned
-        self._task = get_task(tuned.facts["task"])
-        self._network, self._settings = load_tuned(store, tuned, device=config.device)
+        self._network, self._settings = load_tuned(store, tuned, head=config.head, device=config.device)
+        self._task = get_task(self._settings["task"])
         self._level = self._settings["level"] if config.level == "task" else config.level
         self._question: tuple[int, ...] | None = None
         self._options: tuple[tuple[int, ...], ...] = ()
@@ -57,7 +57,7 @@ class PredictWorker:
         answers = self._task.answers(self._network.predictions(examples), self._settings["facts"])
         facts = self._manifest.facts
         lineage = {
-            "batch_key": batch, "shard": task.shard, "task_name": facts["task"],
+            "batch_key": batch, "shard": task.shard, "task_name": self._task.name,
             "encoder_spec": facts["feature_spec"], "codebook_spec": facts["codebook_spec"],
             "model_spec": facts["model_spec"], "task_spec": self._manifest.spec,
         }  # fmt: skip

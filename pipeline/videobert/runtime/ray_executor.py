@@ -198,6 +198,29 @@ class RayExecutor:
             run = RunConfig(name="train", storage_path=folder, failure_config=FailureConfig(max_failures=3))
             TorchTrainer(_train_worker, train_loop_config=loop, scaling_config=scaling, run_config=run).fit()
 
+    def tune(self, trial: Callable[..., Any], arguments: Mapping[str, Any], numbers: Sequence[int]) -> None:
+        """Run `trial(arguments, number)` for every number on Ray Tune; a lost one is run again."""
+        from ray import tune
+
+        _connect()
+        self._release()
+        o = self._options
+        resources = {"cpu": o.num_cpus, **({"gpu": o.num_gpus} if o.num_gpus else {})}
+        given = tune.with_parameters(_run_trial, trial=trial, arguments=dict(arguments))
+        # No loggers: the trials write what they find to the pipeline's own store.
+        with (
+            tempfile.TemporaryDirectory(prefix="videobert-tune-") as folder,
+            _setting("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"),
+        ):
+            tune.Tuner(
+                tune.with_resources(given, resources),
+                param_space={"number": tune.grid_search(list(numbers))},
+                tune_config=tune.TuneConfig(max_concurrent_trials=self._workers or None),
+                run_config=tune.RunConfig(
+                    name="tune", storage_path=folder, failure_config=tune.FailureConfig(max_failures=3), verbose=0
+                ),
+            ).fit()
+
     def _actor_options(self, *, gpus: bool = True) -> dict[str, Any]:
         o = self._options
         # A lost actor is replaced here, for the shard's sake: Ray would hold it back until its actor finds room again.
@@ -237,6 +260,29 @@ def _connect() -> None:
             "address": "local", "include_dashboard": False, "object_store_memory": _LOCAL_OBJECT_STORE_BYTES
         }  # fmt: skip
         ray.init(**({} if os.environ.get("RAY_ADDRESS") else local), configure_logging=False)
+
+
+def _run_trial(config: dict[str, Any], trial: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    from ray import tune
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("videobert").setLevel(logging.INFO)
+    found = trial(arguments, config["number"])
+    tune.report({name: value for name, value in found.items() if isinstance(value, int | float)})
+
+
+@contextmanager
+def _setting(name: str) -> Iterator[None]:
+    """An environment variable that is 1 meanwhile."""
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _train_worker(config: dict[str, Any]) -> None:

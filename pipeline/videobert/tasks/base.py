@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class Example:
     """What the task made of the label; None where nobody knows."""
     options: tuple[tuple[int, ...], ...] = ()
     """Texts to choose from, where the task has some."""
+    part: int = 0
+    """Which of several tasks it is of that are learnt together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +60,30 @@ class TaskNetwork(nn.Module, ABC):
     """An encoder with a head."""
 
     encoder: VideoBert
-    heads: ClassVar[tuple[str, ...]] = ()
+    heads: tuple[str, ...] = ()
     """Heads of the encoder that the task trains too; the others stay as pretraining left them."""
+
+    @classmethod
+    def from_pretrained(cls, folder_or_id: str | Path) -> Self:
+        """The network of a folder or a Hugging Face id, in evaluation mode. Raises InputError for another model."""
+        from videobert.tasks.files import open_folder
+
+        folder, encoder, settings = open_folder(folder_or_id)
+        if settings["kind"] != cls.__name__:
+            raise InputError(f"{folder_or_id} holds a {settings['kind']}, no {cls.__name__}; load it as that")
+        return cls.restored(encoder, folder, settings)
+
+    @classmethod
+    @abstractmethod
+    def restored(cls, encoder: VideoBert, folder: Path, settings: Mapping[str, Any]) -> Self:
+        """The network of an opened folder, whose task.json is `settings`."""
 
     def use_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Take what turns ids into words, where words are written."""
         return
+
+    words_weigh: ClassVar[bool] = False
+    """Whether the weight of an example is its number of words, rather than that of its class."""
 
     @abstractmethod
     def losses(self, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
@@ -95,6 +115,8 @@ class Task(ABC):
     """Whether it chooses between texts, which `predict.choices` gives."""
     probes: ClassVar[bool] = False
     """Whether a linear model on frozen features can answer it."""
+    reads_alone: ClassVar[bool] = True
+    """Whether it can answer without the video, which is then a control."""
     by_loss: ClassVar[bool] = False
     """Whether epochs are compared by their loss, because the figures cost too much."""
 

@@ -16,11 +16,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from videobert.errors import InputError
 from videobert.model.network import VideoBert, at_least_float32
 from videobert.tasks.base import Example, TaskNetwork
 from videobert.tasks.beam import beam_search
-from videobert.tasks.files import load_head, open_folder, save_network
+from videobert.tasks.files import load_head, save_network
 from videobert.tasks.sequences import padded_states
 
 __all__ = ["VideoBertForVideoCaptioning"]
@@ -28,6 +27,8 @@ __all__ = ["VideoBertForVideoCaptioning"]
 
 class VideoBertForVideoCaptioning(TaskNetwork):
     """Reads clips and what is said meanwhile, and writes. Words share the encoder's table, in and out."""
+
+    words_weigh = True
 
     def __init__(
         self,
@@ -56,14 +57,6 @@ class VideoBertForVideoCaptioning(TaskNetwork):
             self.decoder = nn.TransformerDecoder(layer, layers, norm=nn.LayerNorm(hidden))
             self.bias = nn.Parameter(torch.zeros(encoder.vocabulary.text_size))
         self.decode: Callable[[Sequence[int]], str] = _numbers
-
-    @classmethod
-    def from_pretrained(cls, folder_or_id: str | Path) -> Self:
-        """The network of a folder or a Hugging Face id, in evaluation mode. Raises InputError for another model."""
-        folder, encoder, settings = open_folder(folder_or_id)
-        if settings["kind"] != cls.__name__:
-            raise InputError(f"{folder_or_id} holds a {settings['kind']}, no {cls.__name__}; load it as that")
-        return cls.restored(encoder, folder, settings)
 
     @classmethod
     def restored(cls, encoder: VideoBert, folder: Path, settings: Mapping[str, Any]) -> Self:

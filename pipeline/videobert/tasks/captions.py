@@ -5,6 +5,7 @@ BLEU-4 (Papineni et al. 2002), ROUGE-L (Lin 2004) and CIDEr-D (Vedantam et al. 2
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,11 @@ class Captions(Task):
 
     def figures(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> dict[str, float]:
         return caption_figures(outputs, [(target.of, target.text) for target in targets])
+
+    def constant(self, targets: Sequence[Any], facts: Mapping[str, Any], count: int) -> list[Any]:
+        """The sentence that is most common among the training rows."""
+        said = Counter(target.text for target in targets)
+        return [min(said, key=lambda text: (-said[text], text))] * count
 
     def answers(self, outputs: Sequence[Any], facts: Mapping[str, Any]) -> list[Answer]:
         return [Answer(text=words) for words in outputs]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -30,14 +30,14 @@ __all__ = ["Choices", "VideoBertForMultipleChoice", "pseudo_log_likelihoods"]
 class VideoBertForMultipleChoice(TaskNetwork):
     """VideoBERT with its own alignment head as the judge of each choice."""
 
-    heads: ClassVar[tuple[str, ...]] = ("alignment",)
+    heads = ("alignment",)
 
     def __init__(self, encoder: VideoBert) -> None:
         super().__init__()
         self.encoder = encoder
 
     @classmethod
-    def restored(cls, encoder: VideoBert) -> VideoBertForMultipleChoice:
+    def restored(cls, encoder: VideoBert, folder: Path, settings: Mapping[str, Any]) -> Self:
         """The network of an opened folder."""
         network = cls(encoder)
         network.eval()
@@ -97,7 +97,7 @@ class Choices(Task):
                     f"line {row.line} of the labels has the answer {row.answer!r}, which is none of its "
                     f"{len(row.choices)} choices; give at least two, the answer among them"
                 )
-        return {}
+        return {"places": [int(n) for n in np.bincount([row.choices.index(row.answer) for row in rows])]}
 
     def target(self, row: LabelRow, facts: Mapping[str, Any], encode: Encode) -> Any:
         return row.choices.index(row.answer) if row.answer in row.choices else None
@@ -114,7 +114,7 @@ class Choices(Task):
         return VideoBertForMultipleChoice(encoder)
 
     def load(self, encoder: VideoBert, directory: Path, settings: Mapping[str, Any]) -> VideoBertForMultipleChoice:
-        return VideoBertForMultipleChoice.restored(encoder)
+        return VideoBertForMultipleChoice.restored(encoder, directory, settings)
 
     def figures(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> dict[str, float]:
         """Accuracy; among equals the right one counts by its share."""
@@ -142,7 +142,9 @@ class Choices(Task):
     def controls(
         self, pretrained: VideoBert, examples: Sequence[Example], facts: Mapping[str, Any], config: FinetuneConfig
     ) -> dict[str, list[Any]]:
+        places = np.array([*facts["places"], *([0] * max(len(e.options) for e in examples))], dtype=np.float32)
         return {
+            "majority": [places[: len(example.options)] for example in examples],
             "pretrained alignment": VideoBertForMultipleChoice(pretrained).outputs(examples),
             "pretrained pseudo-log-likelihood": pseudo_log_likelihoods(pretrained, examples),
         }

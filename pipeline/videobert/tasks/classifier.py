@@ -20,11 +20,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from videobert.errors import InputError
 from videobert.model.network import VideoBert, at_least_float32, sequence_means
 from videobert.tasks.base import Example, TaskNetwork
 from videobert.tasks.distillation import Teacher
-from videobert.tasks.files import load_head, open_folder, save_network
+from videobert.tasks.files import load_head, save_network
 from videobert.tasks.fusion import CrossFusion
 from videobert.tasks.sequences import encode, padded_states
 
@@ -85,14 +84,6 @@ class VideoBertForVideoClassification(TaskNetwork):
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
         return tuple(self.config.id2label.values())
-
-    @classmethod
-    def from_pretrained(cls, folder_or_id: str | Path) -> Self:
-        """The network of a folder or a Hugging Face id, in evaluation mode. Raises InputError for another model."""
-        folder, encoder, settings = open_folder(folder_or_id)
-        if settings["kind"] != cls.__name__:
-            raise InputError(f"{folder_or_id} holds a {settings['kind']}, no {cls.__name__}; load it as that")
-        return cls.restored(encoder, folder, settings)
 
     @classmethod
     def restored(cls, encoder: VideoBert, folder: Path, settings: Mapping[str, Any]) -> Self:

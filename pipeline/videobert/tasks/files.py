@@ -1,11 +1,14 @@
 """A fine-tuned network on disk: VideoBERT's files, the head next to them, and what it is for.
 
 `model.safetensors` and `config.json` load with AutoModel; `task_head.safetensors` holds the head, `task.json` the rest.
+Heads that were learnt with it on the same encoder are `also_1_task_head.safetensors`, `also_1_task.json`, and so on.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from videobert.model.network import VideoBert
 from videobert.model.tensors import load_tensors
 from videobert.tasks.base import TaskNetwork
 
-__all__ = ["HEAD_FILE", "SETTINGS_FILE", "load_head", "open_folder", "save_network"]
+__all__ = ["HEAD_FILE", "SETTINGS_FILE", "add_head", "choose_head", "load_head", "open_folder", "save_network"]
 
 HEAD_FILE = "task_head.safetensors"
 SETTINGS_FILE = "task.json"
@@ -45,6 +48,30 @@ def open_folder(folder_or_id: str | Path) -> tuple[Path, VideoBert, dict[str, An
     if not settings.is_file():
         raise InputError(f"{folder_or_id} has no {SETTINGS_FILE}; give the folder of a fine-tuned model")
     return folder, load_model(folder), json.loads(settings.read_text())
+
+
+def add_head(network: TaskNetwork, directory: Path, number: int, settings: dict[str, Any]) -> None:
+    """Write the head of a network whose encoder lies in `directory` already, as head `number` from 1 on."""
+    with tempfile.TemporaryDirectory(prefix="videobert-") as folder:
+        network.save_pretrained(folder, **settings)
+        for name in (HEAD_FILE, SETTINGS_FILE):
+            shutil.copyfile(Path(folder) / name, directory / _numbered(name, number))
+
+
+def choose_head(folder: Path, number: int) -> None:
+    """Make head `number` that of a local folder, a copy. Raises InputError where there is no such head."""
+    if not (folder / _numbered(SETTINGS_FILE, number)).is_file():
+        raise InputError(f"head {number} is not among those of this model, which was trained without it; give another")
+    for name in (HEAD_FILE, SETTINGS_FILE):
+        shutil.copyfile(folder / _numbered(name, number), folder / name)
+    labels = json.loads((folder / SETTINGS_FILE).read_text())["facts"].get("labels", [])
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"also_{number}_{name}"
 
 
 def load_head(network: TaskNetwork, folder: Path) -> None:

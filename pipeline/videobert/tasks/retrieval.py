@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ Ranks = tuple[float, float, int]
 class VideoBertForRetrieval(TaskNetwork):
     """VideoBERT's own retrieval and alignment heads."""
 
-    heads: ClassVar[tuple[str, ...]] = (
+    heads = (
         "retrieval_text", "retrieval_video", "log_temperature", "retrieval_bias", "alignment",
     )  # fmt: skip
 
@@ -43,7 +43,7 @@ class VideoBertForRetrieval(TaskNetwork):
         self.encoder = encoder
 
     @classmethod
-    def restored(cls, encoder: VideoBert) -> VideoBertForRetrieval:
+    def restored(cls, encoder: VideoBert, folder: Path, settings: Mapping[str, Any]) -> Self:
         """The network of an opened folder."""
         network = cls(encoder)
         network.eval()
@@ -123,6 +123,7 @@ class Retrieval(Task):
     summary = "sentences find their segments: two towers, re-ranked by the alignment head"
     needs = "`text`"
     asks = True
+    reads_alone = False
 
     def takes(self, row: LabelRow) -> bool:
         return bool(row.text)
@@ -140,7 +141,7 @@ class Retrieval(Task):
         return VideoBertForRetrieval(encoder)
 
     def load(self, encoder: VideoBert, directory: Path, settings: Mapping[str, Any]) -> VideoBertForRetrieval:
-        return VideoBertForRetrieval.restored(encoder)
+        return VideoBertForRetrieval.restored(encoder, directory, settings)
 
     def figures(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> dict[str, float]:
         ranks_Q, again_Q = (np.array([found[i] for found in outputs]) for i in (0, 1))

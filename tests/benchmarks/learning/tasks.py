@@ -84,9 +84,9 @@ def measured(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def schedule(config: FinetuneConfig, count: int) -> FinetuneConfig:
-    """As many epochs as `STEPS` allow, 4 to 60; the head learns alone in the first quarter, the encoder slowly."""
+    """As many epochs as `STEPS` allow, 4 to 60; the encoder moves slowly."""
     epochs = min(60, max(4, STEPS * config.batch_size // count))
-    return replace(config, epochs=epochs, head_epochs=epochs // 4, encoder_rate=0.3)
+    return replace(config, epochs=epochs, encoder_rate=0.1)
 
 
 def figure(data: Any, outputs: Sequence[Any], groups: Sequence[str]) -> dict[str, Any]:
