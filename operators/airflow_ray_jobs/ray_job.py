@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_ray_jobs.arguments import as_bool, job_environment, job_resources
+from airflow_ray_jobs.arguments import as_bool, driver_command, job_command, job_environment, job_resources
 from airflow_ray_jobs.attempts import Attempt, Claim, Origin, base_id, digest_of
 from airflow_ray_jobs.backend import JobBackend, JobSpec
 from airflow_ray_jobs.endpoint import Endpoint
@@ -304,7 +303,7 @@ class RayJobOperator(BaseOperator):
 
     async def _claim_as(self, me: Watcher, is_over: threading.Event) -> Attempt:
         """In a thread of its own: `on_kill` holds the main thread while it waits for this to be over."""
-        digest = self.input_digest or digest_of(self._command(), self.runtime_env or {})
+        digest = self.input_digest or digest_of(job_command(self.entrypoint), self.runtime_env or {})
         labels = {"dag_id": me.dag_id, "run_id": me.run_id, "task_id": me.task_id, "map_index": str(me.map_index)}
         try:
             async with self._backend() as backend:
@@ -325,17 +324,11 @@ class RayJobOperator(BaseOperator):
         finally:
             is_over.set()
 
-    def _command(self) -> str:
-        """The rendered entrypoint as one shell command."""
-        if isinstance(self.entrypoint, str):
-            return self.entrypoint
-        return shlex.join(str(word) for word in self.entrypoint)
-
     def _spec(self, submission_id: str, labels: dict[str, str]) -> JobSpec:
         self._submission_id = submission_id  # before the submission: a kill in between must find it
         return JobSpec(
-            entrypoint=self._command(),
-            runtime_env=job_environment(self.runtime_env or {}, submission_id, self.result_uri),
+            entrypoint=driver_command(job_command(self.entrypoint), submission_id, self.result_uri),
+            runtime_env=job_environment(self.runtime_env or {}),
             metadata=labels | {name: str(value) for name, value in (self.metadata or {}).items()},
             num_cpus=self.entrypoint_num_cpus,
             num_gpus=self.entrypoint_num_gpus,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -57,6 +58,12 @@ def deferred(found: RayJobOperator, run_id: str = "run", *, max_tries: int = 2) 
     return caught.value
 
 
+def variables_of(job: FakeJob) -> dict[str, str]:
+    """What its driver finds in its environment."""
+    words = shlex.split(job.request["entrypoint"].replace(";", " ;"))
+    return dict(word.split("=", 1) for word in words[1 : words.index(";")])
+
+
 @pytest.fixture
 def finishing(fake: FakeJobsApi) -> Iterator[FakeJobsApi]:
     """A cluster whose jobs write their result at once and succeed."""
@@ -66,7 +73,7 @@ def finishing(fake: FakeJobsApi) -> Iterator[FakeJobsApi]:
         while not ended.wait(0.02):
             for submission_id, job in list(fake.jobs.items()):
                 if job.status == "RUNNING" and job.request:
-                    uri = job.request["runtime_env"]["env_vars"].get("RAY_JOB_RESULT_URI")
+                    uri = variables_of(job).get("RAY_JOB_RESULT_URI")
                     if uri:
                         Path(uri).write_text(json.dumps({"submission_id": submission_id, "rows": 7}))
                     job.status = "SUCCEEDED"
@@ -89,8 +96,19 @@ def test_deferred_task_hands_the_trigger_all_but_the_token(fake: FakeJobsApi) ->
     assert trigger.settings.deadline_seconds == pytest.approx(time.time() + 3600, abs=10)
     [(submission_id, job)] = fake.jobs.items()
     assert ti.pushed == {"ray_job_link": f"{fake.url}/#/jobs/{submission_id}"}
-    assert job.request["runtime_env"]["env_vars"] == {"A": "1", "RAY_JOB_SUBMISSION_ID": submission_id}
+    assert job.request["runtime_env"] == {"env_vars": {"A": "1"}}
+    assert variables_of(job) == {"RAY_JOB_SUBMISSION_ID": submission_id}
     assert job.request["metadata"] == {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": "-1"}
+
+
+def test_jobs_have_no_runtime_environment_of_their_own(fake: FakeJobsApi) -> None:
+    """Ray gives the processes that it keeps warm to those without one."""
+    deferred(operator(result_uri="s3://b/{submission_id}.json"))
+    [(submission_id, job)] = fake.jobs.items()
+    assert job.request["runtime_env"] == {}
+    assert variables_of(job) == {
+        "RAY_JOB_SUBMISSION_ID": submission_id, "RAY_JOB_RESULT_URI": f"s3://b/{submission_id}.json"
+    }  # fmt: skip
 
 
 def test_without_a_deadline_nothing_times_out(fake: FakeJobsApi) -> None:

@@ -26,6 +26,7 @@ import json, sys
 from types import SimpleNamespace
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowFailException
+from airflow_ray_jobs.arguments import job_command
 from airflow_ray_jobs.ray_job import RayJobOperator
 
 folder, hostile, guarded = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3] == "guarded"
@@ -54,8 +55,7 @@ def texts(value):
                 except AirflowFailException as error:
                     yield {"task": f"{dag.dag_id}.{task.task_id}", "refused": str(error)}
                     continue
-                job = RayJobOperator(task_id="job", entrypoint=words)
-                yield {"task": f"{dag.dag_id}.{task.task_id}", "words": words, "command": job._command()}
+                yield {"task": f"{dag.dag_id}.{task.task_id}", "words": words, "command": job_command(words)}
 
 
 print(json.dumps([list(texts(value)) for value in hostile]))

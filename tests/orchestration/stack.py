@@ -181,8 +181,10 @@ def objects(root: Path) -> dict[str, bytes]:
 
 
 @contextlib.contextmanager
-def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: str = "2026-01-31") -> Iterator[Stack]:
-    """The deployment, its DAGs unpaused; everything ends with the block."""
+def started(
+    folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: str = "2026-01-31", **settings_of_it: str
+) -> Iterator[Stack]:
+    """The deployment, its DAGs unpaused; everything ends with the block. Further settings by their variables."""
     root = folder / "root"
     root.mkdir(parents=True)
     env = inherited_env() | SECRETS
@@ -193,7 +195,7 @@ def started(folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: st
         "VIDEOBERT_SHARES": str(shard_groups),
         "VIDEOBERT_OPTIONS": "--executor.workers 1 --executor.cpus-per-worker 0.25",
         "VIDEOBERT_RECIPE": recipe(folder, corpus),
-    }  # fmt: skip
+    } | settings_of_it  # fmt: skip
     with contextlib.ExitStack() as stack:
         postgres = Postgres(env=inherited_env(), log=folder / "postgres.log")
         stack.callback(postgres.stop)
