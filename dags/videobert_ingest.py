@@ -18,6 +18,7 @@ from videobert_common import (
     share_jobs,
     stage_job,
 )  # fmt: skip
+from videobert_weeks import day_is_done
 
 with DAG(
     dag_id="videobert_ingest",
@@ -45,5 +46,5 @@ Batches that are complete are found so in seconds. Videos that cannot be used en
     tasks = []
     for stage in flow_of("ingest"):
         tasks += [*share_jobs(stage, batch=BATCH), stage_job(stage, batch=BATCH)]
-    for before, after in pairwise(tasks):
+    for before, after in pairwise([*tasks, *day_is_done()]):
         before >> after

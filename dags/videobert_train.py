@@ -23,13 +23,14 @@ from videobert_common import (
     stage_job,
     training_schedule,
 )  # fmt: skip
+from videobert_weeks import after_week, trains_after_week
 
 _MODEL_SPEC = "{{ ti.xcom_pull(task_ids='pretrain')['spec'] }}"
 _MODEL = ("--model", _MODEL_SPEC)
 
 with DAG(
     dag_id="videobert_train",
-    schedule=training_schedule(),
+    schedule=after_week() if trains_after_week() else training_schedule(),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
@@ -39,7 +40,8 @@ with DAG(
     **alerts("videobert_train"),
     doc_md="""
 ### videobert_train
-Weekly (`VIDEOBERT_TRAIN_CRON`), or by hand (`videobert trigger --dag train`). Fits the codebook on the batches,
+Weekly (`VIDEOBERT_TRAIN_CRON`), when a week of batches is complete (`VIDEOBERT_TRAIN_AFTER`), or by hand
+(`videobert trigger --dag train`). Fits the codebook on the batches,
 tokenises them, trains VideoBERT and evaluates it on the held-out videos. `gates` ends the run there when the model
 misses one. Then every batch that has features is embedded with it, next to the embeddings of the former model, which
 readers keep until `promote` moves the `current` pointer in one write. What has come in meanwhile it embeds before

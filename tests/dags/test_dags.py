@@ -60,8 +60,16 @@ from airflow.timetables.base import TimeRestriction
 trigger.utcnow = lambda: pendulum.parse({now!r})
 train = decode_timetable(json.loads(json.dumps(encode_timetable(bag.dags["videobert_train"].timetable))))
 first = train.next_dagrun_info(last_automated_data_interval=None, restriction=TimeRestriction(None, None, False))
+week = {{}}
+if dags["videobert_train"]["timetable"] == "PartitionedAssetTimetable":  # as the scheduler asks it
+    mapper = train.get_partition_mapper(name="videobert_days", uri="x-videobert://days")
+    days = ["2026-01-%02d" % day for day in range(4, 13)]  # Sunday to Monday
+    week = {{day: mapper.to_downstream(day) for day in days}}
+    expected = mapper.to_upstream("2026-01-05")
+    is_satisfied = mapper.wait_policy.is_satisfied_by_keys
+    week["complete"] = [is_satisfied(matched=set(days[:n]), expected=expected).satisfied for n in (8, 7)]
 result = {{"errors": bag.import_errors, "dags": dags, "seconds": seconds, "heavy": heavy}}
-print(json.dumps(result | {{"first_training": first and first.run_after.isoformat()}}))
+print(json.dumps(result | {{"first_training": first and first.run_after.isoformat(), "week": week}}))
 """
 
 
@@ -133,6 +141,26 @@ def test_enabling_the_training_starts_none(parsed: dict[str, Any]) -> None:
 def test_training_is_scheduled_as_wished(tmp_path: Path, cron: str, first: str | None) -> None:
     found = parse(tmp_path, VIDEOBERT_TRAIN_CRON=cron)
     assert (found["errors"], found["first_training"]) == ({}, first)
+
+
+def test_a_complete_week_starts_a_training_where_it_is_wished(tmp_path: Path) -> None:
+    """The mapper as the scheduler gets it; the run itself is in tests/orchestration."""
+    found = parse(tmp_path, VIDEOBERT_TRAIN_AFTER="week")
+    assert (found["errors"], found["first_training"]) == ({}, None)
+    assert ["features", "day_is_done"] in found["dags"]["videobert_ingest"]["edges"]
+    assert found["dags"]["videobert_ingest"]["outlets"]["day_is_done"] == ["videobert_days"]
+    days = [f"2026-01-{day:02}" for day in range(4, 13)]
+    mondays = ["2025-12-29", *["2026-01-05"] * 7, "2026-01-12"]
+    assert found["week"] == dict(zip(days, mondays, strict=True)) | {"complete": [True, False]}
+
+
+@pytest.mark.parametrize(
+    ("after", "cron", "told"), [("month", "none", "set it to week"), ("week", "0 3 * * 0", "are both set")]
+)
+def test_a_training_has_one_schedule(tmp_path: Path, after: str, cron: str, told: str) -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import videobert_train"
+    with pytest.raises(AssertionError, match=told):
+        run_python(tmp_path, code, VIDEOBERT_TRAIN_AFTER=after, VIDEOBERT_TRAIN_CRON=cron)
 
 
 def test_every_stage_is_one_command_of_the_cli(parsed: dict[str, Any]) -> None:
