@@ -12,7 +12,15 @@ import os
 from datetime import date
 from typing import Any
 
-from airflow.sdk import Asset, PartitionedAssetTimetable, RollupMapper, StartOfWeekMapper, WeekWindow, task
+from airflow.sdk import (
+    Asset,
+    PartitionedAssetTimetable,
+    RollupMapper,
+    StartOfWeekMapper,
+    WeekWindow,
+    get_current_context,
+    task,
+)
 from airflow.sdk.exceptions import AirflowSkipException
 
 from videobert.errors import InputError
@@ -47,13 +55,14 @@ def day_is_done() -> list[Any]:
         return []
 
     @task(outlets=[_DAYS], trigger_rule="none_failed", retries=1)
-    def day_is_done(*, dag_run: Any, params: dict[str, str], outlet_events: Any) -> None:
+    def day_is_done() -> None:
         """Count this day for its week; a batch of another name belongs to none."""
-        key = dag_run.partition_key or params["batch"]
+        context: Any = get_current_context()
+        key = context["dag_run"].partition_key or context["params"]["batch"]
         try:
             date.fromisoformat(key)
         except ValueError as error:
             raise AirflowSkipException(f"batch {key} is no day, so it counts for no week") from error
-        outlet_events[_DAYS].add_partitions(key)
+        context["outlet_events"][_DAYS].add_partitions(key)
 
     return [day_is_done()]
