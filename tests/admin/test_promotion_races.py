@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,7 +25,9 @@ from videobert.admin.coverage import find_missing
 from videobert.admin.promoted import run_with_promoted
 from videobert.admin.promotion import promote, roll_back
 from videobert.embed.config import EmbedConfig
-from videobert.errors import InputError, PipelineError
+from videobert.errors import ConflictError, InputError, PipelineError
+from videobert.flow import run_stage
+from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.inputs import Share
 from videobert.runtime.manifest import load_manifest
@@ -225,6 +228,51 @@ def test_data_that_comes_in_during_a_training_is_embedded_by_its_promotion(two: 
     two.ingest()
     embed(two, Store(str(two.root)))
     assert promote_new(two, Store(str(two.root))).startswith("promoted") and invisible(two) == []
+
+
+@pytest.fixture
+def removing(two: TwoModels, small_root: SmallRoot, tmp_path: Path) -> tuple[TwoModels, Callable[[str], None]]:
+    """The late batch has come in, and `ingest` has run again, since one of its videos is gone; what runs a stage."""
+    two.reset()
+    two.ingest()
+    shutil.copytree(two.folder, tmp_path / "two")
+    shutil.copytree(small_root.folder / "corpus/videos" / LATE, tmp_path / "videos" / LATE)
+    next((tmp_path / "videos" / LATE).glob("kitchen-*.mp4")).unlink()
+    ingest = dataclasses.replace(two.recipe.ingest, source=f"{tmp_path}/videos/{{batch}}")
+    changed = dataclasses.replace(two, folder=tmp_path / "two", recipe=dataclasses.replace(two.recipe, ingest=ingest))
+
+    def run(name: str) -> None:
+        store = Store(str(changed.root))
+        run_stage(
+            changed.recipe, store, name, batches=(LATE,), selection=Selection(), executor=LocalExecutor()
+        )  # fmt: skip
+
+    run("ingest")
+    return changed, run
+
+
+@pytest.mark.slow
+def test_a_batch_that_is_just_losing_a_video_is_waited_for(
+    removing: tuple[TwoModels, Callable[[str], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two, run = removing
+    coming = [lambda: run("shard"), lambda: run("features")]
+    monkeypatch.setattr("videobert.admin.promotion.time.sleep", lambda _: coming.pop(0)())
+    assert promote_new(two, Store(str(two.root))).startswith("promoted")
+    assert coming == [] and invisible(two) == []
+
+
+@pytest.mark.slow
+def test_a_batch_that_stays_half_changed_ends_in_a_sentence_and_is_tried_again(
+    removing: tuple[TwoModels, Callable[[str], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two, _ = removing
+    pauses: list[float] = []
+    monkeypatch.setattr("videobert.admin.promotion.time.sleep", pauses.append)
+    with pytest.raises(ConflictError, match=f"the catalog of batch '{LATE}' knows 1 videos of its features no longer"):
+        promote_new(two, Store(str(two.root)))
+    pointer = read_pointer(Store(str(two.root)))
+    assert len(pauses) == 5 and pointer is not None and pointer.model_spec == two.old
 
 
 def test_features_made_anew_are_embedded_anew(two: TwoModels) -> None:

@@ -14,11 +14,13 @@ pointer.
 from __future__ import annotations
 
 import dataclasses
+import logging
+import time
 
 from videobert.admin.coverage import embed_batches, find_missing
 from videobert.admin.evaluations import check_gates, find_reports
 from videobert.embed.stage import EMBED
-from videobert.errors import InputError, PipelineError
+from videobert.errors import ConflictError, InputError, PipelineError
 from videobert.recipes import Recipe
 from videobert.runtime.executor import Executor
 from videobert.runtime.manifest import Manifest, load_manifest
@@ -30,6 +32,10 @@ __all__ = ["promote", "roll_back"]
 _MOST_FORMER = 20
 _ROUNDS = 6
 """Looks at what is missing, each followed by one step: without new data there are two, to move and to look again."""
+_PAUSE_SECONDS = 60.0
+"""Before the next look, where another run is just changing a batch."""
+
+_log = logging.getLogger(__name__)
 
 
 def promote(
@@ -38,7 +44,8 @@ def promote(
     """Point readers at a model, once every batch is embedded with it; returns what was done in one sentence.
 
     Raises InputError when the model or its report is missing, when a gate is missed (unless `force`), or when a batch
-    is not embedded and there is no executor to do it; PipelineError when batches come in faster than they are embedded.
+    is not embedded and there is no executor to do it; PipelineError when batches come in faster than they are embedded;
+    ConflictError when another run leaves a batch half changed for minutes.
     """
     model = load_manifest(store, "pretrain", model_spec, "")
     if model is None:
@@ -75,13 +82,19 @@ def _turn_readers(
 ) -> str:
     done = f"{model.spec} is promoted already"
     readable: set[str] = set()
-    for _ in range(_ROUNDS):
+    for number in range(1, _ROUNDS + 1):
         now = read_pointer(store)
         if now:
             readable |= {now.embed_spec, *now.former[:1]}  # a promotion that was killed after its move is looked after
         missing = find_missing(store, model, target.embed_spec, readable=readable)
         if missing:
-            embed_batches(recipe, store, model, target.embed_spec, missing, executor)
+            try:
+                embed_batches(recipe, store, model, target.embed_spec, missing, executor)
+            except (ConflictError, FileNotFoundError) as error:
+                if number == _ROUNDS:
+                    raise
+                _log.info("another run is changing a batch; once more in %.0f s: %s", _PAUSE_SECONDS, error)
+                time.sleep(_PAUSE_SECONDS)
         elif now and dataclasses.replace(now, former=target.former) == target:
             return done
         else:

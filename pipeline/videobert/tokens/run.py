@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from videobert.errors import InputError
+from videobert.errors import ConflictError, InputError
 from videobert.runtime.executor import Executor
 from videobert.runtime.inputs import Inputs
 from videobert.runtime.manifest import Manifest
@@ -51,9 +51,9 @@ def shard_tasks(spec: str, inputs: Inputs) -> list[ShardTask]:
         table = read_table(inputs.store, output.path, columns=["video_id"])
         ids = [str(video_id) for video_id in table["video_id"].unique().to_pylist()]
         if strange := [video_id for video_id in ids if video_id not in rows]:
-            raise InputError(
+            raise ConflictError(
                 f"the catalog of batch {inputs.batch!r} knows {len(strange)} videos of its features no longer, such as "
-                f"{strange[0]}; run the stages shard and features of this batch again"
+                f"{strange[0]}; wait for the run that changes it, or run the stages shard and features of it again"
             )
         videos = [{name: rows[video_id][name] for name in _COLUMNS} for video_id in ids]
         known = digest([spec, output.sha256, videos])
