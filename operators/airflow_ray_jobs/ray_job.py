@@ -11,31 +11,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_ray_jobs.arguments import as_bool, driver_command, job_command, job_environment, job_resources
-from airflow_ray_jobs.attempts import Attempt, Claim, Origin, base_id, digest_of
+from airflow_ray_jobs.arguments import as_bool
+from airflow_ray_jobs.attempts import Attempt, Claim, Origin
 from airflow_ray_jobs.backend import JobBackend, JobSpec
 from airflow_ray_jobs.endpoint import Endpoint
-from airflow_ray_jobs.errors import (
-    RayJobResultError,
-    RayJobStopped,
-    RayUnavailable,
-    error_of,
-    exit_code_of,
-)
+from airflow_ray_jobs.errors import RayJobStopped, RayUnavailable, error_of, exit_code_of
 from airflow_ray_jobs.hook import RayHook
 from airflow_ray_jobs.in_thread import run_in_thread
 from airflow_ray_jobs.kuberay import KubeRay
 from airflow_ray_jobs.lineage import lineage_of
 from airflow_ray_jobs.link import RayJobLink
 from airflow_ray_jobs.release import has_ended, release
-from airflow_ray_jobs.result import (
-    Validate,
-    accept_result,
-    load_validate,
-    read_result,
-    result_uri_of,
-)
+from airflow_ray_jobs.result import Validate
 from airflow_ray_jobs.retry import ray_retry_policy
+from airflow_ray_jobs.submission import Submission
 from airflow_ray_jobs.trigger import RayHeadTrigger, RayJobTrigger
 from airflow_ray_jobs.watch import Watch, WatchSettings
 from airflow_ray_jobs.watchers import Watcher, Watchers
@@ -200,10 +189,7 @@ class RayJobOperator(BaseOperator):
             raise AirflowSkipException(str(error_of(event)))
         if status != "SUCCEEDED":
             raise error_of(event)
-        if not self.result_uri:
-            return {"submission_id": submission_id}
-        uri = result_uri_of(self.result_uri, submission_id)
-        self._result = read_result(uri, submission_id, load_validate(self.validate))
+        self._result = self._submission().result(submission_id)
         return self._result
 
     def _start(self, context: Context, *, head_until: float | None = None, submitted_anew: int = 0) -> Any:
@@ -303,17 +289,16 @@ class RayJobOperator(BaseOperator):
 
     async def _claim_as(self, me: Watcher, is_over: threading.Event) -> Attempt:
         """In a thread of its own: `on_kill` holds the main thread while it waits for this to be over."""
-        digest = self.input_digest or digest_of(job_command(self.entrypoint), self.runtime_env or {})
-        labels = {"dag_id": me.dag_id, "run_id": me.run_id, "task_id": me.task_id, "map_index": str(me.map_index)}
+        wanted = self._submission()
         try:
             async with self._backend() as backend:
                 claim = Claim(
                     backend=backend,
                     watchers=Watchers(),
                     me=me,
-                    base=base_id(self.job_key, digest) if self.job_key else base_id(*me.task_instance, digest),
-                    make_spec=lambda submission_id: self._spec(submission_id, labels),
-                    reusable=self._reusable,
+                    base=wanted.base(me),
+                    make_spec=lambda submission_id: self._spec(submission_id, me),
+                    reusable=wanted.reusable,
                     proves_itself=self.is_up_to_date is not None,
                     force=as_bool(self.force),
                     is_killed=lambda: self._killed,
@@ -324,30 +309,27 @@ class RayJobOperator(BaseOperator):
         finally:
             is_over.set()
 
-    def _spec(self, submission_id: str, labels: dict[str, str]) -> JobSpec:
-        self._submission_id = submission_id  # before the submission: a kill in between must find it
-        return JobSpec(
-            entrypoint=driver_command(job_command(self.entrypoint), submission_id, self.result_uri),
-            runtime_env=job_environment(self.runtime_env or {}),
-            metadata=labels | {name: str(value) for name, value in (self.metadata or {}).items()},
+    def _submission(self) -> Submission:
+        return Submission(
+            entrypoint=self.entrypoint,
+            result_uri=self.result_uri,
+            validate=self.validate,
+            is_up_to_date=self.is_up_to_date,
+            input_digest=self.input_digest,
+            job_key=self.job_key,
+            runtime_env=self.runtime_env or {},
+            metadata=self.metadata or {},
             num_cpus=self.entrypoint_num_cpus,
             num_gpus=self.entrypoint_num_gpus,
             memory=self.entrypoint_memory,
-            resources=job_resources(self.entrypoint_resources or {}, self.accelerator_type),
-            limit_seconds=None if self.deadline is None else self.deadline.total_seconds(),
+            resources=self.entrypoint_resources or {},
+            accelerator_type=self.accelerator_type,
+            deadline=self.deadline,
         )
 
-    def _reusable(self, submission_id: str) -> dict[str, Any] | None:
-        if not self.result_uri:
-            return None
-        uri = result_uri_of(self.result_uri, submission_id)
-        try:
-            result = read_result(uri, submission_id, load_validate(self.validate))
-            accept_result(uri, result, load_validate(self.is_up_to_date))
-            return result
-        except RayJobResultError as error:
-            self.log.info("No former result is reused: %s", error)
-            return None
+    def _spec(self, submission_id: str, me: Watcher) -> JobSpec:
+        self._submission_id = submission_id  # before the submission: a kill in between must find it
+        return self._submission().spec(submission_id, me)
 
     def _deadline_seconds(self, attempt: Attempt) -> float | None:
         if self.deadline is None:
