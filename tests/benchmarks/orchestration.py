@@ -62,7 +62,7 @@ def main() -> None:
         folder = Path(name)
         write_kitchen(demo_kitchen(1), out_url=str(folder / "corpus"), batches=days, videos_per_batch=1)
         settings = {"VIDEOBERT_DEFER_SECONDS": "20"}  # the default, which the tests lower
-        with started(folder / "stack", corpus=folder / "corpus", last_batch=days[-1], **settings) as stack:
+        with started(folder / "stack", corpus=folder / "corpus", last_batch=days[-1], more=settings) as stack:
             print(f"{'backfill':<22}{'batches':>8}{'run s':>8}{'Airflow s':>11}{'Ray s':>8}{'work s':>8}")
             stack.videobert("backfill", "--from", days[0], "--to", days[options.batches - 1], "--wait")
             _row("with work", _costs(stack, ""))

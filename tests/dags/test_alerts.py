@@ -5,80 +5,33 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import socket
 import sys
 from collections.abc import Iterator
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from airflow.sdk import DAG
 from airflow.sdk.execution_time import task_runner
 
 from tests.airflow_ray_jobs.fakes import FakeSupervisor
 from tests.dags.test_dags import parse
+from tests.inbox import Inbox, open_inbox
 from videobert.errors import InputError
 
 HOSTILE = "<b>{{ 7 * 7 }}\nBcc: x@y.example"
 
 
-class Inbox:
-    """What both servers were sent."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.posts: list[dict[str, Any]] = []
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
-        mail = message_from_bytes(envelope.content, policy=policy.default)
-        assert isinstance(mail, EmailMessage)
-        self.mails.append(mail)
-        return "250 OK"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
 def inbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
     """Both channels set, and the memory of a deployment."""
-    found = Inbox()
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            found.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    smtp = Controller(found, hostname="127.0.0.1", port=free_port())
-    smtp.start()
-    http = HTTPServer(("127.0.0.1", 0), Hook)
-    Thread(target=http.serve_forever, daemon=True).start()
-    extra = {"from_email": "airflow@example.org", "disable_ssl": True, "disable_tls": True}
-    smtp_connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": smtp.port, "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(smtp_connection))
-    chat = {"conn_type": "http", "schema": "http", "host": "127.0.0.1", "port": http.server_port}
-    monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps(chat))
-    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.org")
-    monkeypatch.setenv("VIDEOBERT_ALERT_EMAIL", "a@example.org, b@example.org")
-    monkeypatch.setenv("VIDEOBERT_ALERT_WEBHOOK", "chat")
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", FakeSupervisor(), raising=False)
-    yield found
-    smtp.stop()
-    http.shutdown()
-    http.server_close()
+    with open_inbox() as found:
+        for name, value in found.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.org")
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", FakeSupervisor(), raising=False)
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -182,9 +182,10 @@ def objects(root: Path) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def started(
-    folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: str = "2026-01-31", **settings_of_it: str
-) -> Iterator[Stack]:
-    """The deployment, its DAGs unpaused; everything ends with the block. Further settings by their variables."""
+    folder: Path, *, corpus: Path, shard_groups: int = 1, last_batch: str = "2026-01-31",
+    dags: Path = REPOSITORY / "dags", unpaused: Sequence[str] = DAGS, more: Mapping[str, str] | None = None,
+) -> Iterator[Stack]:  # fmt: skip
+    """The deployment, its DAGs unpaused; everything ends with the block. `more` settings by their variables."""
     root = folder / "root"
     root.mkdir(parents=True)
     env = inherited_env() | SECRETS
@@ -195,7 +196,7 @@ def started(
         "VIDEOBERT_SHARES": str(shard_groups),
         "VIDEOBERT_OPTIONS": "--executor.workers 1 --executor.cpus-per-worker 0.25",
         "VIDEOBERT_RECIPE": recipe(folder, corpus),
-    } | settings_of_it  # fmt: skip
+    } | dict(more or {})  # fmt: skip
     with contextlib.ExitStack() as stack:
         postgres = Postgres(env=inherited_env(), log=folder / "postgres.log")
         stack.callback(postgres.stop)
@@ -203,13 +204,13 @@ def started(
         stack.callback(ray.stop)
         postgres.wait()
         airflow = Airflow(
-            home=folder / "airflow", dags=REPOSITORY / "dags", database=postgres.url,
+            home=folder / "airflow", dags=dags, database=postgres.url,
             env=env | ray.client_env | settings | IMPATIENT,
         )  # fmt: skip
         stack.callback(airflow.stop)
         airflow.start()
         ray.wait()
-        airflow.wait_for_dags(DAGS)
-        for dag in DAGS:
+        airflow.wait_for_dags(list(unpaused))
+        for dag in unpaused:
             airflow.call("PATCH", f"/dags/{dag}", {"is_paused": False})
         yield Stack(airflow, ray, postgres.url, folder, root)
