@@ -19,13 +19,12 @@ from typing import Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+import videobert
 from videobert.errors import PipelineError
 from videobert.evaluate.config import Gates
 from videobert.flow import StageResult, run_stage
 from videobert.query.embeddings import open_embeddings, resolve_embed_spec
-from videobert.query.model import open_model
 from videobert.query.search import nearest
-from videobert.query.text import encode_query
 from videobert.recipes import RECIPES, Recipe, demo
 from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
@@ -114,7 +113,7 @@ def test_a_stage_of_another_config_finds_nothing(root: Path, raised_as_before: N
 
 def test_its_rows_are_found_by_its_own_model_with_the_scores_of_then(root: Path) -> None:
     recorded, store = json.loads((FOLDER / "search.json").read_text()), Store(str(root))
-    query = encode_query(open_model(store), recorded["text"])
+    query = videobert.open(str(root)).encode(recorded["text"])
     hits = nearest(open_embeddings(store, resolve_embed_spec(store)), query, top=50)
     assert {hit.row_id: hit.score for hit in hits} == pytest.approx(recorded["rows"], abs=1e-4)
 

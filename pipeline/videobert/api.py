@@ -35,9 +35,9 @@ from videobert.query.model import OpenModel, open_model
 from videobert.query.models import EmbeddingsInfo, ModelInfo, list_models
 from videobert.query.predictions import rows_labelled
 from videobert.query.search import Hit, nearest, spread_over_videos, vector_and_text_of_row, words_of
-from videobert.query.sql import run_sql
 from videobert.query.status import StageStatus, stage_status
-from videobert.query.text import encode_query, rerank_hits
+from videobert.query.text import rerank_hits
+from videobert.query.text_tower import TextTower, open_text_tower
 from videobert.query.untrained import nearest_clips
 from videobert.query.words import nearest_by_words
 from videobert.runtime.pointer import Pointer, read_pointer
@@ -67,6 +67,7 @@ class Root:
         self._store = Store(root)
         self._models: dict[str, OpenModel] = {}
         self._exports: dict[str, ExportedModel] = {}
+        self._towers: dict[str, TextTower] = {}
 
     def __repr__(self) -> str:
         return f"videobert.open({self.url!r})"
@@ -185,11 +186,11 @@ class Root:
     def encode(self, text: str, *, model: str = "current") -> NDArray[np.float32]:
         """The unit vector of a text in the space of the embeddings, float32 [R]. Raises InputError without words.
 
-        By the exported text tower where there is one (`videobert export`), which needs no torch.
+        By the exported text tower where there is one (`videobert export`), else in numpy: neither needs torch.
         """
         spec = resolve_embed_spec(self._store, model)
         exported = self._export_of(spec)
-        return exported.encode_text([text])[0] if exported else encode_query(self._model_of(spec), text)
+        return exported.encode_text([text])[0] if exported else self._tower_of(spec).encode(text)
 
     def embeddings(self, model: str = "current", *, batches: str | Iterable[str] = ()) -> ds.Dataset:
         """The rows, lazily: a pyarrow dataset over exactly the committed files; filters and columns are pushed down.
@@ -255,6 +256,8 @@ class Root:
         >>> root.sql("select count(*) > 0 from embeddings where level = 'segment'").fetchall()
         [(True,)]
         """
+        from videobert.query.sql import run_sql  # DuckDB, which nothing else here needs
+
         # While nothing is promoted the catalog and the dead letters can be asked all the same.
         promoted = model != "current" or self.current is not None
         return run_sql(self._store, resolve_embed_spec(self._store, model) if promoted else None, query)
@@ -278,6 +281,13 @@ class Root:
         if spec not in self._exports and (found := find_export(self._store, spec)):
             self._exports[spec] = found
         return self._exports.get(spec)
+
+    def _tower_of(self, embed_spec: str) -> TextTower:
+        """Loaded once: what a spec names does not change."""
+        spec = embed_spec.rsplit(".", 1)[0]
+        if spec not in self._towers:
+            self._towers[spec] = open_text_tower(self._store, spec)
+        return self._towers[spec]
 
     def _model_of(self, embed_spec: str) -> OpenModel:
         """Loaded once: what a spec names does not change."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from videobert.errors import InputError
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from videobert.model.network import VideoBert
 
-__all__ = ["OpenModel", "open_model"]
+__all__ = ["OpenModel", "check_has_read_text", "open_model"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +36,6 @@ class OpenModel:
             raise InputError(f"the query {text!r} holds no words; describe what to find, such as 'stir the egg'")
         return ids
 
-    @cached_property
-    def has_read_text(self) -> bool:
-        """Whether any video that the model was trained on has text; looks into batches until one has."""
-        tokens = (source for source in self.manifest.sources if source.stage == "tokens")
-        found = (load_manifest(self.store, "tokens", source.spec, source.batch) for source in tokens)
-        return any(manifest is None or manifest.counts.get("words") for manifest in found)
-
     def samples(self, batches: Collection[str] = ()) -> Iterator[dict[str, Any]]:
         """Token samples of some batches; empty: of all that are tokenised for this model, trained on or not."""
         spec = next(source.spec for source in self.manifest.sources if source.stage == "tokens")
@@ -51,6 +43,17 @@ class OpenModel:
             manifest = load_manifest(self.store, "tokens", spec, batch)
             for output in manifest.outputs if manifest else ():
                 yield from read_shard(self.store, output.path)
+
+
+def check_has_read_text(store: Store, model: Manifest) -> None:
+    """Raise InputError where no video that a model was trained on has text; looks into batches until one has."""
+    tokens = (source for source in model.sources if source.stage == "tokens")
+    found = (load_manifest(store, "tokens", source.spec, source.batch) for source in tokens)
+    if not any(manifest is None or manifest.counts.get("words") for manifest in found):
+        raise InputError(
+            f"no video that {model.spec} was trained on has text, so it cannot compare words with pictures; "
+            "search with --like ROW_ID, or give captions or --ingest.speech-model and train again"
+        )
 
 
 def open_model(store: Store, model_spec: str = "current") -> OpenModel:

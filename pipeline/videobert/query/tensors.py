@@ -48,6 +48,11 @@ class TensorFile:
                 f"{store.url(path)} is no safetensors file ({error}); remove its folder and build it again"
             ) from error
 
+    @property
+    def names(self) -> list[str]:
+        """Of the tensors."""
+        return [name for name in self._tensors if name != "__metadata__"]
+
     def rows(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[NDArray[Any]]:
         """Rows `low` to `high` of a tensor for every range; InputError when they are not there."""
         about = self._tensors[name]

@@ -1,4 +1,4 @@
-"""Searching with words: a sentence as a vector, and the found rows in the order of the alignment head."""
+"""The found rows of a question in words, in the order of the alignment head."""
 
 from __future__ import annotations
 
@@ -6,27 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videobert.errors import InputError
 from videobert.query.model import OpenModel
 from videobert.query.search import Hit
 from videobert.tokens.core import from_json
 
-__all__ = ["encode_query", "rerank_hits"]
-
-
-def encode_query(opened: OpenModel, text: str) -> NDArray[np.float32]:
-    """Unit vector float32 [R] of a sentence by a model's text side. Raises InputError where it has read no text."""
-    from videobert.model.scoring import encode_text
-
-    if not opened.has_read_text:
-        raise InputError(
-            f"no video that {opened.manifest.spec} was trained on has text, so it cannot compare words with pictures; "
-            "search with --like ROW_ID, or give captions or --ingest.speech-model and train again"
-        )
-    vector: NDArray[np.float32] = encode_text(opened.model, [opened.text_ids(text)])[0]
-    return vector
+__all__ = ["rerank_hits"]
 
 
 def rerank_hits(opened: OpenModel, text: str, hits: Sequence[Hit]) -> list[Hit]:

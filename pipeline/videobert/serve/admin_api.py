@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 
-from videobert.admin.promotion import promote, roll_back
 from videobert.embed.stage import EMBED
 from videobert.errors import InputError
 from videobert.recipes import Recipe
@@ -36,12 +35,16 @@ router = APIRouter(
 @router.post("/embeddings/{spec}/promote")
 def promote_embeddings(answers: AnswersOf, spec: SpecId) -> Done:
     """Point readers at these embeddings of a model, if its gates hold."""
+    from videobert.admin.promotion import promote  # the flow of all stages, which no other request needs
+
     return Done(done=promote(_recipe(answers.root.store, spec), answers.root.store, spec.rsplit(".", 1)[0]))
 
 
 @router.post("/roll-back")
 def back(answers: AnswersOf) -> Done:
     """Point readers at what they took before."""
+    from videobert.admin.promotion import roll_back
+
     return Done(done=roll_back(Recipe(), answers.root.store))
 
 

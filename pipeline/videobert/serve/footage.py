@@ -6,6 +6,7 @@ import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
@@ -16,8 +17,10 @@ from videobert.serve.cache import FileCache
 from videobert.serve.fresh import FreshRoot
 from videobert.serve.options import ServeOptions
 from videobert.serve.ranges import Part, blocks
-from videobert.video.isolated import IsolatedDecoder
 from videobert.video.limits import DecoderLimits
+
+if TYPE_CHECKING:
+    from videobert.video.isolated import IsolatedDecoder
 
 __all__ = ["FootageServer", "media_type", "plays_in_browsers"]
 
@@ -32,14 +35,14 @@ class FootageServer:
     def __init__(self, root: FreshRoot, options: ServeOptions) -> None:
         self._root, self._options = root, options
         self.cache = FileCache(options.cache_bytes)
-        self._all = [IsolatedDecoder(_LIMITS) for _ in range(options.decoders)]
-        self._free: queue.LifoQueue[IsolatedDecoder] = queue.LifoQueue()
-        for decoder in self._all:
-            self._free.put(decoder)
+        self._started: list[IsolatedDecoder] = []
+        self._free: queue.LifoQueue[IsolatedDecoder | None] = queue.LifoQueue()
+        for _ in range(options.decoders):
+            self._free.put(None)
 
     def close(self) -> None:
         """End the decoders, remove the copies."""
-        for decoder in self._all:
+        for decoder in self._started:
             decoder.close()
         self.cache.close()
 
@@ -93,11 +96,18 @@ class FootageServer:
 
     @contextmanager
     def _decoder(self) -> Iterator[IsolatedDecoder]:
-        decoder = self._free.get()
+        decoder = self._free.get() or self._start()
         try:
             yield decoder
         finally:
             self._free.put(decoder)
+
+    def _start(self) -> IsolatedDecoder:
+        from videobert.video.isolated import IsolatedDecoder  # PyAV: whoever only searches does not wait for it
+
+        decoder = IsolatedDecoder(_LIMITS)
+        self._started.append(decoder)
+        return decoder
 
 
 def plays_in_browsers(found: Footage) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
 from fastapi import Response
@@ -15,8 +16,10 @@ from videobert.query.timeline import Timeline
 from videobert.runtime.manifest import Manifest, load_manifest
 from videobert.serve.footage import FootageServer
 from videobert.serve.fresh import FreshRoot
-from videobert.visualization.nearest import NearestClip, nearest_clips
 from videobert.visualization.page import Row
+
+if TYPE_CHECKING:
+    from videobert.visualization.nearest import NearestClip
 
 __all__ = ["TokenPictures", "codebook_of", "forecast_of"]
 
@@ -39,6 +42,8 @@ class TokenPictures:
             known = self._known.setdefault(codebook.spec, {})
             missing = {leaf for leaf in leaves if leaf not in known}
             if missing:
+                from videobert.visualization.nearest import nearest_clips  # torch
+
                 found = nearest_clips(self._root.store, codebook, missing, most_shards=_MOST_SHARDS)
                 known.update({leaf: found.get(leaf) for leaf in missing})
 
