@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -66,3 +67,34 @@ def test_what_holds_no_picture_is_refused(tmp_path: Path, decoder: IsolatedDecod
     write_video(tmp_path / "video.mp4", [striped(0)] * 20)
     with pytest.raises(VideoError, match="nothing of the video"):
         decoder.excerpt(tmp_path / "video.mp4", 0.5, 0)
+
+
+def write_beep(path: Path, *, at: float, codec: str) -> None:
+    """Four seconds of pictures with silence, but for a tone of half a second."""
+    write_video(path.with_suffix(".silent.mkv"), [striped(n) for n in range(80)])
+    times_N = np.arange(4 * 44_100) / 44_100
+    loud_N = (times_N >= at) & (times_N < at + 0.5)
+    tone_N = (np.sin(2 * np.pi * 440 * times_N) * loud_N * 20_000).astype(np.int16)
+    with av.open(str(path.with_suffix(".silent.mkv"))) as silent, av.open(str(path), "w") as output:
+        pictures = output.add_stream_from_template(silent.streams.video[0])
+        sound = output.add_stream(codec, rate=44_100, layout="mono")
+        for packet in silent.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = pictures
+                output.mux(packet)
+        for first in range(0, len(tone_N), 1024):
+            frame = av.AudioFrame.from_ndarray(tone_N[None, first : first + 1024], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 44_100, first, Fraction(1, 44_100)
+            output.mux(sound.encode(frame))
+        output.mux(sound.encode(None))
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "ac3"])
+def test_an_excerpt_sounds_when_its_video_does(tmp_path: Path, decoder: IsolatedDecoder, codec: str) -> None:
+    write_beep(tmp_path / "video.mkv", at=2.5, codec=codec)
+    data = decoder.excerpt(tmp_path / "video.mkv", 2.0, 3.5)
+    with av.open(io.BytesIO(data), "r") as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        loud = [float(f.time or 0) for f in container.decode(audio=0) if np.abs(f.to_ndarray()).max() > 0.2]
+    assert loud[0] == pytest.approx(0.5, abs=0.05) and loud[-1] == pytest.approx(1.0, abs=0.05)
+    assert numbers(data)[0] == (0.0, 40)

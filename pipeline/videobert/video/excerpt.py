@@ -12,7 +12,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -23,6 +26,7 @@ from videobert.video.decode import Beat, PacketMeter, ignore_beat, open_video, p
 from videobert.video.displayed import DisplayedFrame
 from videobert.video.limits import DecoderLimits
 from videobert.video.orientation import OrientationMeter
+from videobert.video.sound import LAYOUT, RATE, sound_frames
 from videobert.video.timing import time_zero
 
 __all__ = ["excerpt", "picture"]
@@ -53,13 +57,14 @@ def picture(path: str | Path, seconds: float, *, width: int, limits: DecoderLimi
 
 
 def excerpt(path: str | Path, start: float, end: float, *, limits: DecoderLimits, beat: Beat = ignore_beat) -> bytes:
-    """The pictures from `start` to `end` seconds as MP4 (H.264), at most 1280 pixels long and 30 a second; no sound.
+    """The pictures from `start` to `end` seconds as MP4 (H.264), at most 1280 pixels long and 30 a second, with sound (AAC).
 
     Every browser plays it from its first byte. Raises VideoError when nothing of it can be decoded.
     """
     sink, base = io.BytesIO(), Fraction(1, 90_000)
     with av.open(sink, "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}) as output:
         stream: VideoStream | None = None
+        packets: list[Packet] = []
         last = Fraction(-1)
         for at, image in _shown_frames(path, start, limits=limits, beat=beat, most=_LONGER_SIDE):
             if at >= end:
@@ -73,11 +78,23 @@ def excerpt(path: str | Path, start: float, end: float, *, limits: DecoderLimits
                 stream.pix_fmt, stream.codec_context.time_base = "yuv420p", base
             frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             frame.pts, frame.time_base, last = round(seconds / base), base, seconds
-            output.mux(stream.encode(frame))
+            packets += stream.encode(frame)
         if stream is None:
             raise VideoError("undecodable", f"nothing of the video can be shown from {start:g} s to {end:g} s")
-        output.mux(stream.encode(None))
+        packets += stream.encode(None)
+        packets += _sound(output, sound_frames(path, start, end, limits=limits, beat=beat))
+        output.mux(sorted(packets, key=lambda packet: (packet.dts or 0) * (packet.time_base or base)))
     return sink.getvalue()
+
+
+def _sound(output: OutputContainer, frames: Iterator[AudioFrame]) -> Iterator[Packet]:
+    """A stream of it is added with the first frame: a video without sound gets none."""
+    stream: AudioStream | None = None
+    for frame in frames:
+        stream = stream or output.add_stream("aac", rate=RATE, layout=LAYOUT)
+        yield from stream.encode(frame)
+    if stream is not None:
+        yield from stream.encode(None)
 
 
 def _shown_frames(
