@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
@@ -75,15 +77,17 @@ class RemoteRoot(Root):
         model: str = "current",
         encoder: str = "",
     ) -> list[Hit]:
-        """See `Root.search`; `encoder` and `file` go with the root itself."""
-        if bool(text) + bool(row) + (vector is not None) != 1 or encoder or file:
-            raise InputError("give a text, a row or a vector to search for, only one of them, no file and no encoder")
+        """See `Root.search`; `encoder` goes with the root itself. Of a `file`, from and to are its own seconds."""
+        if bool(text) + bool(row) + bool(file) + (vector is not None) != 1 or encoder:
+            raise InputError("give a text, a row, a vector or a file to search for, only one of them, and no encoder")
         asked = {
             "text": text, "row": row, "top": top, "batch": ",".join(parse_batch_keys(batches)), "video": video,
             "from": from_seconds, "to": "" if math.isinf(to_seconds) else to_seconds, "holding": holding,
             "label": label, "per_video": per_video, "rerank": rerank, "probes": probes, "by": by, "model": model,
         }  # fmt: skip
-        if vector is None:
+        if file:
+            found = self._ask("search/file", asked, form=_form_of(file))
+        elif vector is None:
             found = self._ask("search", asked)
         else:
             found = self._ask("search/vector", asked, body=np.asarray(vector, np.float64).tolist())
@@ -141,13 +145,15 @@ class RemoteRoot(Root):
         """Not over HTTP: raises InputError."""
         raise InputError(f"{self._url} is a service, which takes no SQL; open the root itself")
 
-    def _ask(self, path: str, query: dict[str, Any] | None = None, *, body: Any = None) -> Any:
+    def _ask(
+        self, path: str, query: dict[str, Any] | None = None, *, body: Any = None, form: tuple[str, bytes] | None = None
+    ) -> Any:
         given = urlencode({name: value for name, value in (query or {}).items() if value not in ("", 0)})
         headers = {"Authorization": f"Bearer {os.environ.get('VIDEOBERT_TOKEN', '')}"}
-        data = None if body is None else json.dumps(body).encode()
+        kind, data = form or ("application/json", None if body is None else json.dumps(body).encode())
         request = Request(
             f"{self._url}/api/v1/{path}" + (f"?{given}" if given else ""), data=data,
-            headers=headers | ({"Content-Type": "application/json"} if data else {}),
+            headers=headers | ({"Content-Type": kind} if data else {}),
         )  # fmt: skip
         try:
             with urlopen(request, timeout=_SECONDS) as answer:
@@ -156,6 +162,18 @@ class RemoteRoot(Root):
             raise _refusal(error) from None
         except (URLError, TimeoutError, ValueError) as error:
             raise PipelineError(f"{self._url} does not answer as a service would: {error}; is it up?") from error
+
+
+def _form_of(file: str) -> tuple[str, bytes]:
+    """(content type, body) of a form with that file. Of its name the service uses the ending alone."""
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise InputError(f"file {file!r} cannot be read ({error.strerror}); give one of this machine") from error
+    boundary = secrets.token_hex(16)
+    name = f"file{Path(file).suffix}".encode("ascii", "replace").replace(b'"', b"").decode()
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    return f"multipart/form-data; boundary={boundary}", head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
 
 
 def _refusal(error: HTTPError) -> PipelineError:

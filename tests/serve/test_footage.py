@@ -17,6 +17,7 @@ from tests.small_root import SmallRoot
 from videobert.api import Hit
 from videobert.serve.cache import FileCache
 from videobert.serve.ranges import parse_range
+from videobert.serve.scratch import Scratch
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +78,8 @@ def test_a_range_beyond_the_end_is_refused(header: str) -> None:
         parse_range(header, 10)
 
 
-def test_the_cache_keeps_its_bound_and_what_is_in_use() -> None:
-    cache = FileCache(100)
+def test_the_cache_keeps_its_bound_and_what_is_in_use(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path, 100)
     made: list[str] = []
 
     def write(name: str) -> Callable[[Path], None]:
@@ -96,13 +97,10 @@ def test_the_cache_keeps_its_bound_and_what_is_in_use() -> None:
     with cache.file("a", write("a")):
         pass
     assert made == ["a", "b", "c", "d"]
-    folder = held.parent
-    cache.close()
-    assert not folder.exists()
 
 
-def test_the_cache_makes_a_file_once_for_all_who_wait_and_again_after_a_failure() -> None:
-    cache, tries = FileCache(1000), []
+def test_the_cache_makes_a_file_once_for_all_who_wait_and_again_after_a_failure(tmp_path: Path) -> None:
+    cache, tries = FileCache(tmp_path, 1000), []
 
     def fail(_: Path) -> None:
         raise OSError("full")
@@ -125,12 +123,14 @@ def test_the_cache_makes_a_file_once_for_all_who_wait_and_again_after_a_failure(
     for thread in threads:
         thread.join()
     assert len(tries) == 1
-    cache.close()
 
 
 def test_folders_of_killed_processes_go_and_those_of_living_ones_stay() -> None:
-    living, killed = FileCache(1), FileCache(1)
+    living, killed = Scratch(), Scratch()
+    upload = killed.folder()
+    (upload / "video.mp4").write_bytes(b"x")
     killed._alive.close()  # as the kernel does for a process that dies
-    FileCache(1).close()
-    assert living._folder.exists() and not killed._folder.exists()
+    Scratch().close()
+    assert living.path.exists() and not upload.exists() and not killed.path.exists()
     living.close()
+    assert not living.path.exists()

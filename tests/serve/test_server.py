@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from tests.serve.conftest import TOKEN
 from tests.small_root import SmallRoot
 
 COMMAND = [sys.executable, "-m", "videobert", "serve"]
@@ -41,6 +45,27 @@ def test_it_prints_one_url_that_works_and_ends_gracefully(small_root: SmallRoot)
     assert process.returncode == 0, err
     assert out == "" and token not in err and len(token) > 40
     assert err.count('"route": "/api/v1/status"') == 1
+
+
+def test_a_second_signal_ends_it_at_once_and_without_a_traceback(small_root: SmallRoot) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--root", small_root.root, "--token", TOKEN], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    url = urlsplit(process.stdout.readline().strip())
+    with socket.create_connection((url.hostname or "", url.port or 0)) as slow:
+        head = (
+            f"POST /api/v1/search/vector HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 9\r\n"
+        )
+        slow.sendall(f"{head}content-type: application/json\r\n\r\n[".encode())
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None, "it did not wait for its running answer"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=8)
+    assert process.returncode == 0 and "Traceback" not in err and "Error" not in err
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pyarrow.compute as pc
 import pytest
+from PIL import Image
 
 import videobert
-from tests.serve.conftest import serving
+from tests.serve.conftest import TOKEN, serving
 from tests.small_root import SmallRoot
 from videobert.embed.online import recipe_of
 from videobert.errors import InputError
@@ -64,6 +66,19 @@ def test_a_video_gets_the_vectors_that_its_batch_gave_it(client: httpx.Client, s
     assert segment["row_id"] in client.get(f"/jobs/{job['id']}").text
     none = client.get(f"/api/v1/jobs/{job['id']}/search", params={"from": 1e6})
     assert none.status_code == 400 and "no segment" in none.json()["error"]
+
+
+def test_a_picture_asks_as_it_does_on_the_command_line(
+    client: httpx.Client, small_root: SmallRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEOBERT_TOKEN", TOKEN)
+    picture, remote = tmp_path / 'a "b".PNG', videobert.open(str(client.base_url))
+    Image.fromarray(np.random.default_rng(0).integers(255, size=(90, 122, 3), dtype=np.uint8)).save(picture)
+    hits = videobert.open(small_root.root).search(file=str(picture), top=3)
+    assert remote.search(file=str(picture), top=3) == hits
+    picture.write_bytes(b"no picture")
+    with pytest.raises(InputError, match="no picture that can be read"):
+        remote.search(file=str(picture))
 
 
 def test_a_video_that_cannot_be_used_says_why_and_not_where_it_lay(client: httpx.Client) -> None:

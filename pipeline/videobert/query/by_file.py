@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 from videobert.errors import InputError, VideoError
 from videobert.ingest.sidecars import SUFFIXES
 from videobert.runtime.storage import Store
+from videobert.video.still import PICTURES, write_still
 
 __all__ = ["vector_of_file"]
-
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-_STILL_FRAMES = 40
-"""Two seconds of 20 frames: a clip of 1.5 s, with room."""
 
 
 def vector_of_file(store: Store, embed_spec: str, file: str, *, encoder: str = "packaged") -> NDArray[np.float32]:
@@ -41,8 +38,8 @@ def vector_of_file(store: Store, embed_spec: str, file: str, *, encoder: str = "
         videos, work = Path(name) / "videos", Path(name) / "work"
         videos.mkdir()
         work.mkdir()
-        if path.suffix.lower() in _PICTURES:
-            _write_still(path, videos / f"{path.stem}.mkv")
+        if path.suffix.lower() in PICTURES:
+            write_still(path, videos / f"{path.stem}.mkv")
         else:
             captions = [p for p in path.parent.glob(f"{glob.escape(path.stem)}.*") if p.suffix.lower() in SUFFIXES]
             for taken in (path, *captions):
@@ -60,24 +57,3 @@ def _take(path: Path, target: Path) -> None:
         os.link(path, target)
     except OSError:  # on another disk
         shutil.copyfile(path, target)
-
-
-def _write_still(picture: Path, target: Path) -> None:
-    """Without loss, so that the encoder sees the picture itself."""
-    import av
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(picture) as image:
-            pixels_HW3 = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"file {str(picture)!r} is no picture that can be read ({type(error).__name__}); convert it to PNG"
-        ) from error
-    with av.open(str(target), "w") as container:
-        stream = container.add_stream("ffv1", rate=20)
-        stream.height, stream.width = pixels_HW3.shape[:2]
-        stream.pix_fmt = "bgr0"
-        for _ in range(_STILL_FRAMES):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels_HW3, format="rgb24")))
-        container.mux(stream.encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 from fastapi import FastAPI, Response
 from fastapi.concurrency import run_in_threadpool
@@ -21,6 +22,7 @@ from videobert.serve.jobs import Jobs
 from videobert.serve.metrics import Metrics
 from videobert.serve.options import ServeOptions
 from videobert.serve.pages import add_pages, problem_page
+from videobert.serve.scratch import Scratch
 
 __all__ = ["create_app"]
 
@@ -33,20 +35,26 @@ def create_app(
     It reads nothing before it is asked, and cleans up when the server shuts down."""
     options = options or ServeOptions()
     fresh = FreshRoot(root, fresh_seconds=options.fresh_seconds, models=options.models, warm_bytes=options.warm_bytes)
-    footage, metrics, jobs = FootageServer(fresh, options), Metrics(), Jobs(fresh.url, options)
+    scratch = Scratch()
+    footage, metrics, jobs = FootageServer(fresh, scratch, options), Metrics(), Jobs(fresh.url, options)
+
+    @cache  # once, whether the server has had the time to end or not
+    def close() -> None:
+        jobs.close()
+        footage.close()
+        scratch.close()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        await run_in_threadpool(jobs.close)
-        footage.close()
+        await run_in_threadpool(close)
 
     app = FastAPI(
         title="VideoBERT", version=videobert.__version__, lifespan=lifespan, openapi_url="/api/openapi.json",
         docs_url=None, redoc_url=None,  # both load scripts from outside
     )  # fmt: skip
     app.state.answers = Answers(fresh, footage, options)
-    app.state.jobs = jobs
+    app.state.jobs, app.state.scratch, app.state.close = jobs, scratch, close
     app.include_router(api.router)
     app.include_router(uploads.router)
     app.state.admin = admin

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["FileCache"]
-
-
-_PREFIX, _ALIVE = "videobert-serve-", "alive"
 
 
 @dataclass(slots=True)
@@ -30,17 +24,13 @@ class _Entry:
 
 
 class FileCache:
-    """A folder of this process, for several threads; each file is made once, however many ask for it.
+    """Files in a folder, for several threads; each file is made once, however many ask for it.
 
     Files in use are never removed, so that it may hold more than its bound for as long as they are.
     """
 
-    def __init__(self, most_bytes: int) -> None:
-        _remove_orphans()
-        self._most = most_bytes
-        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._alive = (self._folder / _ALIVE).open("wb")
-        fcntl.flock(self._alive, fcntl.LOCK_EX)
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder, self._most = folder, most_bytes
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._lock = threading.Lock()
         self.bytes = 0
@@ -57,11 +47,6 @@ class FileCache:
             yield entry.path
         finally:
             self._give_back(key, entry)
-
-    def close(self) -> None:
-        """Remove everything."""
-        self._alive.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _take(self, key: str) -> _Entry:
         with self._lock:
@@ -91,11 +76,3 @@ class FileCache:
                     del self._entries[old_key]
                     self.bytes -= old.size
                     os.unlink(old.path)
-
-
-def _remove_orphans() -> None:
-    """Folders of processes that were killed: nobody holds their lock."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError), (folder / _ALIVE).open("rb") as alive:  # another user's, or only just made
-            fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)

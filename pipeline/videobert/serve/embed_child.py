@@ -9,12 +9,14 @@ import dataclasses
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 from videobert.embed.online import embed_video
 from videobert.errors import PipelineError, VideoError
 from videobert.runtime.storage import Store
 from videobert.video.limits import DecoderLimits
+from videobert.video.still import PICTURES, write_still_isolated
 
 __all__ = ["main"]
 
@@ -22,6 +24,7 @@ __all__ = ["main"]
 def main() -> None:
     """Take one order."""
     order = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_service, daemon=True).start()
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)  # what a library prints is no answer
 
@@ -30,6 +33,7 @@ def main() -> None:
             answers.flush()
 
         try:
+            _make_videos_of_pictures(Path(order["videos"]))
             rows = embed_video(
                 Store(order["root"]), order["spec"], Path(order["videos"]), Path(order["work"]),
                 encoder=order["encoder"], limits=DecoderLimits(max_seconds=order["most_seconds"]),
@@ -41,6 +45,19 @@ def main() -> None:
             say(error=str(error))
         else:
             say(rows=[dataclasses.asdict(row) for row in rows])
+
+
+def _make_videos_of_pictures(folder: Path) -> None:
+    for path in list(folder.iterdir()):
+        if path.suffix in PICTURES:
+            write_still_isolated(path, path.with_suffix(".mkv"))
+            path.unlink()
+
+
+def _end_with_the_service() -> None:
+    """Its end of the pipe closes when it is killed; what nobody waits for would go on for an hour."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":

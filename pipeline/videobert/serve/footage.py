@@ -17,6 +17,7 @@ from videobert.serve.cache import FileCache
 from videobert.serve.fresh import FreshRoot
 from videobert.serve.options import ServeOptions
 from videobert.serve.ranges import Part, blocks
+from videobert.serve.scratch import Scratch
 from videobert.video.limits import DecoderLimits
 
 if TYPE_CHECKING:
@@ -32,19 +33,18 @@ _TYPES = {"mp4": "video/mp4", "webm": "video/webm"}
 class FootageServer:
     """Reads tars, decodes in processes of their own (see `video.isolated`) and keeps what it made under a bound."""
 
-    def __init__(self, root: FreshRoot, options: ServeOptions) -> None:
+    def __init__(self, root: FreshRoot, scratch: Scratch, options: ServeOptions) -> None:
         self._root, self._options = root, options
-        self.cache = FileCache(options.cache_bytes)
+        self.cache = FileCache(scratch.folder(), options.cache_bytes)
         self._started: list[IsolatedDecoder] = []
         self._free: queue.LifoQueue[IsolatedDecoder | None] = queue.LifoQueue()
         for _ in range(options.decoders):
             self._free.put(None)
 
     def close(self) -> None:
-        """End the decoders, remove the copies."""
+        """End the decoders."""
         for decoder in self._started:
             decoder.close()
-        self.cache.close()
 
     def find(self, row_id: str, spec: str) -> Footage:
         """Where the video of a row is. Raises InputError for what is not there."""

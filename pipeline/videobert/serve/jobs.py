@@ -42,6 +42,7 @@ class Job:
     error: str = ""
     rows: list[dict[str, Any]] = field(default_factory=list)
     process: subprocess.Popen[str] | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def progress(self) -> float:
@@ -86,6 +87,7 @@ class Jobs:
         with self._lock:
             if job.state in ("waiting", "running"):
                 job.state = "cancelled"
+                job.ended.set()
             if job.process is not None:
                 job.process.kill()
 
@@ -152,3 +154,4 @@ class Jobs:
             if job.state != "running":
                 return
             job.state, job.error, job.rows = ("failed", error, []) if rows is None else ("done", "", rows)
+            job.ended.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -137,7 +137,7 @@ def job_page(request: Request, answers: AnswersOf, job_id: JobId, asked: Asked, 
     """How far an uploaded video is; then what is nearest to it, or to some seconds of it."""
     found = job_of(request, job_id)
     page = stretch_of(answers, found, asked, base) if found.state == "done" else None
-    return _page(answers, base, "job.html", "", job=found, page=page)
+    return _page(answers, base, "job.html", "", job=found, page=page, asked=asked, turned=_turned(asked, "current"))
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -195,8 +195,7 @@ def _results(answers: Answers, asked: Question, model: str, other: str, base: st
     shown: dict[str, Any] = {
         "asked": asked, "page": None, "compared": None, "error": "", "model": "", "commands": []
     }  # fmt: skip
-    query = _query(asked, model) | ({"other": other} if other else {})
-    shown["turned"] = lambda offset: urlencode(query | {"offset": max(0, offset)})
+    shown["turned"] = _turned(asked, model, **({"other": other} if other else {}))
     if not asked.text.strip() and not asked.row:
         return shown
     if asked.text.strip() and asked.row:
@@ -209,6 +208,12 @@ def _results(answers: Answers, asked: Question, model: str, other: str, base: st
         return shown | {"page": page, "model": spec, "commands": _commands(answers, asked, model)}
     except PipelineError as error:
         return shown | {"error": str(error)}
+
+
+def _turned(asked: Question, model: str, **more: str) -> Callable[[int], str]:
+    """The parameters of the page of results that begins at an offset."""
+    query = _query(asked, model) | more
+    return lambda offset: urlencode(query | {"offset": max(0, offset)})
 
 
 def _query(asked: Question, model: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 
 import uvicorn
 
@@ -46,8 +47,21 @@ def serve(
             app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS,
             timeout_keep_alive=30, h11_max_incomplete_event_size=32 << 10, proxy_headers=False,
         )  # fmt: skip
-        with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended as it should
-            uvicorn.Server(config).run(sockets=[listening])
+        try:
+            with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended as it should
+                _Server(config).run(sockets=[listening])
+        finally:
+            app.state.close()
+
+
+class _Server(uvicorn.Server):
+    """A second signal ends what still runs, at once and without a word: each cut answer would be a traceback."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.force_exit = True
+            logging.getLogger("uvicorn.error").disabled = True
+        super().handle_exit(sig, frame)
 
 
 def _bound(host: str, port: int) -> socket.socket:

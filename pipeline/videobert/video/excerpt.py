@@ -57,7 +57,7 @@ def picture(path: str | Path, seconds: float, *, width: int, limits: DecoderLimi
 
 
 def excerpt(path: str | Path, start: float, end: float, *, limits: DecoderLimits, beat: Beat = ignore_beat) -> bytes:
-    """The pictures from `start` to `end` seconds as MP4 (H.264), at most 1280 pixels long and 30 a second, with sound (AAC).
+    """`start` to `end` seconds as MP4: H.264, at most 1280 pixels long and 30 pictures a second, and AAC.
 
     Every browser plays it from its first byte. Raises VideoError when nothing of it can be decoded.
     """
