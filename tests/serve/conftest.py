@@ -22,9 +22,9 @@ TOKEN = "0123456789abcdef-of-the-tests"
 
 
 @contextmanager
-def serving(root: str, options: ServeOptions | None = None) -> Iterator[httpx.Client]:
+def serving(root: str, options: ServeOptions | None = None, *, recipe: str = "") -> Iterator[httpx.Client]:
     """A client with the token, of a server on loopback that ends with the block."""
-    app = create_app(root, Access(TOKEN), options, admin=Access(ADMIN))
+    app = create_app(root, Access(TOKEN), options, admin=Access(ADMIN), recipe=recipe)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

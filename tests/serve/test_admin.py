@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+import videobert
 from tests.serve.conftest import ADMIN, TOKEN, serving
 from tests.small_root import SmallRoot
 from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
@@ -35,6 +37,29 @@ def test_the_second_token_promotes_and_rolls_back_and_the_first_does_not(small_r
         assert back.status_code == 400 and "pretrain-old.abcd is gone" in back.json()["error"]
     current = read_pointer(store)
     assert current is not None and (current.embed_spec, current.former) == (spec, ("pretrain-old.abcd",))
+
+
+def test_the_second_token_tries_the_dead_letters_of_a_reason_again(small_root: SmallRoot, tmp_path: Path) -> None:
+    shutil.copytree(small_root.root, tmp_path / "demo")
+    recipe, root = tmp_path / "recipe.toml", videobert.open(str(tmp_path / "demo"))
+    source = f"{small_root.folder}/corpus/videos/{{batch}}"
+    recipe.write_text(f'base = "demo"\n[ingest]\nsource = "{source}"\n[shard]\nshard_bytes = 600_000\n')
+    replay, asked = "/api/v1/dead-letters/replay", {"reason": "empty"}
+    with serving(root.url, recipe=str(recipe)) as client:
+        for method in ("POST", "GET"):
+            assert client.request(method, replay, params=asked).status_code == 403
+        for reason in ("1=1", "empty' or 1=1 --", ""):
+            assert client.post(replay, params={"reason": reason}, headers=BEARER).status_code == 422
+        begun = client.post(replay, params=asked, headers=BEARER)
+        assert begun.status_code == 202 and begun.json()["state"] in ("running", "done"), begun.text
+        assert client.post(replay, params=asked, headers=BEARER).status_code == 503
+        while (state := client.get(replay, headers=BEARER).json())["state"] == "running":
+            time.sleep(0.1)
+    assert state["state"] == "done" and "1 videos" in state["lines"][0], state
+    assert {letter.reason: letter.attempts for letter in root.dead_letters()} == {"empty": 2, "undecodable": 1}
+    with serving(root.url) as client:
+        refused = client.post(replay, params=asked, headers=BEARER)
+        assert refused.status_code == 400 and "--recipe" in refused.json()["error"]
 
 
 @pytest.mark.parametrize("spec", ["none", "..", "a%2fb"])

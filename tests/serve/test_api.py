@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,9 @@ def test_batches_letters_models_and_reports(client: httpx.Client, small_root: Sm
     assert [stage for stage, _ in matrix["columns"]] == ["ingest", "shard", "features", "tokens", "embed"]
     cell = matrix["rows"][0]["cells"][f"ingest {small_root.specs['ingest']}"]
     assert cell["committed"] and cell["counts"]["videos"] == 3
+    when = datetime.fromisoformat(cell["committed_at"])
+    assert when.tzinfo is not None and timedelta(0) < datetime.now(UTC) - when < timedelta(hours=3)
+    assert 0 < sum(cell["seconds"] for row in matrix["rows"] for cell in row["cells"].values()) < 3600
     letters = client.get("/api/v1/dead-letters").json()
     by_reason = {(r["stage"], r["reason"]): r["videos"] for r in client.get("/api/v1/dead-letters/reasons").json()}
     assert sum(by_reason.values()) == len(letters) == len(videobert.open(small_root.root).dead_letters())
@@ -131,6 +135,8 @@ def test_batches_letters_models_and_reports(client: httpx.Client, small_root: Sm
     assert len(empty) == by_reason["ingest", "empty"] and {letter["reason"] for letter in empty} == {"empty"}
     (model,) = client.get("/api/v1/models").json()
     assert model["spec"] == client.get("/api/v1/current").json()["model_spec"]
+    curve = client.get(f"/api/v1/models/{model['spec']}/curve").json()
+    assert [record["step"] for record in curve] == [1, 2] and "polyline" in client.get("/models").text
     (report,) = client.get(f"/api/v1/models/{model['spec']}/reports").json()
     page = client.get(f"/api/v1/models/{model['spec']}/reports/{report['report']}.html")
     assert "<h1>VideoBERT" in page.text and "sandbox" in page.headers["content-security-policy"]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pyarrow.compute as pc
 import pytest
 
 import videobert
+from tests.serve.conftest import serving
 from tests.serve.frames import difference, frames, shown_at
 from tests.small_root import SmallRoot
 from videobert.api import Hit
+from videobert.runtime.dead_letters import write_dead_letters
+from videobert.runtime.manifest import Reject, load_manifest
+from videobert.runtime.storage import Store
 from videobert.serve.cache import FileCache
 from videobert.serve.ranges import parse_range
 from videobert.serve.scratch import Scratch
@@ -58,6 +65,36 @@ def test_a_picture_is_what_is_on_screen_then(client: httpx.Client, row: Hit) -> 
     small = frames(client.get(f"/api/v1/rows/{row.row_id}/picture.jpg?width=64").content)[0][1]
     assert small.shape[1] == 64
     assert client.get(f"/api/v1/rows/{row.row_id}/picture.jpg?at=nan").status_code == 422
+
+
+def test_a_dead_letter_shows_the_picture_at_which_its_video_broke(small_root: SmallRoot, tmp_path: Path) -> None:
+    """Of a video that lies in a shard; its address is never opened, and what came into no shard has no picture."""
+    shutil.copytree(small_root.root, tmp_path / "demo")
+    root, store = videobert.open(str(tmp_path / "demo")), Store(str(tmp_path / "demo"))
+    hit = root.search("egg", top=1)[0]
+    features = load_manifest(store, "features", small_root.specs["features"], hit.batch)
+    shard = root.embeddings().to_table(columns=["shard"], filter=pc.field("row_id") == hit.row_id)["shard"][0].as_py()
+    assert features is not None
+    reject = Reject(
+        video_id=hit.video_id, uri="http://192.0.2.1/", reason="damaged", message="", salvageable_seconds=2.0
+    )
+    outputs = tuple(replace(o, rejects=(reject,) if o.shard == shard else ()) for o in features.outputs)
+    write_dead_letters(store, replace(features, outputs=outputs))
+    with serving(store.root) as client:
+        asked = {"batch": hit.batch, "stage": "features", "video": hit.video_id}
+        answer = client.get("/api/v1/dead-letters/picture.jpg", params=asked)
+        assert answer.headers["content-type"] == "image/jpeg"
+        source = frames(client.get(f"/api/v1/rows/{hit.row_id}/video").content)
+        ((_, image),) = frames(answer.content)
+        wanted = shown_at(source, 2.0)
+        assert image.shape == wanted.shape and difference(image, wanted) < 6 < difference(image, shown_at(source, 9.0))
+        page = client.get("/dead-letters?reason=damaged").text
+        assert f"picture.jpg?batch={hit.batch}&amp;stage=features&amp;video={hit.video_id}" in page
+        assert "--where damaged" in page
+        ingest = next(letter for letter in root.dead_letters() if letter.stage == "ingest")
+        asked = {"batch": ingest.batch, "stage": "ingest", "video": ingest.video_id}
+        assert client.get("/api/v1/dead-letters/picture.jpg", params=asked).status_code == 400
+        assert client.get("/api/v1/dead-letters/picture.jpg", params=asked | {"video": "none"}).status_code == 404
 
 
 @pytest.mark.parametrize(

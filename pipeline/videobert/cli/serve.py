@@ -34,8 +34,10 @@ class ServeCommand:
     """Token of at least 16 characters; empty takes VIDEOBERT_TOKEN, or makes one. Others on this machine can read a
     command line: prefer the variable."""
     admin_token: str = ""
-    """Another token, which may also promote and roll back, as a bearer; empty takes VIDEOBERT_ADMIN_TOKEN, and without
-    that nobody may."""
+    """Another token, which may also promote, roll back and replay, as a bearer; empty takes VIDEOBERT_ADMIN_TOKEN, and
+    without that nobody may."""
+    recipe: str = ""
+    """The recipe that made the root, for replays of dead letters: a name, a TOML file, or module:function."""
     options: ServeOptions = field(default_factory=ServeOptions)
     """Limits."""
 
@@ -58,4 +60,7 @@ class ServeCommand:
             # A token of the caller's own is not repeated.
             print(url if given else f"{url}/?token={access.token}", flush=True)
 
-        serve(self.root, access, admin=admin, host=self.host, port=self.port, options=self.options, ready=ready)
+        serve(
+            self.root, access, admin=admin, host=self.host, port=self.port, options=self.options, recipe=self.recipe,
+            ready=ready,
+        )  # fmt: skip

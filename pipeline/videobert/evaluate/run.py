@@ -33,15 +33,13 @@ from videobert.evaluate.stage import EVALUATE
 from videobert.model.load import load_committed_model
 from videobert.model.network import VideoBert
 from videobert.model.scoring import alignment_logits, encode_text, encode_video, zero_shot
-from videobert.pretrain.stage import PRETRAIN
-from videobert.pretrain.stopping import TRAINING_FILE
+from videobert.query.training import training_history
 from videobert.runtime.corpus_commit import commit_files, committed
 from videobert.runtime.executor import Executor
 from videobert.runtime.held_out import is_held_out
 from videobert.runtime.inputs import Inputs
-from videobert.runtime.manifest import Manifest, folder_of
+from videobert.runtime.manifest import Manifest
 from videobert.runtime.spec import output_config
-from videobert.runtime.storage import Store
 from videobert.tokens.core import from_json
 from videobert.tokens.footage import Footage
 from videobert.tokens.read import read_samples
@@ -87,21 +85,13 @@ def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
         metrics["zero_shot"] = _zero_shot(model, tokenizer, videos, labels, narration, config)
     metrics["gates"] = gates_of(metrics, config)
     metrics["passed"] = all(gate["holds"] for gate in metrics["gates"])
-    curve, checks = _history(inputs.store, pretrain)
+    curve, checks = training_history(inputs.store, pretrain)
     files = {
         "metrics.json": json.dumps(metrics, indent=1, sort_keys=True).encode() + b"\n",
         "report.html": render_report(metrics, curve, pretrain.facts, checks),
     }
     facts = {"model_spec": pretrain.spec, "passed": metrics["passed"], "gates": metrics["gates"]}
     return commit_files(inputs, EVALUATE, spec, files, config=output_config(config), facts=facts)
-
-
-def _history(store: Store, pretrain: Manifest) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
-    """The curve of training to its end, which may lie behind the step that is the model, and the checks."""
-    if "training" not in pretrain.facts:
-        return json.loads(store.read(f"{pretrain.facts['directory']}/train_state.json"))["curve"], []
-    training = json.loads(store.read(f"{folder_of(PRETRAIN, pretrain.spec, '')}/{TRAINING_FILE}"))
-    return training["curve"], training["checks"]
 
 
 def _zero_shot(

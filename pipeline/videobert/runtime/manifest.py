@@ -16,12 +16,12 @@ from videobert.runtime.stage import Stage, stage_record
 from videobert.runtime.storage import Store, sha256
 
 __all__ = [
-    "Manifest", "Output", "Reject", "Source", "batches_of", "check_balance", "committed_batches", "folder_of",
-    "groups_by_bytes", "library_versions", "load_manifest", "load_manifests", "manifest_path", "save_manifest",
-    "specs_of",
+    "MANIFEST_NAME", "Manifest", "Output", "Reject", "Source", "batches_of", "check_balance", "committed_batches",
+    "folder_of", "groups_by_bytes", "library_versions", "load_manifest", "load_manifests", "manifest_path",
+    "save_manifest", "specs_of",
 ]  # fmt: skip
 
-_NAME = "_manifest.json"
+MANIFEST_NAME = "_manifest.json"
 _VERSIONED = ("videobert-pipeline", "av", "numpy", "onnxruntime", "pyarrow", "tokenizers", "torch", "transformers")
 
 
@@ -188,7 +188,7 @@ def folder_of(stage: Stage, spec: str, batch: str) -> str:
 
 
 def manifest_path(stage: Stage, spec: str, batch: str) -> str:
-    return f"{folder_of(stage, spec, batch)}/{_NAME}"
+    return f"{folder_of(stage, spec, batch)}/{MANIFEST_NAME}"
 
 
 def load_manifest(store: Store, stage_name: str, spec: str, batch: str) -> Manifest | None:

@@ -12,11 +12,12 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from fsspec.implementations.local import LocalFileSystem
 
@@ -208,6 +209,16 @@ class Store:
         skip = len(self._base) + 1
         return {path[skip:]: int(info["size"]) for path, info in sorted(found.items())}
 
+    def modified(self, folder: str) -> dict[str, datetime]:
+        """When every object below `folder` was written, in UTC; of a filesystem that does not tell, none."""
+        try:
+            found = self._fs.find(self._full(folder), detail=True)
+        except FileNotFoundError:
+            return {}
+        skip = len(self._base) + 1
+        times = {path[skip:]: _time_of(info) for path, info in found.items()}
+        return {path: at for path, at in times.items() if at is not None}
+
     def folders(self, folder: str) -> Sequence[str]:
         """Names of the direct sub-folders of `folder`, sorted."""
         try:
@@ -348,3 +359,13 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _time_of(info: Mapping[str, Any]) -> datetime | None:
+    """Local files and most stores say `mtime`, in seconds or as a time; S3 says LastModified, memory `created`."""
+    at = info.get("mtime", info.get("LastModified", info.get("created")))
+    if isinstance(at, int | float):
+        return datetime.fromtimestamp(at, UTC)
+    if not isinstance(at, datetime):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

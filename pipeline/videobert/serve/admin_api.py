@@ -1,12 +1,15 @@
-"""What changes the root: promotion and its way back, by the functions of `videobert models`.
+"""What changes the root: promotion and its way back, and replays, by the functions of the command line.
 
 It takes a token of its own, as a bearer only: a browser never holds it, so that no page can make one act.
 """
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from typing import Annotated
 
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+
+from videobert.batch_key import parse_batch_keys
 from videobert.embed.stage import EMBED
 from videobert.errors import InputError
 from videobert.recipes import Recipe
@@ -14,8 +17,9 @@ from videobert.runtime.manifest import committed_batches, load_manifest
 from videobert.runtime.spec import from_output_config
 from videobert.runtime.storage import Store
 from videobert.serve.access import Access
-from videobert.serve.parameters import AnswersOf, SpecId
-from videobert.serve.records import Done, Sentence
+from videobert.serve.parameters import AnswersOf, BatchKeys, SpecId
+from videobert.serve.records import Done, ReplayState, Sentence
+from videobert.serve.replays import Replays
 
 __all__ = ["router"]
 
@@ -46,6 +50,25 @@ def back(answers: AnswersOf) -> Done:
     from videobert.admin.promotion import roll_back
 
     return Done(done=roll_back(Recipe(), answers.root.store))
+
+
+@router.post("/dead-letters/replay", status_code=202)
+def replay(
+    request: Request, reason: Annotated[str, Query(pattern=r"^[a-z][a-z0-9-]{0,63}$")], batch: BatchKeys = ""
+) -> ReplayState:
+    """Try the dead letters of a reason again, as `videobert replay` does; GET tells how far it is."""
+    return _replays(request).start(reason, parse_batch_keys(batch))
+
+
+@router.get("/dead-letters/replay")
+def replay_state(request: Request) -> ReplayState:
+    """The replay that runs, or ran last."""
+    return _replays(request).state()
+
+
+def _replays(request: Request) -> Replays:
+    found: Replays = request.app.state.replays
+    return found
 
 
 def _recipe(store: Store, spec: str) -> Recipe:

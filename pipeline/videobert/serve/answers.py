@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 from urllib.parse import quote
 
+from fastapi import Response
+
 from videobert.api import DeadLetter
 from videobert.errors import InputError
 from videobert.query.predictions import Prediction, labels_of, predictions_of_video
 from videobert.query.projection import Projection, project_rows
 from videobert.query.rows import Row, read_row, rows_of_video
 from videobert.query.timeline import Timeline, read_timeline
+from videobert.query.training import training_history
+from videobert.runtime.manifest import load_manifest
 from videobert.serve.footage import FootageServer, plays_in_browsers
 from videobert.serve.fresh import FreshRoot
+from videobert.serve.letters import footage_of_letter
 from videobert.serve.options import ServeOptions
 from videobert.serve.records import (
     Comparison,
@@ -37,6 +42,7 @@ from videobert.visualization.page import Row as TokenRow
 __all__ = ["Answers", "NotFoundError", "Question"]
 
 _MOST_POINTS = 2000
+_LETTER_WIDTH = 320
 
 
 class NotFoundError(InputError):
@@ -160,12 +166,28 @@ class Answers:
         order = {stage: number for number, stage in enumerate(stage_names())}
         columns = sorted({(s.stage, s.spec) for s in states}, key=lambda column: (order[column[0]], column[1]))
         rows: dict[str, dict[str, MatrixCell]] = {}
+        times = self.root.commit_times()
         for s in states:
-            cell = MatrixCell(committed=s.committed, counts=s.counts)
+            # The catalog's path holds no spec.
+            when = times.get((s.stage, s.spec, s.batch)) or times.get((s.stage, "", s.batch))
+            told = {"committed_at": when.committed_at, "seconds": when.seconds} if when and s.committed else {}
+            cell = MatrixCell(committed=s.committed, counts=s.counts, **told)
             rows.setdefault(s.batch, {})[f"{s.stage} {s.spec}"] = cell
         return Matrix(
             columns=columns, rows=[MatrixRow(batch=batch, cells=rows[batch]) for batch in sorted(rows, reverse=True)]
         )
+
+    def curve(self, model: str) -> list[dict[str, float]]:
+        """Losses of the training of a model; none where it is not committed, or its files are gone."""
+
+        def read() -> list[dict[str, float]]:
+            manifest = load_manifest(self.root.store, "pretrain", model, "")
+            try:
+                return training_history(self.root.store, manifest)[0] if manifest else []
+            except FileNotFoundError:
+                return []
+
+        return self.root.remembered(("curve", model), read)
 
     def letters(self, *, batch: str = "", stage: str = "", reason: str = "") -> list[DeadLetter]:
         """Dead letters with these values; an empty one takes all."""
@@ -175,6 +197,14 @@ class Answers:
             for letter in self.root.all_dead_letters()
             if all(getattr(letter, name) == value for name, value in wanted.items() if value)
         ]
+
+    def letter_picture(self, *, batch: str, stage: str, video: str) -> Response:
+        """What was on screen before a video broke. Raises NotFoundError, and InputError where nothing can be shown."""
+        for letter in self.letters(batch=batch, stage=stage):
+            if letter.video_id == video:
+                found = footage_of_letter(self.root.store, letter)
+                return self.footage.picture(found, letter.salvageable_seconds, _LETTER_WIDTH)
+        raise NotFoundError(f"no dead letter of {stage} and batch {batch!r} is of video {video!r}")
 
     def projection(self, spec: str) -> Projection:
         """Segments as points; made anew when batches come or go, and not before."""

@@ -168,6 +168,14 @@ def reasons(answers: AnswersOf) -> list[Reason]:
     return answers.reasons()
 
 
+@router.get("/dead-letters/picture.jpg", response_class=Response)
+def letter_picture(
+    answers: AnswersOf, batch: str, stage: str, video: Annotated[str, Query(max_length=128)]
+) -> Response:
+    """The last picture that could be decoded of a video, for those that lie in a shard."""
+    return answers.letter_picture(batch=batch, stage=stage, video=video)
+
+
 @router.get("/map")
 def points(answers: AnswersOf, spec: Spec, base: Base) -> PointMap:
     """Some segments in the plane in which their embeddings differ most, evenly taken of all."""
@@ -196,6 +204,12 @@ def current(answers: AnswersOf) -> dict[str, Any] | None:
     """The promoted model; null when none is."""
     found = answers.root.current
     return asdict(found) if found else None
+
+
+@router.get("/models/{model}/curve")
+def curve(answers: AnswersOf, model: VideoId) -> list[dict[str, float]]:
+    """Losses of a model's training by step."""
+    return answers.curve(model)
 
 
 @router.get("/models/{model}/reports")

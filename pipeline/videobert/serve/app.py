@@ -22,25 +22,27 @@ from videobert.serve.jobs import Jobs
 from videobert.serve.metrics import Metrics
 from videobert.serve.options import ServeOptions
 from videobert.serve.pages import add_pages, problem_page
+from videobert.serve.replays import Replays
 from videobert.serve.scratch import Scratch
 
 __all__ = ["create_app"]
 
 
 def create_app(
-    root: str, access: Access, options: ServeOptions | None = None, *, admin: Access | None = None
+    root: str, access: Access, options: ServeOptions | None = None, *, admin: Access | None = None, recipe: str = ""
 ) -> FastAPI:
-    """An application over a root; whoever shows the token of `admin` may promote and roll back.
+    """An application over a root; whoever shows the token of `admin` may promote, roll back and replay by `recipe`.
 
     It reads nothing before it is asked, and cleans up when the server shuts down."""
     options = options or ServeOptions()
     fresh = FreshRoot(root, fresh_seconds=options.fresh_seconds, models=options.models, warm_bytes=options.warm_bytes)
-    scratch = Scratch()
+    scratch, replays = Scratch(), Replays(fresh.url, recipe)
     footage, metrics, jobs = FootageServer(fresh, scratch, options), Metrics(), Jobs(fresh.url, options)
 
     @cache  # once, whether the server has had the time to end or not
     def close() -> None:
         jobs.close()
+        replays.close()
         footage.close()
         scratch.close()
 
@@ -54,7 +56,8 @@ def create_app(
         docs_url=None, redoc_url=None,  # both load scripts from outside
     )  # fmt: skip
     app.state.answers = Answers(fresh, footage, options)
-    app.state.jobs, app.state.scratch, app.state.close = jobs, scratch, close
+    app.state.jobs, app.state.scratch, app.state.replays = jobs, scratch, replays
+    app.state.close = close
     app.include_router(api.router)
     app.include_router(uploads.router)
     app.state.admin = admin

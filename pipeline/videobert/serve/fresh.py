@@ -16,6 +16,7 @@ from videobert.api import DeadLetter, Hit, Lineage, ModelInfo, Root, StageStatus
 from videobert.query.embeddings import embedding_dimension, embedding_manifests, open_embeddings, resolve_embed_spec
 from videobert.query.filters import RowFilter
 from videobert.query.model import OpenModel, open_model
+from videobert.query.times import CommitTime, commit_times
 from videobert.query.warm import WarmRows
 from videobert.runtime.spec import digest
 from videobert.runtime.storage import Store
@@ -64,6 +65,10 @@ class FreshRoot(Root):
     def status(self) -> list[StageStatus]:
         """See `Root.status`."""
         return self._remembered("status", super().status)
+
+    def commit_times(self) -> dict[tuple[str, str, str], CommitTime]:
+        """(stage, spec, batch) -> when it was committed."""
+        return self._remembered("times", lambda: {(t.stage, t.spec, t.batch): t for t in commit_times(self._store)})
 
     def models(self) -> list[ModelInfo]:
         """See `Root.models`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -17,6 +17,8 @@ from videobert.errors import InputError, PipelineError
 from videobert.query.timeline import Timeline
 from videobert.runtime.manifest import Manifest
 from videobert.serve.answers import Answers, Question
+from videobert.serve.curves import Plot, plot
+from videobert.serve.letters import has_footage
 from videobert.serve.parameters import AnswersOf, Asked, Base, ModelName, OtherName, RowId, Spec
 from videobert.serve.uploads import JobId, job_of, stretch_of, take_upload
 from videobert.visualization.environment import page_environment
@@ -25,6 +27,7 @@ __all__ = ["add_pages", "problem_page"]
 
 _MOST_LETTERS = 200
 _MOST_CLIPS = 400
+_LOSSES = ("loss", "text_only", "video_only", "joint_text", "joint_video", "alignment", "retrieval")
 _STATIC = Path(__file__).with_name("static")
 router = APIRouter(include_in_schema=False)
 
@@ -109,7 +112,8 @@ def letters_page(answers: AnswersOf, base: Base, batch: str = "", stage: str = "
     return _page(
         answers, base, "letters.html", "/dead-letters", letters=found[:_MOST_LETTERS], total=len(found),
         reasons=answers.reasons(), batch=batch, stage=stage, reason=reason,
-        commands=[("command line", line), ("Python", python)],
+        commands=[("command line", line), ("Python", python), *_replay_lines(root, batch, reason)],
+        pictured=has_footage,
     )  # fmt: skip
 
 
@@ -120,9 +124,12 @@ def models_page(answers: AnswersOf, base: Base, a: str = "", b: str = "") -> Res
     reports = {info.spec: find_reports(answers.root.store, info.spec) for info in models if info.committed}
     every = {report.spec: report for found in reports.values() for report in found}
     compared = _compared(answers, every, a, b) if a and b else []
+    of = {side: every[side].facts["model_spec"] for side in (a, b) if side in every}
+    both = plot({side: answers.curve(model) for side, model in of.items()})
+    plots = {spec: _losses(answers.curve(spec)) for spec in reports}
     return _page(
         answers, base, "models.html", "/models", models=models, reports=reports, every=sorted(every),
-        sides={"a": a, "b": b}, compared=compared,
+        sides={"a": a, "b": b}, compared=compared, plots=plots, both=both,
     )  # fmt: skip
 
 
@@ -169,6 +176,20 @@ def problem_page(request: Request, status: int, error: str) -> Response:
 def _page(answers: Answers, base: str, template: str, here: str, **given: Any) -> Response:
     known = {"base": base, "here": here, "root": answers.root.url, "model": ""}
     return HTMLResponse(page_environment("videobert.serve").get_template(template).render(known | given))
+
+
+def _losses(curve: Sequence[Mapping[str, float]]) -> Plot | None:
+    """The loss and its parts."""
+    names = dict.fromkeys(name for record in curve for name in record if name in _LOSSES)
+    return plot({name: [{"step": r["step"], "loss": r[name]} for r in curve if name in r] for name in names})
+
+
+def _replay_lines(root: str, batch: str, reason: str) -> list[tuple[str, str]]:
+    """How to try those of a reason again; browsers hold no token that may."""
+    if not reason:
+        return []
+    line = f"videobert replay --root {shlex.quote(root)} --where {shlex.quote(reason)} --recipe RECIPE"
+    return [("trying these again", line + (f" --batch {shlex.quote(batch)}" if batch else ""))]
 
 
 def _timeline(answers: Answers, row_id: str, spec: str) -> Timeline | None:

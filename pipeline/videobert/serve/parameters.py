@@ -8,13 +8,14 @@ from fastapi import Depends, Path, Query, Request
 
 from videobert.serve.answers import Answers, Question
 
-__all__ = ["AnswersOf", "Asked", "Base", "ModelName", "OtherName", "RowId", "Spec", "SpecId", "VideoId"]
+__all__ = ["AnswersOf", "Asked", "Base", "BatchKeys", "ModelName", "OtherName", "RowId", "Spec", "SpecId", "VideoId"]
 
 _SPEC = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
 
 RowId = Annotated[
     str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}(:[0-9]{1,9})?$", description="VIDEO_ID:SEGMENT, or VIDEO_ID.")
 ]
+BatchKeys = Annotated[str, Query(max_length=4000, description="Batch keys, separated by commas.")]
 SpecId = Annotated[str, Path(pattern=_SPEC, description="Embeddings, such as models list.")]
 VideoId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$", description="sha256 of the video's bytes.")]
 
@@ -65,7 +66,7 @@ def _question(
     row: Annotated[str, Query(max_length=140, description="A row to compare with, instead of a sentence.")] = "",
     top: Annotated[int, Query(ge=1, le=200)] = 12,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
-    batch: Annotated[str, Query(max_length=4000, description="Batch keys, separated by commas.")] = "",
+    batch: BatchKeys = "",
     video: Annotated[str, Query(max_length=128, description="How the video's id begins.")] = "",
     from_seconds: Annotated[float, Query(alias="from", ge=0)] = 0.0,
     to_seconds: Annotated[float | None, Query(alias="to", gt=0)] = None,

@@ -20,6 +20,7 @@ __all__ = [
     "Point",
     "PointMap",
     "Reason",
+    "ReplayState",
     "RowPage",
     "SearchPage",
     "Sentence",
@@ -97,6 +98,10 @@ class MatrixCell:
 
     committed: bool
     counts: Mapping[str, int]
+    committed_at: str = ""
+    """ISO 8601 in UTC; empty where the storage does not tell."""
+    seconds: float = 0.0
+    """From its first file to its commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +155,19 @@ class Reason:
     stage: str
     reason: str
     videos: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayState:
+    """Dead letters that are tried again."""
+
+    state: str
+    """none, running, done or failed."""
+    reason: str
+    batch: str
+    """Batch keys, separated by commas; empty for all."""
+    lines: list[str]
+    """What `videobert replay` printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

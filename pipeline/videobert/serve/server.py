@@ -29,13 +29,14 @@ def serve(
     host: str,
     port: int,
     options: ServeOptions,
+    recipe: str,
     ready: Callable[[str], object],
 ) -> None:
     """Serve until SIGINT or SIGTERM. `ready` gets the URL once connections are taken; port 0 takes a free one.
 
     Raises InputError when the address cannot be bound.
     """
-    app = create_app(root, access, options, admin=admin)
+    app = create_app(root, access, options, admin=admin, recipe=recipe)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter('{"at": "%(asctime)s", "level": "%(levelname)s", "line": %(message)s}'))
     logging.getLogger("videobert.serve").addHandler(handler)
