@@ -42,7 +42,6 @@ class Job:
     error: str = ""
     rows: list[dict[str, Any]] = field(default_factory=list)
     process: subprocess.Popen[str] | None = None
-    ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def progress(self) -> float:
@@ -87,7 +86,6 @@ class Jobs:
         with self._lock:
             if job.state in ("waiting", "running"):
                 job.state = "cancelled"
-                job.ended.set()
             if job.process is not None:
                 job.process.kill()
 
@@ -154,4 +152,3 @@ class Jobs:
             if job.state != "running":
                 return
             job.state, job.error, job.rows = ("failed", error, []) if rows is None else ("done", "", rows)
-            job.ended.set()

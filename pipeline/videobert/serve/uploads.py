@@ -16,7 +16,7 @@ from fastapi import Path as InPath
 from videobert.embed.core import unit_mean
 from videobert.errors import InputError
 from videobert.serve.answers import Answers, NotFoundError, Question
-from videobert.serve.jobs import BusyError, Job, Jobs
+from videobert.serve.jobs import Job, Jobs
 from videobert.serve.parameters import AnswersOf, Asked, Base, Spec
 from videobert.serve.records import JobState, SearchPage, Sentence, SentenceVector, UploadedRow
 
@@ -28,8 +28,6 @@ router = APIRouter(
 JobId = Annotated[str, InPath(pattern=r"^[A-Za-z0-9_-]{16}$")]
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 _MOST_CAPTION_BYTES = 16 << 20
-_MOST_SECONDS = 60.0
-"""For which a request waits until its file is embedded."""
 
 
 @router.get("/embed")
@@ -42,23 +40,6 @@ def embed(answers: AnswersOf, spec: Spec, text: Annotated[str, Query(min_length=
 def upload(request: Request, spec: Spec, video: UploadFile, captions: UploadFile | None = None) -> JobState:
     """Embed a video as a batch would, with captions where they are given. Ask `jobs/ID` how far it is."""
     return state_of(take_upload(request, spec, video, captions))
-
-
-@router.post("/search/file")
-def search_file(
-    request: Request, answers: AnswersOf, asked: Asked, spec: Spec, base: Base, file: UploadFile,
-    captions: UploadFile | None = None,
-) -> SearchPage:  # fmt: skip
-    """The segments nearest to a picture, or to a short video or its seconds `from` to `to`, once it is embedded.
-
-    For what takes longer post it to `videos`.
-    """
-    found = take_upload(request, spec, file, captions)
-    if not found.ended.wait(_MOST_SECONDS):
-        raise BusyError(f"this takes more than {_MOST_SECONDS} s; ask jobs/{found.id} how far it is")
-    if found.state != "done":
-        raise InputError(found.error or "it was cancelled")
-    return stretch_of(answers, found, asked, base)
 
 
 @router.get("/jobs/{job_id}")
