@@ -6,6 +6,7 @@ import json
 import math
 import os
 import secrets
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["RemoteRoot"]
 
 _SECONDS = 120
+_POLL_SECONDS = 0.3
 
 
 class RemoteRoot(Root):
@@ -86,7 +88,7 @@ class RemoteRoot(Root):
             "label": label, "per_video": per_video, "rerank": rerank, "probes": probes, "by": by, "model": model,
         }  # fmt: skip
         if file:
-            found = self._ask("search/file", asked, form=_form_of(file))
+            found = self._ask(f"jobs/{self._embedded(file, model)}/search", asked)
         elif vector is None:
             found = self._ask("search", asked)
         else:
@@ -145,6 +147,16 @@ class RemoteRoot(Root):
         """Not over HTTP: raises InputError."""
         raise InputError(f"{self._url} is a service, which takes no SQL; open the root itself")
 
+    def _embedded(self, file: str, model: str) -> str:
+        """The id of the job that has embedded a file. Raises InputError where it could not."""
+        job = self._ask("videos", {"model": model}, form=_form_of(file))
+        while job["state"] in ("waiting", "running"):
+            time.sleep(_POLL_SECONDS)
+            job = self._ask(f"jobs/{job['id']}")
+        if job["state"] != "done":
+            raise InputError(f"file {file!r} cannot be used: {job['error'] or job['state']}")
+        return str(job["id"])
+
     def _ask(
         self, path: str, query: dict[str, Any] | None = None, *, body: Any = None, form: tuple[str, bytes] | None = None
     ) -> Any:
@@ -172,7 +184,7 @@ def _form_of(file: str) -> tuple[str, bytes]:
         raise InputError(f"file {file!r} cannot be read ({error.strerror}); give one of this machine") from error
     boundary = secrets.token_hex(16)
     name = f"file{Path(file).suffix}".encode("ascii", "replace").replace(b'"', b"").decode()
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="video"; filename="{name}"\r\n\r\n'
     return f"multipart/form-data; boundary={boundary}", head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
 
 
