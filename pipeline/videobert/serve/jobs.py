@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from videobert.errors import PipelineError
+from videobert.serve.access import environment_without_tokens
 from videobert.serve.options import ServeOptions
 from videobert.stages import flow_of
 
@@ -118,7 +119,7 @@ class Jobs:
             job.state = "running"
             job.process = subprocess.Popen(
                 [sys.executable, "-m", "videobert.serve.embed_child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                text=True,
+                text=True, env=environment_without_tokens(),
             )  # fmt: skip
         limit = threading.Timer(self._options.most_job_seconds, job.process.kill)
         limit.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from videobert.errors import InputError
+from videobert.serve.access import environment_without_tokens
 from videobert.serve.jobs import BusyError
 from videobert.serve.records import ReplayState
 
@@ -40,10 +40,9 @@ class Replays:
                 raise BusyError("a replay runs already; ask again when it has ended")
             self._lines.clear()
             self._asked = (reason, ",".join(batches))
-            environment = {name: value for name, value in os.environ.items() if not name.startswith("VIDEOBERT_")}
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                env=environment,  # it needs neither token
+                env=environment_without_tokens(),
             )  # fmt: skip
             threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         return self.state()
