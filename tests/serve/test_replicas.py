@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -13,9 +14,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-import yaml
 
 import videobert
+from tests.infra.material import read_yaml
 from tests.serve.conftest import TOKEN
 from tests.small_root import SmallRoot
 from videobert.errors import InputError
@@ -34,7 +35,7 @@ def served(small_root: SmallRoot, monkeypatch: pytest.MonkeyPatch) -> Iterator[h
     monkeypatch.setenv("VIDEOBERT_TOKEN", TOKEN)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         serve.run(build({"root": small_root.root, "replicas": 2, "cpus": 0.1}), name="videobert", route_prefix="/")
@@ -42,7 +43,7 @@ def served(small_root: SmallRoot, monkeypatch: pytest.MonkeyPatch) -> Iterator[h
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
             yield client
     finally:
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
 
 
@@ -81,11 +82,12 @@ def test_a_killed_replica_loses_no_request_but_those_that_it_was_answering(
     assert len(lost) <= CLIENTS and all(began <= killed for began, _ in lost), lost
 
 
-def test_the_file_names_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_names_what_there_is(tmp_path: Path) -> None:
     from videobert.serve.replicas import build
 
-    (service,) = yaml.safe_load_all(FILE.read_text())
-    (application,) = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"]
+    (service,) = read_yaml(FILE)
+    (tmp_path / "config.yaml").write_text(service["spec"]["serveConfigV2"])
+    [(application,)] = [config["applications"] for config in read_yaml(tmp_path / "config.yaml")]
     assert application["import_path"] == f"{build.__module__}:build"
     build(application["args"])
     for wrong in ({"root": "a", "replica": 2}, {"replicas": 2}):

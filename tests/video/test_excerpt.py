@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
+from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from tests.video.videos import write_video
@@ -77,7 +79,7 @@ def write_beep(path: Path, *, at: float, codec: str) -> None:
     tone_N = (np.sin(2 * np.pi * 440 * times_N) * loud_N * 20_000).astype(np.int16)
     with av.open(str(path.with_suffix(".silent.mkv"))) as silent, av.open(str(path), "w") as output:
         pictures = output.add_stream_from_template(silent.streams.video[0])
-        sound = output.add_stream(codec, rate=44_100, layout="mono")
+        sound = cast(AudioStream, output.add_stream(codec, rate=44_100, layout="mono"))
         for packet in silent.demux(video=0):
             if packet.dts is not None:
                 packet.stream = pictures

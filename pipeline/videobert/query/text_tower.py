@@ -89,8 +89,7 @@ class TextTower:
             layer = f"bert.encoder.layer.{number}"
             seen_LD = self._linear(f"{layer}.attention.output.dense", self._attended(f"{layer}.attention.self", x_LD))
             x_LD = self._norm(f"{layer}.attention.output.LayerNorm", seen_LD + x_LD)
-            inner = self._linear(f"{layer}.intermediate.dense", x_LD)
-            inner = inner * (erf(inner / np.float32(math.sqrt(2))) + 1) / 2  # GELU
+            inner = gelu(self._linear(f"{layer}.intermediate.dense", x_LD))
             x_LD = self._norm(f"{layer}.output.LayerNorm", self._linear(f"{layer}.output.dense", inner) + x_LD)
         return x_LD
 
@@ -102,7 +101,8 @@ class TextTower:
         score_HLL = q_HLd @ k_HLd.transpose(0, 2, 1) / np.float32(math.sqrt(q_HLd.shape[-1]))
         share_HLL = np.exp(score_HLL - score_HLL.max(axis=-1, keepdims=True))
         share_HLL /= share_HLL.sum(axis=-1, keepdims=True)
-        return (share_HLL @ v_HLd).transpose(1, 0, 2).reshape(len(x_LD), -1)
+        seen_LD: Array = (share_HLL @ v_HLd).transpose(1, 0, 2).reshape(len(x_LD), -1)
+        return seen_LD
 
     def _linear(self, name: str, x: Array) -> Array:
         found: Array = x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
@@ -113,6 +113,12 @@ class TextTower:
         spread_L1 = np.sqrt((centred_LD * centred_LD).mean(axis=-1, keepdims=True) + np.float32(self._epsilon))
         found: Array = centred_LD / spread_L1 * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
         return found
+
+
+def gelu(x: Array) -> Array:
+    """x times the share of a normal distribution below it."""
+    found: Array = (x * (erf(x / np.float32(math.sqrt(2))) + 1) / 2).astype(np.float32)
+    return found
 
 
 def erf(x: Array) -> Array:

@@ -170,8 +170,10 @@ class Answers:
         for s in states:
             # The catalog's path holds no spec.
             when = times.get((s.stage, s.spec, s.batch)) or times.get((s.stage, "", s.batch))
-            told = {"committed_at": when.committed_at, "seconds": when.seconds} if when and s.committed else {}
-            cell = MatrixCell(committed=s.committed, counts=s.counts, **told)
+            cell = MatrixCell(
+                committed=s.committed, counts=s.counts, committed_at=when.committed_at if when else "",
+                seconds=when.seconds if when else 0.0,
+            )  # fmt: skip
             rows.setdefault(s.batch, {})[f"{s.stage} {s.spec}"] = cell
         return Matrix(
             columns=columns, rows=[MatrixRow(batch=batch, cells=rows[batch]) for batch in sorted(rows, reverse=True)]

@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -64,7 +65,7 @@ def excerpt(path: str | Path, start: float, end: float, *, limits: DecoderLimits
     sink, base = io.BytesIO(), Fraction(1, 90_000)
     with av.open(sink, "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}) as output:
         stream: VideoStream | None = None
-        packets: list[Packet] = []
+        packets: list[Packet[Any]] = []
         last = Fraction(-1)
         for at, image in _shown_frames(path, start, limits=limits, beat=beat, most=_LONGER_SIDE):
             if at >= end:
@@ -87,7 +88,7 @@ def excerpt(path: str | Path, start: float, end: float, *, limits: DecoderLimits
     return sink.getvalue()
 
 
-def _sound(output: OutputContainer, frames: Iterator[AudioFrame]) -> Iterator[Packet]:
+def _sound(output: OutputContainer, frames: Iterator[AudioFrame]) -> Iterator[Packet[Any]]:
     """A stream of it is added with the first frame: a video without sound gets none."""
     stream: AudioStream | None = None
     for frame in frames:

@@ -50,7 +50,7 @@ def sound_frames(
             except av.FFmpegError:
                 continue
             for frame in frames:
-                if frame.pts is None or frame.time_base is None:
+                if not isinstance(frame, AudioFrame) or frame.pts is None or frame.time_base is None:
                     continue
                 at = frame.pts * frame.time_base - zero
                 if at >= end:
