@@ -20,9 +20,12 @@ def main(root: str) -> None:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(base_url=str(client.base_url), viewport={"width": 1100, "height": 700})
         row = client.get("/api/v1/search?text=stir+the+egg&top=1").json()["hits"][0]["hit"]["row_id"]
-        shown = (("search", "/?text=stir+the+egg", 700), ("row", f"/rows/{row}", 1100), ("batches", "/batches", 370))
-        for name, path, height in shown:
-            page.set_viewport_size({"width": 1100, "height": height})
+        shown = (
+            ("search", "/?text=stir+the+egg", 1100, 700), ("row", f"/rows/{row}", 760, 1240),
+            ("batches", "/batches", 1100, 420),
+        )  # fmt: skip
+        for name, path, width, height in shown:
+            page.set_viewport_size({"width": width, "height": height})
             page.goto(f"{path}{'&' if '?' in path else '?'}token={TOKEN}")
             page.wait_for_load_state("networkidle")
             page.wait_for_timeout(1000)

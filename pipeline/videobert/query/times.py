@@ -24,7 +24,7 @@ class CommitTime:
     committed_at: str
     """ISO 8601 in UTC: when its manifest was written last."""
     seconds: float
-    """From its first file to its commit: of a run that was resumed more than the work took."""
+    """From its first file to its commit: next to nothing of a single file, too much of a run that was resumed."""
 
 
 def commit_times(store: Store) -> Iterator[CommitTime]:
