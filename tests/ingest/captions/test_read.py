@@ -72,7 +72,12 @@ def test_utf_16_without_a_mark_is_read(encoding: str, said: str, suffix: str) ->
 
 
 def test_single_zeros_make_no_text_utf_16() -> None:
-    assert _plain(parse_captions(VTT.replace("Stir", "S\x00tir\x00").encode(), ".vtt")) == CUES
+    assert _plain(parse_captions(SRT.replace("Stir", "S\x00tir\x00").encode(), ".srt")) == CUES
+
+
+def test_a_zero_in_webvtt_is_the_replacement_character_and_no_part_of_a_time() -> None:
+    cues = [("00:01.000", "00:02.000", "S\x00tir"), ("00:0\x003.000", "00:04.000", "lost")]
+    assert _plain(parse_captions(_vtt(*cues), ".vtt")) == [(1.0, 2.0, "S\ufffdtir")]
 
 
 @pytest.mark.parametrize("suffix", [".vtt", ".srt"])

@@ -38,6 +38,8 @@ FILES: dict[str, tuple[str, Expected | None]] = {
     "no line end at the end": (f"WEBVTT\n\n{_A}\ntext", _one()),
     "other separators end no line": (f"WEBVTT\n\n{_A}\none\u2028two\x0bthree\x0cfour\x85",
      _one("one\u2028two\x0bthree\x0cfour\x85")),
+    "a zero is the replacement character": (f"WEBVTT\n\x00\n{_A}\none\x00two", _one("one\ufffdtwo")),
+    "a zero after it": (f"WEBVTT\x00\n\n{_A}\ntext", None),
     # The header block (step 10): lines after the signature belong to it.
     "metadata in the header": (f"WEBVTT\nKind: captions\nLanguage: en\n\n{_A}\ntext", _one()),
     "times end the header": (f"WEBVTT\n{_A}\ntext", _one()),

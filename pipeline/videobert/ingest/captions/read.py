@@ -49,7 +49,6 @@ def read_captions(data: bytes, suffix: str, *, language: str = "") -> Captions:
     if len(data) > MAX_CAPTION_BYTES:
         raise ValueError(f"{len(data):,} bytes of captions; at most {MAX_CAPTION_BYTES:,} are read")
     text, encoding = decode_text(data, language=language)
-    text = text.replace("\x00", "")
     form, said, heard = _by_form(text, suffix)
     return Captions(cues=clean_cues(said), form=form, encoding=encoding, language=heard)
 
@@ -61,6 +60,7 @@ def _by_form(text: str, suffix: str) -> tuple[str, Iterable[TimedText], str]:
     if is_webvtt(text):
         cues = ((cue.start_seconds, cue.end_seconds, plain_text(cue.text)) for cue in parse_webvtt(text))
         return "vtt", cues, _declared(_VTT_LANGUAGE, text.partition("\n\n")[0])
+    text = text.replace("\x00", "")  # WebVTT alone says what a zero is
     if is_substation(text):
         return "ass", parse_substation(text), ""
     if is_ttml(text):

@@ -41,7 +41,7 @@ def is_webvtt(text: str) -> bool:
 
 def parse_webvtt(text: str) -> Iterator[VttCue]:
     """Cues in the order of the file. Raises ValueError without the signature at its start."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.removeprefix("\ufeff").replace("\x00", "\ufffd").replace("\r\n", "\n").replace("\r", "\n")
     if not is_webvtt(text):
         raise ValueError("no WebVTT: the first line does not begin with WEBVTT")
     lines, at, found = text.split("\n"), 1, 0
