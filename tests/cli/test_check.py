@@ -41,3 +41,17 @@ def test_a_folder_without_videos(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("no video")
     assert "source of" in refused("check", str(tmp_path), "--root", str(tmp_path / "root"))
     assert "neither videos nor batches" in refused("check", "--root", str(tmp_path / "root"))
+
+
+def test_a_run_of_batches_looks_first_too(small_root: SmallRoot, refused: Refused, tmp_path: Path) -> None:
+    source = str(small_root.folder / "corpus" / "videos" / "{batch}")
+    wrong = ("--ingest.source", source, "--evaluate.labels", str(tmp_path / "none.jsonl"))
+    said = refused("run", "--root", str(tmp_path / "root"), "--batch", BATCHES[0], *wrong)
+    assert said.startswith("error: labels would stop this run") and not (tmp_path / "root/catalog").exists()
+
+
+def test_a_day_without_videos_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "in/2026-01-05").mkdir(parents=True)
+    with pytest.raises(SystemExit) as ended:
+        main(("run", str(tmp_path / "in/{batch}"), "--root", str(tmp_path / "root"), "--batch", "2026-01-05"))
+    assert ended.value.code == 3

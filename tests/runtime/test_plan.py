@@ -59,3 +59,9 @@ def test_a_late_video_opens_a_new_shard() -> None:
     plan = extend_plan((), [Item(key="a", weight=1), Item(key="c", weight=1)], limit=10)
     assert plan == (("a", "c"),)
     assert extend_plan(plan, [Item(key=k, weight=1) for k in "abc"], limit=10) == (("a", "c"), ("b",))
+
+
+def test_small_items_fill_no_shard_beyond_a_number() -> None:
+    items = [Item(key=k, weight=1) for k in "abcde"]
+    assert extend_plan((), items, limit=10, most=2) == (("a", "b"), ("c", "d"), ("e",))
+    assert extend_plan((("a", "b", "c"),), items, limit=10, most=2) == (("a", "b", "c"), ("d", "e"))

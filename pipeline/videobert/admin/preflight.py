@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from videobert.admin.durations import Durations, measure_durations
-from videobert.errors import InputError, PipelineError
+from videobert.errors import EmptyBatchError, InputError, PipelineError
 from videobert.recipes import Recipe
 from videobert.runtime.storage import Store
 
@@ -30,6 +30,8 @@ class Finding:
     said: str
     """What was found, or the error with its cure."""
     failed: bool = False
+    empty: bool = False
+    """A day that may rightly have no videos."""
 
 
 def check_run(recipe: Recipe, store: Store, batches: Sequence[str]) -> list[Finding]:
@@ -49,7 +51,8 @@ def check_run(recipe: Recipe, store: Store, batches: Sequence[str]) -> list[Find
             sizes |= found
             findings.append(Finding(what=f"source of {batch}", said=said))
         except (PipelineError, OSError) as error:
-            findings.append(Finding(what=f"source of {batch}", said=str(error), failed=True))
+            empty = isinstance(error, EmptyBatchError)
+            findings.append(Finding(what=f"source of {batch}", said=str(error), failed=True, empty=empty))
     clips = 0
     if sizes:
         durations = measure_durations(sizes, recipe.features.limits)
@@ -68,16 +71,17 @@ def check_run(recipe: Recipe, store: Store, batches: Sequence[str]) -> list[Find
 def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, dict[str, int]]:
     from videobert.ingest.contents import sort_files
     from videobert.ingest.language import language_tag
-    from videobert.ingest.listing import list_batch, source_of, uri_of
+    from videobert.ingest.listing import list_batch, nothing_in, source_of, uri_of
 
     config = recipe.ingest
     source = source_of(config, store, batch)
     listing = list_batch(source, batch)
     found = sort_files(listing, config.extensions, prefix=uri_of(source), language=language_tag(config.language))
     if not found.videos:
-        raise InputError(
-            f"{source} holds {len(listing)} files and no video; the endings are {', '.join(config.extensions)} "
-            "(--ingest.extensions)"
+        endings = ", ".join(config.extensions)
+        raise nothing_in(
+            batch,
+            f"none of the {len(listing):,} files below {source} ends in {endings} (--ingest.extensions)",
         )
     sizes = {video.uri: listing[video.uri].size_bytes for video in found.videos}
     captions = sum(bool(owners) for owners in found.owners.values())
@@ -85,7 +89,7 @@ def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, dict[str, in
 
 
 def _duration(durations: Durations, clips: int) -> str:
-    told = f"about {durations.seconds / 60:,.0f} minutes, {clips:,} clips"
+    told = f"about {_time(durations.seconds)}, {clips:,} clips"
     if not durations.looked_at:
         return f"{told}, by the size of the files alone"
     others = f"; {durations.unreadable} looked at cannot be read" if durations.unreadable else ""
@@ -118,18 +122,32 @@ def _scratch(largest: int) -> str:
 
 
 def _bytes(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+    if size >= 1e9:
+        return f"{size / 1e9:,.1f} GB"
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 2 * 3600:
+        return f"{seconds / 3600:,.0f} hours"
+    return f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{seconds:,.0f} seconds"
+
+
+def _device(name: str) -> str:
+    """What `auto` is here; Ray's workers may have another that is named."""
+    from videobert.runtime.device import pick_device
+
+    return str(pick_device(name)) if name == "auto" else name
 
 
 def _training(recipe: Recipe, videos: int) -> str:
     share = recipe.codebook.heldout_share(videos)
     held_out = f"about {share * videos:,.0f} of {videos:,} videos are held out" if share else "no video is held out"
     config = recipe.pretrain
+    device = _device(config.device)
     if config.validation.checks:
-        return f"{held_out}; training stops by itself, on {config.device}"
-    return (
-        f"{held_out}; {f'{config.steps:,} steps' if config.steps else f'{config.epochs:g} epochs'}, on {config.device}"
-    )
+        return f"{held_out}; training stops by itself, on {device}"
+    return f"{held_out}; {f'{config.steps:,} steps' if config.steps else f'{config.epochs:g} epochs'}, on {device}"
 
 
 def _labels(recipe: Recipe, store: Store) -> str:
@@ -172,6 +190,6 @@ def _encoder(recipe: Recipe, clips: int) -> str:
     encoder.encode(clip)
     each = (time.monotonic() - started) / _TIMED_CLIPS
     return (
-        f"{identity.label} gives {encoder.dimension} numbers per clip on {recipe.features.device}, "
-        f"{1000 * each:,.0f} ms each; about {clips:,} clips, {clips * each / 60:,.0f} minutes of one worker"
+        f"{identity.label} gives {encoder.dimension} numbers per clip on {_device(recipe.features.device)}, "
+        f"{1000 * each:,.0f} ms each; about {clips:,} clips, {_time(clips * each)} of one worker"
     )

@@ -8,7 +8,7 @@ import tyro
 
 from videobert.admin.preflight import check_run
 from videobert.cli.stages import Compute
-from videobert.errors import InputError
+from videobert.errors import EmptyBatchError, InputError
 from videobert.recipes import Recipe
 from videobert.runtime.storage import Store
 
@@ -28,9 +28,11 @@ class CheckCommand(Compute):
 
 
 def report_check(config: Recipe, store: Store, batches: tuple[str, ...]) -> None:
-    """Print what was found. Raises InputError when something is in the way."""
+    """Print what was found. Raises InputError for what is in the way, EmptyBatchError for a day without videos."""
     findings = check_run(config, store, batches)
     for finding in findings:
         print(f"{'FAIL' if finding.failed else 'ok':<5} {finding.what:<22} {finding.said}", flush=True)
-    if failed := [finding.what for finding in findings if finding.failed]:
-        raise InputError(f"{', '.join(failed)} would stop this run; nothing was computed, mend what FAIL says")
+    if failed := [finding for finding in findings if finding.failed]:
+        kind = EmptyBatchError if all(finding.empty for finding in failed) else InputError
+        names = ", ".join(finding.what for finding in failed)
+        raise kind(f"{names} would stop this run; nothing was computed, mend what FAIL says")

@@ -173,8 +173,7 @@ class RunCommand(Compute):
         if self.dry_run:
             print_plan(config, store, run_order(), batches, Selection())
             return
-        if self.source:
-            report_check(config, store, batches)
+        report_check(config, store, batches)
         executor = self.executor.build()
         chosen: dict[str, str] = {}
         for name in run_order():

@@ -16,11 +16,13 @@ class Item:
     weight: int
 
 
-def extend_plan(former: Sequence[Sequence[str]], items: Iterable[Item], *, limit: int) -> tuple[tuple[str, ...], ...]:
+def extend_plan(
+    former: Sequence[Sequence[str]], items: Iterable[Item], *, limit: int, most: int | None = None
+) -> tuple[tuple[str, ...], ...]:
     """Shards as tuples of keys.
 
     Items of the former plan keep their shard; items gone from `items` leave a gap, never a shift; new ones are packed
-    in key order into new shards of at most `limit` (an item above the limit gets a shard of its own).
+    in key order into new shards of at most `limit` (an item above the limit gets a shard of its own) and `most` items.
     """
     weight = {item.key: item.weight for item in items}
     kept = [tuple(key for key in shard if key in weight) for shard in former]
@@ -28,7 +30,7 @@ def extend_plan(former: Sequence[Sequence[str]], items: Iterable[Item], *, limit
     opened: list[list[str]] = []
     room = 0
     for key in sorted(weight.keys() - placed):
-        if not opened or weight[key] > room:
+        if not opened or weight[key] > room or len(opened[-1]) == most:
             opened.append([])
             room = limit
         opened[-1].append(key)

@@ -16,6 +16,9 @@ from videobert.shard.stage import SHARD
 __all__ = ["run", "shard_tasks"]
 
 _WORKER = "videobert.shard.worker:ShardWorker"
+_MOST_VIDEOS = 500
+"""Of a new tar. Ten thousand videos of a few kilobytes in one would be one worker's work, lost whole when it is killed;
+256 MB of ordinary footage are fewer than a hundred."""
 
 
 def run(config: ShardConfig, inputs: Inputs, executor: Executor) -> Manifest:
@@ -46,7 +49,8 @@ def shard_tasks(spec: str, inputs: Inputs, *, limit: int) -> list[ShardTask]:
             if video_id not in videos or precedence(row) < videos[video_id][0]:
                 videos[video_id] = (precedence(row), row["size_bytes"], metadata_bytes(row))
     items = [Item(key=video_id, weight=size) for video_id, (_, size, _) in videos.items()]
-    plan = extend_plan(load_plan(inputs.store, folder_of(SHARD, spec, inputs.batch)), items, limit=limit)
+    former = load_plan(inputs.store, folder_of(SHARD, spec, inputs.batch))
+    plan = extend_plan(former, items, limit=limit, most=_MOST_VIDEOS)
     return [
         ShardTask(
             shard=number,
