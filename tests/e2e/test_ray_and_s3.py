@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,9 +35,16 @@ if kind.startswith("train"):
     recipe = small_recipe(Path(corpus))
     bert = dataclasses.replace(recipe.pretrain.architecture, dropout=0.0, attention_dropout=0.0)
     recipe = dataclasses.replace(recipe, pretrain=dataclasses.replace(recipe.pretrain, architecture=bert))
+    if kind == "train-until-it-stops":
+        from videobert.pretrain.config import Validation
+        checks = Validation(checks=40, patience=4, fraction=0.3, least_segments=1)
+        recipe = dataclasses.replace(recipe, pretrain=dataclasses.replace(
+            recipe.pretrain, steps=120, learning_rate=1e-2, checkpoint_every_steps=5, keep_checkpoints=1,
+            validation=checks,
+        ))
     from videobert.runtime.executor import LocalExecutor
     ray_train = RayExecutor(train_workers=2, options=ActorOptions(num_cpus=0.25))
-    executor = ray_train if kind == "train-2" else LocalExecutor()
+    executor = LocalExecutor() if kind == "train-1" else ray_train
     selection = Selection(codebook=Store(root).folders("codebooks")[0])
     run_stage(recipe, Store(root), "pretrain", batches=(), selection=selection, executor=executor)
     sys.exit()
@@ -73,14 +84,19 @@ if __name__ == "__main__":
 
 def run_elsewhere(corpus: Path, root: str, kind: str, env: dict[str, str], cwd: Path) -> None:
     """The whole pipeline in a process of its own: Ray and S3 clients leave threads and settings behind."""
-    script = cwd / "elsewhere.py"
-    script.write_text(_SCRIPT)
-    repository = str(Path(__file__).resolve().parents[2])
-    env = env | {"PYTHONPATH": repository}
     done = subprocess.run(
-        [sys.executable, str(script), str(corpus), root, kind], env=env, capture_output=True, text=True, timeout=600
+        _elsewhere(corpus, root, kind, cwd), env=env | _PATH, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-4000:]
+
+
+_PATH = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+
+def _elsewhere(corpus: Path, root: str, kind: str, cwd: Path) -> list[str]:
+    script = cwd / "elsewhere.py"
+    script.write_text(_SCRIPT)
+    return [sys.executable, str(script), str(corpus), root, kind]
 
 
 @pytest.fixture
@@ -105,6 +121,33 @@ def test_ray_writes_the_bytes_of_a_local_run(run: Run, corpus: Path, tmp_path: P
     assert {
         path: data for path, data in objects(tmp_path / "apart").items() if path.startswith("features/")
     } == features
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_training_of_two_workers_that_stops_by_itself_survives_a_kill(run: Run, corpus: Path, tmp_path: Path) -> None:
+    """Killed between two checkpoints and started again: the same checks, the same best step, the same bytes."""
+    env = {k: v for k, v in inherited_env().items() if k != "RAY_ADDRESS"} | {"RAY_USAGE_STATS_ENABLED": "0"}
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    for root in (straight, killed):
+        shutil.copytree(run.root, root, ignore=shutil.ignore_patterns("models", "embeddings", "reports"))
+    run_elsewhere(corpus, str(straight), "train-until-it-stops", env, tmp_path)
+    (manifest,) = (json.loads(path.read_bytes()) for path in straight.glob("models/*/_manifest.json"))
+    training = manifest["facts"]["training"]
+    assert manifest["facts"]["step"] < training["ended"] < 120 and training["plan"]["videos"]
+
+    command = _elsewhere(corpus, str(killed), "train-until-it-stops", tmp_path)
+    with (tmp_path / "killed.log").open("wb") as log:
+        process = subprocess.Popen(command, env=env | _PATH, stdout=log, stderr=log, start_new_session=True)
+        until = time.monotonic() + 300
+        while not list(killed.glob("models/*/step-*/model.safetensors")):
+            assert process.poll() is None and time.monotonic() < until, (tmp_path / "killed.log").read_text()[-4000:]
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not list(killed.glob("models/*/_manifest.json"))
+    run_elsewhere(corpus, str(killed), "train-until-it-stops", env, tmp_path)
+    assert objects(killed / "models") == objects(straight / "models")
 
 
 @pytest.mark.ray

@@ -79,6 +79,29 @@ def test_a_podcast_of_one_still_is_the_still_for_as_long_as_it_talks(tmp_path: P
     assert np.abs(np.array(levels)).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("times", "sound"), [([0, 2.2, 4.2, 6.2], 12), ([0, 3.2, 4.2, 9.2], 12), ([n / 2 for n in range(24)], 0)],
+    ids=["slides", "slides at odd times", "two pictures a second, silent"],
+)  # fmt: skip
+def test_pictures_that_stand_still_in_a_transport_stream_are_no_damage(
+    tmp_path: Path, times: list[float], sound: float
+) -> None:
+    clips, levels, decoder = decoded(slides(tmp_path / "a.ts", times, sound=sound))
+    assert clips == list(range(8 if sound else 7)) and not decoder.damaged
+    shown = [sum(time <= 1.5 * clip for time in times) - 1 for clip in clips]
+    assert np.abs(np.array(levels)[:, 0] - 10 * np.array(shown) % 60).max() <= 2
+
+
+def test_what_is_lost_of_a_transport_stream_takes_its_sound_along(tmp_path: Path) -> None:
+    path = slides(tmp_path / "a.ts", [number / 10 for number in range(300)], sound=30)
+    data = path.read_bytes()
+    third = len(data) // 564 * 188
+    path.write_bytes(data[:third] + data[third + len(data) // 1880 * 188 :])  # 3 of 30 seconds
+    clips, _, decoder = decoded(path)
+    ((start, end),) = decoder.damaged
+    assert 8 < start < 11 and end > 12 and not any(start < 1.5 * clip + 1.5 and 1.5 * clip < end for clip in clips)
+
+
 def test_the_last_picture_stands_as_long_as_its_packet_says(tmp_path: Path) -> None:
     for name in ("a.mp4", "a.mkv"):
         times = [Fraction(0), Fraction(2), Fraction(4)]

@@ -35,14 +35,15 @@ from videobert.video.options import DecodeOptions
 from videobert.video.orientation import OrientationMeter
 from videobert.video.request import ClipFrames, ClipRequest
 from videobert.video.timing import declared_end, time_zero
-from videobert.video.tracks import sound_end
+from videobert.video.tracks import sound_end, sound_goes_on
 
 __all__ = ["ClipDecoder", "ClipFrames", "ClipRequest"]
 
 _MAX_FAILURES = 1000
 _GAP_SECONDS = Fraction(1, 5)
-"""Broadcast streams have a constant rate: a longer hole means lost packets, of which the decoder says nothing. In other
-containers a hole is a picture that stands still. They have no header either: FFmpeg estimates their length."""
+"""In a broadcast stream a longer hole, or one longer than its rate tells, may mean lost packets, of which the decoder
+says nothing. What is lost takes its sound along: where sound goes on, and in other containers, a hole is a picture that
+stands still. Broadcast streams have no header either: FFmpeg estimates their length."""
 
 _SEEK_BACK_SECONDS = 5
 """Indices count in decoding times, by which a key frame may stand before a time after which it is shown."""
@@ -80,6 +81,8 @@ class ClipDecoder:
         self._held: ClipFrames | None = None
         self._damage = DamageTracker()
         self._is_broadcast = self._empty_repeats = False
+        self._gap = _GAP_SECONDS
+        self._heard: list[tuple[Fraction, Fraction]] | None = None
         self.frames_decoded = 0
         self.clips = 0
         self.held_from: Fraction | None = None
@@ -95,6 +98,8 @@ class ClipDecoder:
                     other.discard = Discard.all
             self._zero = time_zero(container)
             self._is_broadcast = container.format.name in ("mpegts", "mpeg")
+            rate = max(Fraction(stream.base_rate or self._options.rate), Fraction(1))
+            self._gap = max(_GAP_SECONDS, Fraction(3, 2) / rate)
             # Theora writes a picture that is equal to the one before as no bytes, which FFmpeg's decoder refuses.
             self._empty_repeats = stream.codec.name == "theora"
             self._pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -222,7 +227,14 @@ class ClipDecoder:
         return True
 
     def _is_late(self, seconds: Fraction | None) -> bool:
-        return seconds is not None and self._now is not None and seconds - self._shown_until > _GAP_SECONDS
+        """Whether pictures were lost before this one."""
+        if seconds is None or self._now is None or seconds - self._shown_until <= self._gap:
+            return False
+        if self._heard is None:
+            self._heard = sound_goes_on(
+                self._path, zero=self._zero or Fraction(0), limits=self._limits, meter=self.meter
+            )
+        return not any(start <= self._shown_until and seconds <= end for start, end in self._heard)
 
     def _replace_shown(self, frame: VideoFrame, seconds: Fraction) -> Iterator[ClipFrames]:
         """The frame on screen stood until now; ticks before the first frame show the first, as a player does."""

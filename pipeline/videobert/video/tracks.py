@@ -22,7 +22,7 @@ from videobert.video.decode import Beat, PacketMeter, describe, ignore_beat, ope
 from videobert.video.limits import DecoderLimits
 from videobert.video.timing import time_zero
 
-__all__ = ["SOUND_RATE", "choose_track", "read_sound", "read_subtitles", "sound_end"]
+__all__ = ["SOUND_RATE", "choose_track", "read_sound", "read_subtitles", "sound_end", "sound_goes_on"]
 
 SOUND_RATE = 16_000
 _BLOCK_SAMPLES = 500_000
@@ -32,6 +32,7 @@ _OTHER_TAGS = {"cs": "cze", "de": "ger", "el": "gre", "es": "spa", "ja": "jpn", 
 _MAX_CUE_BYTES = 8_000
 _SILENCE_SECONDS = 60
 """A packet of sound further ahead than this has a broken time stamp."""
+_LATE_SECONDS = Fraction(1, 5)
 _ASS_OVERRIDES = re.compile(r"\{\\[^}]*\}")
 
 
@@ -126,6 +127,34 @@ def sound_end(
             if start - end <= _SILENCE_SECONDS:
                 end = max(end, start + (packet.duration or 0) * stream.time_base)
     return end
+
+
+def sound_goes_on(
+    path: str | Path, *, zero: Fraction, limits: DecoderLimits, meter: PacketMeter
+) -> list[tuple[Fraction, Fraction]]:
+    """Ranges in seconds from time zero through which sound goes on, by its packets, which are not decoded.
+
+    A range ends at a packet that is marked as damaged, and where the next one comes 0.2 s late. Raises `VideoError`.
+    """
+    ranges: list[tuple[Fraction, Fraction]] = []
+    with open_video(path, limits=limits) as container, suppress(av.FFmpegError):
+        stream = sound_stream(container)
+        if stream is None or stream.time_base is None:
+            return []
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        for packet in packets_of(container, stream):
+            meter()
+            if packet.pts is None:
+                continue
+            start = packet.pts * stream.time_base - zero
+            end = start + (packet.duration or 0) * stream.time_base
+            if ranges and not packet.is_corrupt and abs(start - ranges[-1][1]) <= _LATE_SECONDS:
+                ranges[-1] = (ranges[-1][0], max(ranges[-1][1], end))
+            else:
+                ranges.append((start, end))
+    return ranges
 
 
 def _resampled(resampler: AudioResampler, frame: Any) -> Iterator[NDArray[np.int16]]:
