@@ -20,8 +20,11 @@ def test_a_finished_run_is_found_finished(
     before = Store(small_root.root).list("")
     RunCommand(root=small_root.root, batch=", ".join(BATCHES), config=small_root.recipe).execute()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.split()[0] != "ok"]
-    assert {line.split()[0] for line in lines[:-1]} == set(run_order())
-    assert all("already committed" in line for line in lines[:-1]) and "promoted already" in lines[-1]
+    stages, (promoted, report, files, refused, search) = lines[:-5], lines[-5:]
+    assert {line.split()[0] for line in stages} == set(run_order())
+    assert all("already committed" in line for line in stages) and "promoted already" in promoted
+    assert Path(report.split()[1]).is_file() and f"--batch {BATCHES[0]}" in files
+    assert "dead-letters" in refused and "(3 files" in refused and "search 'some words'" in search
     assert Store(small_root.root).list("") == before
 
 

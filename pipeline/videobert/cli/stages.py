@@ -14,6 +14,7 @@ from videobert.admin.promotion import promote
 from videobert.batch_key import batch_key_of, parse_batch_keys
 from videobert.cli.dry_run import print_plan
 from videobert.cli.ray_job import RayJob
+from videobert.cli.what_next import what_next
 from videobert.errors import InputError
 from videobert.flow import StageResult, run_stage
 from videobert.recipes import DEFAULT_RECIPE, Recipe, get_recipe
@@ -176,14 +177,17 @@ class RunCommand(Compute):
         report_check(config, store, batches)
         executor = self.executor.build()
         chosen: dict[str, str] = {}
+        done: list[StageResult] = []
         for name in run_order():
             results = run_stage(config, store, name, batches=batches, selection=Selection(**chosen), executor=executor)
+            done += results
             for result in results:
                 print(result_line(result), flush=True)
             stage = get_stage(name)
             if isinstance(stage, CorpusStage) and stage.artifact:
                 chosen[stage.artifact] = results[0].spec
         print(promote(config, store, chosen["model"], executor=executor))
+        print(*what_next(store, done), sep="\n")
 
 
 def _recipe_name(arguments: Sequence[str]) -> str:

@@ -164,6 +164,9 @@ def _sentence(rows: Iterable[Mapping[str, Any]]) -> str:
         states[row["state"]] += 1
         reasons.update([row["detail"]] if row["state"] == SKIPPED else ())
         cues += row["cues"] if row["state"] == CAPTIONS else 0
-    why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(5))
+    common = dict(reasons.most_common(8))
+    if rest := reasons.total() - sum(common.values()):
+        common["other reasons"] = rest
+    why = ", ".join(f"{reason} {count:,}" for reason, count in common.items())
     more = {CAPTIONS: f" ({cues:,} cues)", SKIPPED: f" ({why})"}
     return ", ".join(f"{state}: {states[state]:,}{more.get(state, '')}" for state in STATES if states[state])
