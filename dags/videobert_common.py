@@ -8,6 +8,7 @@ VIDEOBERT_SHARES   Ray jobs that share the features of one batch; 1 by default
 VIDEOBERT_MAX_ACTIVE_RUNS   batches at once in each DAG, when no backfill says otherwise; 2 by default
 VIDEOBERT_SWEEP_CRON   when to look for Ray jobs that nobody waits for; every ten minutes by default; `none`: never
 VIDEOBERT_TRAIN_CRON   when to train, in UTC; `0 3 * * 0`, Sundays at 3, by default; `none`: by hand only
+VIDEOBERT_EMPTY_DAY   what a run for a day without videos is: `skip` (default), or `fail` where every day must have some
 VIDEOBERT_POOL      Airflow pool of every Ray job; one that counts deferred tasks bounds the jobs of all DAGs together
 RAY_ADDRESS_URL     dashboard of the cluster; empty: the Airflow connection `ray_default`
 """
@@ -223,6 +224,13 @@ def _where() -> list[str]:
     return ["--root", root(), "--recipe", os.environ.get("VIDEOBERT_RECIPE", DEFAULT_RECIPE)]
 
 
+def _skips_empty_days() -> bool:
+    wanted = os.environ.get("VIDEOBERT_EMPTY_DAY", "skip")
+    if wanted not in ("skip", "fail"):
+        raise InputError(f"VIDEOBERT_EMPTY_DAY is {wanted!r}; set it to skip or fail")
+    return wanted == "skip"
+
+
 def _settings(deadline: timedelta) -> dict[str, Any]:
     return {
         "address": os.environ.get("RAY_ADDRESS_URL") or None,
@@ -230,7 +238,7 @@ def _settings(deadline: timedelta) -> dict[str, Any]:
         "poll_seconds": float(os.environ.get("VIDEOBERT_POLL_SECONDS", "5")),
         "defer_after": timedelta(seconds=float(os.environ.get("VIDEOBERT_DEFER_SECONDS", "20"))),
         "deadline": deadline,
-        "skip_on_exit_code": EMPTY_BATCH_EXIT_CODE,
+        "skip_on_exit_code": EMPTY_BATCH_EXIT_CODE if _skips_empty_days() else None,
         # The command says all: two runs that want the same at the same time watch one job.
         "job_key": "videobert",
         # The stage finds for itself what is committed.

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from videobert.errors import EMPTY_BATCH_EXIT_CODE
 from videobert.runtime.job_result import BatchResult, JobResult
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +41,7 @@ dags = {{
             [alert.interval.total_seconds() / 3600 for alert in dag.deadline or ()],
         ],
         "docs": bool(dag.doc_md), "owner": dag.default_args["owner"], "catchup": dag.catchup,
+        "empty_days": [t.skip_on_exit_code for t in dag.tasks if isinstance(t, RayJobOperator)],
         "deadlines": {{t.task_id: t.deadline is not None for t in dag.tasks if isinstance(t, RayJobOperator)}},
         "start_date": dag.start_date and dag.start_date.isoformat(),
         "pools": sorted({{t.pool for t in dag.tasks}}), "max_active_runs": dag.max_active_runs,
@@ -179,6 +181,10 @@ def test_on_call_finds_owner_docs_deadlines_and_retries(parsed: dict[str, Any]) 
         assert all(retries >= 1 for task, retries in dag["retries"].items() if task != "gates")
 
 
+def test_a_day_without_videos_is_skipped(parsed: dict[str, Any]) -> None:
+    assert set(parsed["dags"]["videobert_ingest"]["empty_days"]) == {EMPTY_BATCH_EXIT_CODE}
+
+
 def test_unpausing_starts_no_run_of_its_own(parsed: dict[str, Any]) -> None:
     """With a start date, Airflow would at once run the last day's partition, for which no videos may lie there yet."""
     assert {dag["start_date"] for dag in parsed["dags"].values()} == {None}
@@ -278,8 +284,10 @@ def test_a_huge_batch_is_split_over_several_jobs_in_a_pool(tmp_path: Path) -> No
     found = parse(
         tmp_path, VIDEOBERT_SHARES="3", VIDEOBERT_POOL="ray", VIDEOBERT_MAX_ACTIVE_RUNS="7",
         VIDEOBERT_OPTIONS="--executor.workers 4", VIDEOBERT_OPTIONS_FEATURES="--executor.gpus-per-worker 0.5",
+        VIDEOBERT_EMPTY_DAY="fail",
     )  # fmt: skip
     ingest = found["dags"]["videobert_ingest"]
+    assert set(ingest["empty_days"]) == {None}  # a day without videos fails, where that was asked for
     assert ingest["edges"] == [["features_share", "features"], ["ingest", "shard"], ["shard", "features_share"]]
     shares = ingest["shares"]["features_share"]
     assert [f"--share {index}/3" in share for index, share in enumerate(shares, 1)] == [True] * 3
