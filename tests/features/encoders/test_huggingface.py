@@ -254,6 +254,19 @@ def test_what_cannot_be_loaded_is_told_with_the_cure(tmp_path: Path) -> None:
         load_encoder(FeaturesConfig(encoder=f"hf:{frames}", device="cpu", frames_per_clip=6))
 
 
+@pytest.mark.parametrize(
+    ("file", "kept"),
+    [("model.safetensors", 0.5), ("model.safetensors", 0), ("config.json", 0.5), ("preprocessor_config.json", 0.5)],
+)
+def test_half_a_download_is_told_before_anything_is_loaded(tmp_path: Path, file: str, kept: float) -> None:
+    folder = save(tmp_path / "m", vit)
+    data = (folder / file).read_bytes()
+    (folder / file).write_bytes(data[: round(len(data) * kept)])
+    for ask in (encoder_identity, load_encoder):
+        with pytest.raises(InputError, match=rf"has a {file} that is damaged or not whole .*; download it again"):
+            ask(FeaturesConfig(encoder=f"hf:{folder}", device="cpu"))
+
+
 @pytest.mark.skipif(importlib.util.find_spec("timm") is not None, reason="timm is installed")
 def test_without_timm_the_cure_is_named(tmp_path: Path) -> None:
     timm = {"model_type": "timm_wrapper", "architecture": "vit_pe_core_tiny_patch16_384", "architectures": None}

@@ -38,7 +38,7 @@ class LoadedModel:
 def model_folder(name: str) -> Path:
     """The local directory, or the cached snapshot of an id (fetched if need be, and HF_HUB_OFFLINE is unset).
 
-    Raises `InputError` when there is neither, or it holds no configuration or no safetensors.
+    Raises `InputError` when there is neither, or it lacks configuration or safetensors, or one is not whole.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -61,7 +61,27 @@ def model_folder(name: str) -> Path:
             f"encoder='hf:{name}' has no *.safetensors weights, and pickled ones are never loaded; "
             "convert them with `save_pretrained`"
         )
+    _refuse_halves(folder, name)
     return folder
+
+
+def _refuse_halves(folder: Path, name: str) -> None:
+    """A download that broke off, or pointers that Git LFS has not followed: the headers of the files tell."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in model_files(folder):
+        try:
+            if path.suffix == ".json":
+                if not isinstance(json.loads(path.read_text("utf-8")), dict):
+                    raise ValueError("it holds no object")
+            else:
+                with safe_open(path, "np"):
+                    pass
+        except (SafetensorError, ValueError, OSError) as error:
+            raise InputError(
+                f"encoder='hf:{name}' has a {path.name} that is damaged or not whole ({_sentence(error)}); "
+                "download it again"
+            ) from error
 
 
 def model_files(folder: Path) -> list[Path]:
