@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,14 @@ def test_a_day_without_videos_has_an_exit_code_of_its_own(tmp_path: Path) -> Non
     with pytest.raises(SystemExit) as ended:
         main(("run", str(tmp_path / "in/{batch}"), "--root", str(tmp_path / "root"), "--batch", "2026-01-05"))
     assert ended.value.code == 3
+
+
+def test_a_root_without_room_for_the_model_is_full(
+    small_root: SmallRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free = shutil.disk_usage(tmp_path)._replace(free=5_000_000)  # the videos would fit
+    monkeypatch.setattr("videobert.admin.preflight.shutil.disk_usage", lambda _: free)
+    with pytest.raises(SystemExit):
+        main(("check", _videos(small_root), "--root", str(tmp_path / "fresh")))
+    (failed,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL"))
+    assert failed.split()[1] == "root" and "has 5.0 MB free and the run needs about" in failed

@@ -20,6 +20,10 @@ __all__ = ["Finding", "check_run"]
 _TIMED_CLIPS = 8
 _BYTES_PER_CLIP = 12_000
 """Features and embeddings of a clip of 1,280 numbers, rounded up; the tars hold the videos once more."""
+_BYTES_PER_WEIGHT = 12
+"""Of a checkpoint: a weight and two moments of Adam."""
+_FEATURES = 2_560
+"""Numbers per clip of the packaged encoder; of others at most about as many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ def check_run(recipe: Recipe, store: Store, batches: Sequence[str]) -> list[Find
         durations = measure_durations(sizes, recipe.features.limits)
         clips = max(len(sizes), int(durations.seconds / (recipe.features.clip_stride or recipe.features.clip_seconds)))
         findings.append(Finding(what="duration", said=_duration(durations, clips)))
-    look("root", lambda: _root(store, sum(sizes.values()) + clips * _BYTES_PER_CLIP))
+    look("root", lambda: _root(store, sum(sizes.values()) + clips * _BYTES_PER_CLIP + _learnt_bytes(recipe, clips)))
     look("temporary folder", lambda: _scratch(max(sizes.values(), default=0)))
     look("labels", lambda: _labels(recipe, store))
     look("text", lambda: _text(recipe))
@@ -107,6 +111,19 @@ def _root(store: Store, needed: int) -> str:
             "make room, or give another --root"
         )
     return f"{store.root} can be written; {_bytes(free)} free, about {_bytes(needed)} needed"
+
+
+def _learnt_bytes(recipe: Recipe, clips: int) -> int:
+    """Codebook, and the checkpoints with their optimiser's state that are there while another is written.
+
+    A model that begins with `init_from` brings sizes of its own and is not counted.
+    """
+    codebook, shape = recipe.codebook, recipe.pretrain.architecture
+    leaves = min(clips, int(codebook.branching ** (codebook.depth or 4)))
+    layer = 4 * shape.hidden**2 + 2 * shape.hidden * shape.intermediate
+    weights = shape.layers * layer + shape.hidden * (codebook.vocabulary_size + leaves)
+    kept = 0 if recipe.pretrain.init_from else 1 + (recipe.pretrain.keep_checkpoints or 10)
+    return _BYTES_PER_WEIGHT * weights * kept + 4 * _FEATURES * (leaves + codebook.components)
 
 
 def _scratch(largest: int) -> str:
