@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from videobert.errors import InputError
@@ -21,7 +21,9 @@ class FeaturesConfig(ClipTiming):
     """The fields that change a feature vector, with those of `ADDED_LATER`. `encoder` names weights: hash
     `encoders.output_identity(config)`, which puts the digest of the weights in its place, so that moving a model
     directory recomputes nothing. The limits only decide which videos are refused; `replay` tries those again."""
-    ADDED_LATER: ClassVar[Mapping[str, object]] = {"decoder": "cpu", "clip_stride": None, "last_clip": "drop"}
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {
+        "decoder": "cpu", "clip_stride": None, "last_clip": "drop", "crop": 0.0, "flip": 0.0, "colour": 0.0, "view": 0,
+    }  # fmt: skip
     """Fields that came after the first release and enter a spec only with another value than this."""
 
     encoder: str = "packaged"
@@ -47,6 +49,15 @@ class FeaturesConfig(ClipTiming):
     """`nvdec`: the video engine of the GPU, for codecs that it knows. It conceals damage within a picture and does not
     tell, where the CPU's decoder does and the clip is left out: for videos that are known to be whole. Other features,
     so another spec, though undamaged pictures are the same."""
+    crop: float = 0.0
+    """For another view of the videos to fine-tune on (`finetune.views`): share of width and height that may be cut off,
+    drawn for each video, as are the next two."""
+    flip: float = 0.0
+    """Chance that a video is mirrored."""
+    colour: float = 0.0
+    """Largest change of the gain of red, green, blue and of the contrast: 0.2 draws factors from 0.8 to 1.2."""
+    view: int = 0
+    """Number of the view: another one, other draws."""
     batch_clips: int = 8
     """Clips a call of a GPU encoder; on CPU every clip is its own call, so that nothing depends on its neighbours."""
     decode_ahead: int = 32
@@ -72,9 +83,30 @@ class FeaturesConfig(ClipTiming):
             raise InputError(f"decoder={self.decoder!r} is unknown; choose cpu or nvdec")
         if self.decoder == "nvdec" and self.device == "cpu":
             raise InputError("decoder='nvdec' is part of a GPU, and device='cpu' asks for none; set one of them")
+        if not (0 <= self.crop < 1 and 0 <= self.flip <= 1 and 0 <= self.colour < 1):
+            raise InputError(
+                f"crop={self.crop!r}, flip={self.flip!r}, colour={self.colour!r} is no view of a video; give a "
+                "share and a change below 1, and a chance of at most 1"
+            )
+        if self.is_view and self.decoder == "nvdec":
+            raise InputError(
+                "decoder='nvdec' and another view of the pixels were not made for each other; leave one out"
+            )
+        if self.view and not self.is_view:
+            raise InputError(f"view={self.view!r} changes nothing without crop, flip or colour; set one of them")
         if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdigit():
             raise InputError(f"device={self.device!r} is unknown; choose auto, cpu, cuda or cuda:<index>")
         _ = self.decoding  # which checks its own fields
+
+    @property
+    def is_view(self) -> bool:
+        """Whether the pixels are changed before they are encoded."""
+        return bool(self.crop or self.flip or self.colour)
+
+    @property
+    def plain(self) -> FeaturesConfig:
+        """The same of the pixels as they are."""
+        return replace(self, crop=0.0, flip=0.0, colour=0.0, view=0)
 
     @property
     def decoding(self) -> DecodeOptions:

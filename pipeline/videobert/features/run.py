@@ -25,6 +25,7 @@ def run(config: FeaturesConfig, inputs: Inputs, executor: Executor) -> Manifest:
     commit = ShardCommit(
         store=inputs.store, stage=FEATURES.name, spec=spec, batch=inputs.batch, config=identity, sources=inputs.sources,
         expected_videos=shards.counts.get("videos", 0), share=inputs.share, retry=inputs.retry,
+        facts={"view_of": FEATURES.spec(config.plain, inputs.upstream_specs)} if config.is_view else {},
     )  # fmt: skip
     tasks = shard_tasks(spec, inputs)
     encoders = executor.serve(_SERVER, (config,))

@@ -16,6 +16,7 @@ from videobert.features.encoders import Encoder, load_encoder
 from videobert.features.encoders.served import ServedEncoder
 from videobert.features.long_videos import ChunkTask, LocalCopy, chunk_tasks, join_chunks, metadata_of
 from videobert.features.rows import ClipRows
+from videobert.features.views import ViewedClips, draw_view
 from videobert.runtime.executor import Service
 from videobert.runtime.manifest import Output, Reject
 from videobert.runtime.shards import ShardTask, finish
@@ -74,7 +75,7 @@ class FeaturesWorker:
             self._copy.path, self._encoder.request, self._config.decoding, clip_range=task.clip_range
         )
         source = ChunkClips(clips, task.clip_range, self._config.decoding)
-        (end,) = self._encode([(task.video_id, source)], rows)
+        (end,) = self._encode([(task.video_id, self._viewed(source, task.video_id))], rows)
         rows.write(target, metadata_of(ChunkFacts.unreadable() if end.error else source.facts))
         self._store.write(task.path, target)
 
@@ -108,8 +109,12 @@ class FeaturesWorker:
             with path.open("wb") as sink:
                 shutil.copyfileobj(reader, sink, _COPY_BYTES)
             uris[metadata["video_id"]] = metadata["uri"]
-            yield metadata["video_id"], self._decoder.clips(path, self._encoder.request, self._config.decoding)
+            clips = self._decoder.clips(path, self._encoder.request, self._config.decoding)
+            yield metadata["video_id"], self._viewed(clips, metadata["video_id"])
             path.unlink()
+
+    def _viewed(self, clips: ClipSource, video_id: str) -> ClipSource:
+        return ViewedClips(clips, draw_view(self._config, video_id)) if self._config.is_view else clips
 
     def _videos(self, tar_path: str) -> Generator[_Video]:
         """(metadata, suffix, bytes) of every sample; the tar is read once, front to back."""

@@ -63,7 +63,13 @@ class FinetuneConfig:
     """One fine-tuned model."""
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("checkpoint_every_steps",)
-    ADDED_LATER: ClassVar[Mapping[str, object]] = {"head_epochs": 0, "encoder_rate": 1.0, "also": (), "search": ""}
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {
+        "head_epochs": 0,
+        "encoder_rate": 1.0,
+        "also": (),
+        "search": "",
+        "views": (),
+    }
 
     task: str = "classification"
     """What is learnt; `videobert finetune --help` lists the tasks."""
@@ -72,6 +78,8 @@ class FinetuneConfig:
     also: tuple[str, ...] = ()
     """Tasks that are learnt together with it, on the same encoder, each as TASK:WEIGHT:LABELS, such as
     `captions:0.5:{root}/captions.jsonl`. An example of the first task weighs 1, and its figures choose the epoch."""
+    views: tuple[str, ...] = ()
+    """Specs of tokens of other views of the videos (`features.crop`, `flip`, `colour`), for training."""
     unknown_videos: Literal["skip", "refuse"] = "skip"
     """What becomes of labels of videos that are not there: left out and counted, or an error."""
     validation_fraction: float = 0.15

@@ -19,7 +19,7 @@ from videobert.tokens.core import from_json
 from videobert.tokens.footage import Footage
 from videobert.tokens.records import TokenizedVideo
 
-__all__ = ["Labelled", "check_splits", "clips_of", "label_examples", "said_over", "see"]
+__all__ = ["Labelled", "add_views", "check_splits", "clips_of", "label_examples", "said_over", "see"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,27 @@ def label_examples(
         examples=examples, rows=kept, uris=uris, facts=facts, level=level,
         left_out={reason: count for reason, count in left_out.items() if count},
     )  # fmt: skip
+
+
+def add_views(
+    task: Task,
+    labelled: Labelled,
+    samples: Iterable[Mapping[str, Any]],
+    config: FinetuneConfig,
+    *,
+    encode: Encode,
+    around: int,
+) -> None:
+    """Add training examples as another view of their videos shows them; what is measured stays as it is."""
+    rows: dict[str, dict[LabelRow, Example]] = {}
+    for example, row in zip(labelled.examples["train"], labelled.rows["train"], strict=True):
+        rows.setdefault(example.video_id, {})[row] = example
+    for sample in samples:
+        for row, example in rows.get(sample["video_id"], {}).items():
+            seen = see(sample, row, config.reads, task=task, encode=encode, around=around, target=example.target)
+            if seen is not None:
+                labelled.examples["train"].append(replace(seen, part=example.part))
+                labelled.rows["train"].append(row)
 
 
 def check_splits(tables: Sequence[tuple[str, Labelled]]) -> None:

@@ -19,7 +19,7 @@ from videobert.errors import InputError
 from videobert.finetune.card import model_card
 from videobert.finetune.checkpoints import resume, upload_folder, write_checkpoint
 from videobert.finetune.config import FinetuneConfig
-from videobert.finetune.data import check_splits, label_examples
+from videobert.finetune.data import add_views, check_splits, label_examples
 from videobert.finetune.labels import LabelFile
 from videobert.finetune.measure import measure
 from videobert.finetune.part import Part
@@ -58,6 +58,8 @@ class FinetuneJob:
     """Of the task, and of those that are learnt with it."""
     pretrain: Manifest
     tokens: tuple[Manifest, ...]
+    views: tuple[Manifest, ...] = ()
+    """Tokens of other views of the same videos, for training."""
 
     def __call__(self, rank: int, world_size: int) -> None:
         """From the last checkpoint to the result; only rank 0 writes."""
@@ -117,12 +119,19 @@ class FinetuneJob:
     def _part(self, file: LabelFile, encoder: VideoBert, around: int, number: int) -> Part:
         """A task with its examples, and a network on the encoder that all share."""
         task, tokenizer = get_task(file.task), load_tokenizer(self.store, self.pretrain)
+
+        def encode(text: str) -> tuple[int, ...]:
+            return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
+
         outputs = [output for manifest in self.tokens for output in manifest.outputs]
         labelled = label_examples(
             task, parse_labels(file.data, file.url), read_samples(self.store, outputs), self.config,
             location=file.url, around=around, part=number,
-            encode=lambda text: tuple(tokenizer.encode(text, add_special_tokens=False).ids),
+            encode=encode,
         )  # fmt: skip
+        for view in self.views:
+            seen = read_samples(self.store, view.outputs)
+            add_views(task, labelled, seen, self.config, encode=encode, around=around)
         for reason, count in labelled.left_out.items():
             _LOG.warning("finetune %s: %d rows of the labels are left out: %s", task.name, count, reason)
         network = task.network(encoder, labelled.facts, self.config)

@@ -9,6 +9,7 @@ from videobert.errors import InputError
 from videobert.finetune.config import FinetuneConfig
 from videobert.finetune.labels import read_labels
 from videobert.finetune.stage import FINETUNE
+from videobert.finetune.views import view_manifests
 from videobert.labels.read import parse_labels
 from videobert.runtime.corpus_commit import commit_files, committed
 from videobert.runtime.executor import Executor
@@ -48,5 +49,5 @@ def job_arguments(config: FinetuneConfig, inputs: Inputs) -> dict[str, Any]:
         raise InputError(f"the tokens are of {', '.join(sorted(foreign))}, the model's are not; tokenise with --model")
     return {
         "config": config, "store": inputs.store, "folder": folder_of(FINETUNE, spec, ""), "spec": spec,
-        "labels": labels, "pretrain": pretrain, "tokens": tokens,
+        "labels": labels, "pretrain": pretrain, "tokens": tokens, "views": view_manifests(config, inputs),
     }  # fmt: skip

@@ -31,10 +31,12 @@ class Finetune(CorpusStage[FinetuneConfig]):
     def spec(self, config: FinetuneConfig, inputs: Inputs) -> str:
         """Other labels, another model."""
         from videobert.finetune.labels import label_digests, read_labels
+        from videobert.finetune.views import view_manifests
         from videobert.runtime.spec import corpus_spec
 
         labels = read_labels(config, inputs.store.root)
-        return corpus_spec(self, config, inputs.sources, extra=label_digests(labels))
+        views = {f"view {n}": manifest.digest for n, manifest in enumerate(view_manifests(config, inputs))}
+        return corpus_spec(self, config, inputs.sources, extra=label_digests(labels) | views)
 
     def run(self, config: FinetuneConfig, inputs: Inputs, executor: Executor) -> Manifest:
         from videobert.finetune.run import run

@@ -22,7 +22,8 @@ _COLUMNS = ["video_id", "uri", "title", "cues"]
 def run(config: TokensConfig, inputs: Inputs, executor: Executor) -> Manifest:
     """Tokenise the batch. Raises InputError when the codebook was fitted on other features than these."""
     features, codebook = inputs.one("features"), inputs.one("codebook")
-    if codebook.facts["feature_spec"] != features.spec:
+    # Another view of the pixels is quantised as the videos themselves are.
+    if codebook.facts["feature_spec"] not in (features.spec, features.facts.get("view_of")):
         raise InputError(
             f"codebook {codebook.spec} was fitted on {codebook.facts['feature_spec']}, but the features are "
             f"{features.spec}; fit a codebook on these features, or choose the recipe that made the codebook"
