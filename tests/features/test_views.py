@@ -35,8 +35,10 @@ def test_a_view_moves_picture_and_motion_alike() -> None:
     one = clip()
     assert one.gray is not None
     same = SAME.of(one)
+    assert same.gray is not None
     assert np.array_equal(same.rgb, one.rgb) and np.array_equal(same.gray, one.gray) and same.index == 3
     mirrored = replace(SAME, mirrored=True).of(one)
+    assert mirrored.gray is not None
     assert np.array_equal(mirrored.rgb, one.rgb[:, :, ::-1]) and np.array_equal(mirrored.gray, one.gray[:, :, ::-1])
     red = replace(SAME, gains=(0.5, 1.0, 1.0)).of(one)
     assert np.array_equal(red.rgb[..., 1:], one.rgb[..., 1:])
@@ -58,7 +60,7 @@ def test_a_view_follows_from_its_number_and_the_video() -> None:
     assert all(0.8 <= gain <= 1.2 for view in views for gain in (*view.gains, view.contrast))
     for wrong in ({"crop": 1.0}, {"flip": 1.5}, {"colour": -0.1}, {"view": 2}):
         with pytest.raises(InputError, match=r"is no view of a video|changes nothing"):
-            FeaturesConfig(**wrong)  # type: ignore[arg-type]
+            FeaturesConfig(**wrong)
 
 
 @pytest.mark.slow

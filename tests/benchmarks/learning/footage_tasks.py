@@ -103,8 +103,9 @@ def tuned(store: Store, model: str, kind: str, rows: Sequence[dict[str, Any]]) -
     with tempfile.TemporaryDirectory() as folder:
         labels = Path(folder) / "labels.jsonl"
         labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        reads = "both" if kind == "open-questions" else "video"
-        config = replace(CONFIG, task=kind, labels=str(labels), reads=reads)
+        config = replace(CONFIG, task=kind, labels=str(labels))
+        if kind == "open-questions":  # the question is the text
+            config = replace(config, reads="both")
         recipe = replace(own(), finetune=config)
         (done,) = run_stage(
             recipe, store, "finetune", batches=(), selection=Selection(model=model), executor=LocalExecutor()
@@ -145,9 +146,11 @@ def plain(root: Path, store: Store, manifest: Manifest, rows: Sequence[dict[str,
     for name, shares in outputs.items():
         right = shares.argmax(1) == truth["test"]
         where = [groups[i] for i in members["test"]]
-        interval = bootstrap(
-            lambda chosen, right=right: {"top1": float(right[chosen].mean())}, where, draws=100, seed=0
-        )
+
+        def top1(chosen: Sequence[int], right: NDArray[np.bool_] = right) -> dict[str, float]:
+            return {"top1": float(right[chosen].mean())}
+
+        interval = bootstrap(top1, where, draws=100, seed=0)
         found[name] = {"top1": _said(float(right.mean()), interval["top1"])}
     return found
 
