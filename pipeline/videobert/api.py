@@ -72,7 +72,7 @@ class Root:
     def __repr__(self) -> str:
         return f"videobert.open({self.url!r})"
 
-    def __getattr__(self, name: str) -> Callable[..., list[Any]]:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         """An application as a method, such as `root.recommend(text="stir the egg")`; a list of its records."""
         if name.replace("_", "-") not in application_names():
             raise AttributeError(f"{type(self).__name__} has no {name!r}")

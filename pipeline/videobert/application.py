@@ -13,7 +13,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from videobert import applications
 
@@ -37,6 +37,9 @@ class Application(ABC, Generic[Record]):
     """Model spec; `current` is the promoted one."""
     json: bool = False
     """Print JSON lines."""
+
+    as_it_goes: ClassVar[bool] = False
+    """Whether records come over hours: Python gets an iterator then, in place of a list."""
 
     @abstractmethod
     def answer(self, root: Root) -> Iterator[Record]:
@@ -71,12 +74,13 @@ def load_application(name: str) -> type[Application[Any]]:
     return found
 
 
-def application_method(root: Root, name: str) -> Callable[..., list[Any]]:
+def application_method(root: Root, name: str) -> Callable[..., Any]:
     """`root.NAME(...)`: a function that takes the application's fields and returns its records."""
     application = load_application(name)
 
-    def ask(**options: Any) -> list[Any]:
-        return list(application(root=root.url, **options).answer(root))
+    def ask(**options: Any) -> list[Any] | Iterator[Any]:
+        records = application(root=root.url, **options).answer(root)
+        return records if application.as_it_goes else list(records)
 
     ask.__name__, ask.__doc__ = name, inspect.getdoc(application)
     own = [field for field in fields(application) if field.name not in ("root", "json")]

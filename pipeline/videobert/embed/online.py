@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from videobert.embed.config import EmbedConfig
 from videobert.embed.stage import EMBED
@@ -21,7 +22,7 @@ from videobert.resolve import Resolver, Selection
 from videobert.runtime.executor import LocalExecutor
 from videobert.runtime.manifest import Manifest, committed_batches, load_manifest
 from videobert.runtime.overlay import Overlay
-from videobert.runtime.parquet import vectors_of
+from videobert.runtime.parquet import read_table, vectors_of
 from videobert.runtime.spec import from_output_config
 from videobert.runtime.storage import Store
 from videobert.shard.config import ShardConfig
@@ -29,7 +30,7 @@ from videobert.stages import flow_of
 from videobert.tokens.config import TokensConfig
 from videobert.video.limits import DecoderLimits
 
-__all__ = ["EmbeddedRow", "embed_video", "recipe_of"]
+__all__ = ["EmbeddedRow", "catalog_row", "embed_video", "recipe_of"]
 
 _BATCH = "upload"
 _COLUMNS = ["row_id", "level", "start_seconds", "end_seconds", "text", "embedding"]
@@ -107,6 +108,21 @@ def _chain(store: Store, embed_spec: str) -> dict[str, Manifest]:
         found[stage] = manifest
         wanted += [(s.stage, s.spec, s.batch) for s in manifest.sources if s.batch and s.stage not in found]
     return found
+
+
+def catalog_row(recipe: Recipe, store: Store, work: Path) -> dict[str, Any]:
+    """What a batch's catalog would say of the one video that the recipe's source holds: its id and captions.
+
+    Raises VideoError where it would be a dead letter.
+    """
+    overlay, selection = Overlay(str(work), store), Selection()
+    run_stage(recipe, overlay, "ingest", batches=[_BATCH], selection=selection, executor=LocalExecutor())
+    spec = Resolver(recipe, overlay, selection).spec("ingest")
+    _check_taken(overlay, Resolver(recipe, overlay, selection), "ingest")
+    manifest = load_manifest(overlay, "ingest", spec, _BATCH)
+    assert manifest is not None
+    (row,) = (row for output in manifest.outputs for row in read_table(overlay, output.path).to_pylist())
+    return dict(row)
 
 
 def _check_taken(store: Store, resolver: Resolver, name: str) -> None:

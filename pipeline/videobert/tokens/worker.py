@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ from videobert.runtime.spec import canonical_json
 from videobert.runtime.storage import Store
 from videobert.runtime.tar import TarWriter
 from videobert.tokens.config import TokensConfig
-from videobert.tokens.core import make_segments, split_sentences, to_json
+from videobert.tokens.core import Sentence, make_segments, split_sentences, to_json
 from videobert.tokens.read import array_bytes
-from videobert.tokens.records import TokenizedVideo
+from videobert.tokens.records import Segment, TokenizedVideo
 
 __all__ = ["TokensWorker"]
 
@@ -45,10 +46,7 @@ class TokensWorker:
         tar = TarWriter(sink)
         counts = {"videos": 0, "clips": table.num_rows, "segments": 0, "words": 0}
         for row in task.payload["videos"]:
-            clips = table.filter(pc.equal(table["video_id"], row["video_id"]))
-            video = self._tokens(row, clips)
-            starts, ends = clips["start_seconds"].to_pylist(), clips["end_seconds"].to_pylist()
-            sample = to_json(video, uri=row["uri"], title=row["title"], clip_starts=starts, clip_ends=ends)
+            sample, video = self.sample(row, table.filter(pc.equal(table["video_id"], row["video_id"])))
             if video.residuals is not None:
                 tar.add(f"{video.video_id}.residuals.npy", array_bytes(video.residuals))
             tar.add(f"{video.video_id}.json", canonical_json(sample))
@@ -58,22 +56,33 @@ class TokensWorker:
         tar.close()
         return finish(self._store, task, data=sink.getvalue(), counts=counts, rejects=())
 
-    def _tokens(self, row: dict[str, Any], clips: pa.Table) -> TokenizedVideo:
-        segments = make_segments(
-            split_sentences(row["cues"] or [], self._config),
-            clips["start_seconds"].to_numpy(),
-            clips["end_seconds"].to_numpy(),
-            tokenize=lambda text: list(self._tokenizer.encode(text, add_special_tokens=False).ids),
-            config=self._config,
-        )
-        vectors_ND = vectors_of(clips)
-        visual_N = self._encode(vectors_ND)
-        return TokenizedVideo(
+    def sample(self, row: Mapping[str, Any], clips: pa.Table) -> tuple[dict[str, Any], TokenizedVideo]:
+        """One video by its catalog row and its rows of features: what the tar says of it, and the same as a record."""
+        starts, ends = clips["start_seconds"], clips["end_seconds"]
+        sentences = split_sentences(row["cues"] or [], self._config)
+        visual_N, residuals_NK = self.quantised(vectors_of(clips))
+        video = TokenizedVideo(
             video_id=row["video_id"],
             visual=visual_N,
-            segments=segments,
-            residuals=self._residuals(vectors_ND, visual_N),
+            segments=self.segments(sentences, starts.to_numpy(), ends.to_numpy()),
+            residuals=residuals_NK,
         )
+        times = {"clip_starts": starts.to_pylist(), "clip_ends": ends.to_pylist()}
+        return to_json(video, uri=row["uri"], title=row["title"], **times), video
+
+    def quantised(self, vectors_ND: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float16] | None]:
+        """Leaves [N] and what they drop [N, K]."""
+        visual_N = self._encode(vectors_ND)
+        return visual_N, self._residuals(vectors_ND, visual_N)
+
+    def segments(
+        self, sentences: Sequence[Sentence], starts_N: NDArray[np.float64], ends_N: NDArray[np.float64]
+    ) -> tuple[Segment, ...]:
+        """Those of the clips with these times in which the sentences are said."""
+        return make_segments(sentences, starts_N, ends_N, tokenize=self._ids, config=self._config)
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def _residuals(self, vectors_ND: NDArray[np.float32], visual_N: NDArray[np.int32]) -> NDArray[np.float16] | None:
         """What the leaf drops of each vector, float16 [N, K]."""

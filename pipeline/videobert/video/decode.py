@@ -26,6 +26,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from videobert.errors import InputError, VideoError
+from videobert.video.growing import GrowingFile
 from videobert.video.limits import DecoderLimits
 from videobert.video.orientation import orientation_of
 from videobert.video.timing import declared_end, time_zero
@@ -47,6 +48,7 @@ Beat = Callable[[float], None]
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,gif,flv,asf"
 _FURTHER_MICROSECONDS = str(12 * 3600 * 1_000_000)
 """FFmpeg looks at 5 s otherwise, and at 5 MB in any case."""
+_FIRST_MICROSECONDS = "1000000"
 _CONTEXTS: list[HWAccel] = []
 """Keep a GPU's context alive between videos, so that not every video makes one."""
 _TEXT_CODECS = frozenset({"mov_text", "subrip", "webvtt", "ass", "ssa", "text"})
@@ -124,14 +126,20 @@ def nvdec(gpu: int) -> HWAccel:
 
 
 @contextmanager
-def open_video(path: str | Path, *, limits: DecoderLimits, engine: HWAccel | None = None) -> Iterator[InputContainer]:
-    """Open a local file; FFmpeg's own errors inside the block surface as `VideoError("undecodable")`."""
+def open_video(
+    path: str | Path, *, limits: DecoderLimits, engine: HWAccel | None = None, growing: GrowingFile | None = None
+) -> Iterator[InputContainer]:
+    """Open a local file; FFmpeg's own errors inside the block surface as `VideoError("undecodable")`.
+
+    `growing` is that file while it is being written: it is read as it comes, from as little as FFmpeg needs to begin.
+    """
     local = Path(path)
     if not local.is_file():
         raise InputError(f"video {str(path)!r} is not a local file; copy it to this machine before decoding")
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, "max_pixels": str(limits.max_pixels)}
     try:
-        with _opened(f"file:{local.absolute()}", options, engine) as container:
+        opened = _opened(f"file:{local.absolute()}", options, engine) if growing is None else _begun(growing, options)
+        with opened as container:
             yield container
     except MemoryError:
         raise  # one of FFmpeg's errors too, but not a property of the file
@@ -151,6 +159,11 @@ def _opened(url: str, options: dict[str, str], engine: HWAccel | None) -> InputC
     container.close()
     further = options | {"analyzeduration": _FURTHER_MICROSECONDS}
     return av.open(url, "r", options=further, metadata_errors="replace", hwaccel=engine)
+
+
+def _begun(growing: GrowingFile, options: dict[str, str]) -> InputContainer:
+    """The container of a file that is still written, after its first second; by default FFmpeg looks at five."""
+    return av.open(growing, "r", options=options | {"analyzeduration": _FIRST_MICROSECONDS}, metadata_errors="replace")
 
 
 def video_stream(container: InputContainer, *, limits: DecoderLimits) -> VideoStream:

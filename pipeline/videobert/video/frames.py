@@ -30,6 +30,7 @@ from videobert.video.decode import (
 )  # fmt: skip
 from videobert.video.displayed import DisplayedFrame
 from videobert.video.ending import INEXACT_SECONDS, Ending
+from videobert.video.growing import GrowingFile
 from videobert.video.limits import DecoderLimits
 from videobert.video.options import DecodeOptions
 from videobert.video.orientation import OrientationMeter
@@ -56,6 +57,9 @@ class ClipDecoder:
 
     A `clip_range` is decoded from the key frame before it, and refused where that cannot be done, or where the demuxer
     fails; nothing in it tells whether the whole video would have given the same (see `chunks`).
+
+    With `follow_seconds` the file is still being written, and its end is where it has not grown for so long. The clips
+    are those of the finished file unless `zero_moved`.
     """
 
     def __init__(
@@ -66,9 +70,11 @@ class ClipDecoder:
         *,
         limits: DecoderLimits = DecoderLimits(),  # noqa: B008 - frozen
         clip_range: ClipRange = ClipRange(),  # noqa: B008 - frozen
+        follow_seconds: float = 0.0,
         beat: Beat = ignore_beat,
     ) -> None:
         self._path, self._options, self._limits, self._clip_range = path, options, limits, clip_range
+        self._follow_seconds, self._beat = follow_seconds, beat
         self.meter = PacketMeter(limits, beat)
         self._clock = TickClock(options.rate, first=clip_range.first * options.ticks_per_stride)
         self._assembler = ClipAssembler(request, options)
@@ -88,10 +94,23 @@ class ClipDecoder:
         self.held_from: Fraction | None = None
         """When the pictures end that fill a part only of the last clip, whose rest shows the last of them; none when
         the last clip is whole."""
+        self.zero_moved = False
+        """Whether the finished file begins at another time than its first second told."""
 
     def __iter__(self) -> Iterator[ClipFrames]:
+        if not self._follow_seconds:
+            yield from self._read(None)
+            return
+        with GrowingFile(Path(self._path), patience=self._follow_seconds, wait=self._wait) as growing:
+            yield from self._read(growing)
+
+    def _wait(self) -> None:
+        self._beat(float(self.good_until))
+
+    def _read(self, growing: GrowingFile | None) -> Iterator[ClipFrames]:
         gpu, limits = self._options.decoding_gpu, self._limits
-        with open_video(self._path, limits=limits, engine=None if gpu is None else nvdec(gpu)) as container:
+        engine = None if gpu is None else nvdec(gpu)
+        with open_video(self._path, limits=limits, engine=engine, growing=growing) as container:
             stream = video_stream(container, limits=limits)
             for other in container.streams:
                 if other.index != stream.index:
@@ -110,8 +129,9 @@ class ClipDecoder:
                     yield from self._accept(frame)
                 if self._is_past_range:
                     return
-            declared = declared_end(container, stream, zero=self._zero or Fraction(0))
-            outlasts = self._may_be_outlasted(container)
+            declared, outlasts = self._told_end(container, stream)
+        if growing is not None:
+            declared, outlasts = self._end_of_finished()
         yield from self._finish(declared, heard_until=self._sound_end() if outlasts else Fraction(0))
         if not self.clips:
             raise self._no_clip()
@@ -279,6 +299,18 @@ class ClipDecoder:
         if not self._damage.touches(self._options.start_of(clip.index), self._options.end_of(clip.index)):
             self.clips += 1
             yield clip
+
+    def _told_end(self, container: InputContainer, stream: VideoStream) -> tuple[Fraction | None, bool]:
+        """When the pictures end by the header, and whether sound may go on after them."""
+        declared = declared_end(container, stream, zero=self._zero or Fraction(0))
+        return declared, self._may_be_outlasted(container)
+
+    def _end_of_finished(self) -> tuple[Fraction | None, bool]:
+        """The same of the file now that it is whole, which may have got another header."""
+        with open_video(self._path, limits=self._limits) as container:
+            zero = time_zero(container)
+            self.zero_moved = zero is not None and zero != self._zero
+            return self._told_end(container, video_stream(container, limits=self._limits))
 
     def _may_be_outlasted(self, container: InputContainer) -> bool:
         """Whether sound may go on after the last picture."""

@@ -95,9 +95,10 @@ class IsolatedDecoder:
         options: DecodeOptions,
         *,
         clip_range: ClipRange = ClipRange(),  # noqa: B008 - frozen
+        follow_seconds: float = 0.0,
     ) -> IsolatedClips:
-        """See `frames.ClipDecoder`."""
-        return IsolatedClips(self, path, request, options, clip_range)
+        """See `frames.ClipDecoder`. A file that grows takes its time: only `stall_seconds` bounds it."""
+        return IsolatedClips(self, path, request, options, clip_range, follow_seconds)
 
     def ask(self, order: dict[str, Any]) -> Generator[_Message]:
         """The parts of an answer. A process that is lost is replaced, and what came before is not given again."""
@@ -122,7 +123,8 @@ class IsolatedDecoder:
 
     def _answer(self, order: dict[str, Any]) -> Generator[_Message]:
         child = self._child = self._child or _Child(self._limits, on_gpu=self._on_gpu)
-        left, ended = self._limits.decode_seconds, False
+        left = math.inf if order.get("follow_seconds") else self._limits.decode_seconds
+        ended = False
         try:
             child.send(order)
             while True:
@@ -157,14 +159,17 @@ class IsolatedClips:
         request: ClipRequest,
         options: DecodeOptions,
         clip_range: ClipRange,
+        follow_seconds: float,
     ) -> None:
         self._decoder, self._path, self._request, self._options = decoder, path, request, options
-        self._clip_range = clip_range
+        self._clip_range, self._follow_seconds = clip_range, follow_seconds
         self.damaged: list[tuple[float, float]] = []
         """Half-open ranges in seconds whose frames could not be trusted."""
         self.frames_decoded = self.packets = 0
         self.refused_until = 0.0
         self.held_from: float | None = None
+        """See `frames.ClipDecoder`."""
+        self.zero_moved = False
         """See `frames.ClipDecoder`."""
 
     def __iter__(self) -> Generator[ClipFrames]:
@@ -172,6 +177,7 @@ class IsolatedClips:
         order = {
             "do": "clips", "path": str(self._path), "request": dataclasses.asdict(request),
             "options": dataclasses.asdict(self._options), "clip_range": dataclasses.asdict(self._clip_range),
+            "follow_seconds": self._follow_seconds,
         }  # fmt: skip
         with closing(self._decoder.ask(order)) as parts:
             for head, body in parts:
@@ -179,6 +185,7 @@ class IsolatedClips:
                     self.damaged = [(start, end) for start, end in head["damaged"]]
                     self.frames_decoded, self.packets = head["frames_decoded"], head["packets"]
                     self.refused_until, self.held_from = head["refused_until"], head["held_from"]
+                    self.zero_moved = head["zero_moved"]
                     continue
                 colour, pixels = tuple(head["shape"]), np.frombuffer(body, np.uint8)
                 size = math.prod(colour)

@@ -88,7 +88,10 @@ def _answer(order: dict[str, Any], limits: DecoderLimits, say: _Voice) -> Iterat
     else:
         request = ClipRequest(**{**order["request"], "frame_ticks": tuple(order["request"]["frame_ticks"])})
         options, clip_range = DecodeOptions(**order["options"]), ClipRange(**order["clip_range"])
-        decoder = ClipDecoder(path, request, options, limits=limits, clip_range=clip_range, beat=say.beat)
+        decoder = ClipDecoder(
+            path, request, options, limits=limits, clip_range=clip_range, follow_seconds=order["follow_seconds"],
+            beat=say.beat,
+        )  # fmt: skip
         for clip in decoder:
             gray = b"" if clip.gray is None else clip.gray.tobytes()
             head = {"index": clip.index, "shape": clip.rgb.shape, "good_seconds": float(decoder.good_until)}
@@ -96,7 +99,7 @@ def _answer(order: dict[str, Any], limits: DecoderLimits, say: _Voice) -> Iterat
         damaged = [(float(start), float(end)) for start, end in decoder.damaged]
         yield {
             "damaged": damaged, "frames_decoded": decoder.frames_decoded, "packets": decoder.meter.packets,
-            "refused_until": float(decoder.refused_until),
+            "refused_until": float(decoder.refused_until), "zero_moved": decoder.zero_moved,
             "held_from": None if decoder.held_from is None else float(decoder.held_from),
         }, b""  # fmt: skip
 
