@@ -7,6 +7,7 @@ from pathlib import Path
 
 from infra.docs.commands import render_commands
 from infra.docs.flow import render_flow
+from infra.docs.root_methods import render_root_methods
 
 __all__ = ["FILES", "REPOSITORY"]
 
@@ -15,5 +16,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FILES: Mapping[str, Callable[[], str]] = {
     "docs/images/flow.svg": render_flow,
     "docs/commands.md": render_commands,
+    "pipeline/videobert/root_methods.py": render_root_methods,
 }
 """Path in the repository -> its text."""

@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow.dataset as ds
 
+    from videobert.root_methods import RootMethods as _Methods
+else:
+    _Methods = object
+
 __all__ = [
     "DeadLetter", "EmbeddingsInfo", "Hit", "Lineage", "LineageStep", "ModelInfo", "Pointer", "Root", "StageStatus",
 ]  # fmt: skip
@@ -56,7 +60,7 @@ _FUSED_AT_LEAST = 200
 """Hits of each kind that are fused: ranks beyond hardly add to a sum."""
 
 
-class Root:
+class Root(_Methods):
     """Everything below one root. `videobert.open` makes it.
 
     In every method `model` is `current`, the promoted one, or a model's spec, or the name of its embeddings where it
@@ -72,11 +76,13 @@ class Root:
     def __repr__(self) -> str:
         return f"videobert.open({self.url!r})"
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        """An application as a method, such as `root.recommend(text="stir the egg")`; a list of its records."""
-        if name.replace("_", "-") not in application_names():
-            raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        return application_method(self, name)
+    if not TYPE_CHECKING:  # type checkers know the applications by `RootMethods`, and no other name
+
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            """An application as a method, such as `root.recommend(text="stir the egg")`; a list of its records."""
+            if name.replace("_", "-") not in application_names():
+                raise AttributeError(f"{type(self).__name__} has no {name!r}")
+            return application_method(self, name)
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(name.replace("-", "_") for name in application_names())]

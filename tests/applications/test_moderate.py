@@ -17,9 +17,12 @@ from videobert.applications.moderate.rules import Rule
 from videobert.applications.moderate.scores import scores_of
 from videobert.applications.moderate.thresholds import threshold_for, wilson
 from videobert.cli.main import main
+from videobert.finetune.config import FinetuneConfig
+from videobert.labels.read import parse_labels
 from videobert.query.embeddings import open_embeddings
 from videobert.query.segments import load_segments
 from videobert.runtime.storage import Store
+from videobert.tasks.classification import Classification
 
 SAID = ["a fine day", "Damn it!", "well, DAMN. damn", "goddamn", "mind the step, please", ""] * 5
 WORDS = '[[rule]]\nname = "swearing"\nwords = ["damn", "the step"]\n'
@@ -58,6 +61,26 @@ def test_verdicts_set_the_threshold_and_are_not_asked_again(root: Root, tmp_path
     strict = rules(tmp_path, WORDS + "precision = 0.9\n")
     with pytest.raises(videobert.InputError, match="no threshold of rule 'swearing' is right in 90% of its 15"):
         root.moderate(rules=strict, verdicts=str(tmp_path / "judged.parquet"))
+
+
+def test_verdicts_are_labels_to_learn_from(root: Root, tmp_path: Path) -> None:
+    ids = row_ids("a", 30)
+    said = [(ids[0], "swearing", "no"), (ids[1], "swearing", "yes"), (ids[1], "theft", "no"), ("gone:0", "theft", "no")]
+    judged, labels = tmp_path / "judged.csv", tmp_path / "labels.jsonl"
+    judged.write_text("row_id,rule,verdict\n" + "".join(f"{','.join(row)}\n" for row in said))
+    both = rules(tmp_path, WORDS + '[[rule]]\nname = "theft"\nwords = ["thief"]\n')
+    root.moderate(rules=both, verdicts=str(judged), labels=str(labels))
+    rows = parse_labels(labels.read_bytes(), "labels.jsonl")
+    assert [row.label for row in rows] == [("not swearing",), ("swearing", "not theft")]
+    task = Classification()
+    facts = task.facts([*rows, *rows], FinetuneConfig())
+    assert facts["problem_type"] == "multi_label_classification" and task.takes(rows[0])
+    segments = load_segments(open_embeddings(Store(root.url), EMBED, ["a"]))
+    assert [(r.video, r.start_seconds) for r in rows] == [
+        (segments.videos[n], segments.rows[n]["start_seconds"]) for n in (0, 1)
+    ]
+    with pytest.raises(videobert.InputError, match="made of --verdicts"):
+        root.moderate(rules=both, labels=str(labels))
 
 
 def test_descriptions_are_compared_with_vectors(root: Root) -> None:

@@ -73,3 +73,11 @@ def test_a_file_that_is_written_anew_is_no_stream(tmp_path: Path) -> None:
         assert file.read(1000) == b"x" * 100
         with pytest.raises(VideoError, match="shorter than the 100 bytes"):
             file.read(1000)
+
+
+def test_the_end_is_waited_for_once(tmp_path: Path) -> None:
+    path, waits = tmp_path / "live.ts", list[float]()
+    path.write_bytes(b"x")
+    with GrowingFile(path, patience=0.1, wait=lambda: waits.append(time.monotonic())) as file:
+        assert [file.read(9) for _ in range(9)] == [b"x", *[b""] * 8]
+    assert waits and waits[-1] - waits[0] < 0.1

@@ -28,6 +28,7 @@ class GrowingFile:
         self._file = path.open("rb", buffering=0)
         self._patience, self._wait = patience, wait
         self._read = 0
+        self._ended = False
 
     def __enter__(self) -> GrowingFile:
         return self
@@ -36,12 +37,15 @@ class GrowingFile:
         self._file.close()
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes, those that are there; none at the end."""
+        """At most `size` bytes, those that are there; none at the end, however often FFmpeg asks there."""
+        if self._ended:
+            return b""
         until = time.monotonic() + self._patience
         while not (data := self._file.read(size)):
             if os.fstat(self._file.fileno()).st_size < self._read:
                 raise VideoError("undecodable", f"the file got shorter than the {self._read:,} bytes read so far")
             if time.monotonic() >= until:
+                self._ended = True
                 break
             self._wait()
             time.sleep(_POLL_SECONDS)

@@ -56,10 +56,12 @@ def main() -> None:
         writer.join()
         if watching.wait():
             raise SystemExit(watching.returncode)
+    last = delays.pop()  # known to be whole when the file has ended
     delays.sort()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     middle, most = delays[len(delays) // 2], delays[len(delays) * 9 // 10]
     print(f"{len(delays)} clips: median {middle:.2f} s, ninth decile {most:.2f} s, largest {delays[-1]:.2f} s; bar 3 s")
+    print(f"the last clip, whose end is that of the file: {last - 20:.2f} s after the 20 s of --follow")
     print(f"{used.ru_utime + used.ru_stime:.0f} s of processor, {used.ru_maxrss / 1024:.0f} MB at most")
 
 

@@ -14,12 +14,12 @@ from videobert.application import Application
 from videobert.applications.moderate.rules import Rule, read_rules
 from videobert.applications.moderate.scores import scores_of
 from videobert.applications.moderate.thresholds import Threshold, threshold_for
-from videobert.applications.moderate.verdicts import read_verdicts
+from videobert.applications.moderate.verdicts import label_lines, read_verdicts
 from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError
 from videobert.query.embeddings import open_embeddings, resolve_embed_spec
 from videobert.query.segments import Segments, load_segments
-from videobert.runtime.record_files import write_records
+from videobert.runtime.record_files import write_file, write_records
 from videobert.runtime.storage import Store
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class Moderate(Application[Flag]):
 
     videobert moderate --root demo --rules rules.toml --verdicts judged.parquet --out queue.parquet
 
+    videobert moderate --root demo --rules rules.toml --verdicts judged.parquet --labels judged.jsonl
+
     A rule has descriptions, which are compared with the vectors, or words of captions, or a label of a fine-tuned
     model, and a threshold or a wanted precision. People write yes or no into the column `verdict` of the queue; given
     back as --verdicts, it sets the thresholds, and what is judged is not asked again.
@@ -78,6 +80,12 @@ class Moderate(Application[Flag]):
     """Only these batches, separated by commas; verdicts may be of any."""
     out: str = ""
     """Parquet file to write the queue to, a path or a URL; empty: print it."""
+    labels: str = ""
+    """JSON lines to write the verdicts to as labels for `videobert finetune`, a path or a URL that ends in .jsonl."""
+
+    def __post_init__(self) -> None:
+        if self.labels and not (self.verdicts and self.labels.endswith(".jsonl")):
+            raise InputError(f"labels {self.labels!r} are made of --verdicts and end in .jsonl; give both so")
 
     def answer(self, root: Root) -> Iterator[Flag]:
         store = Store(self.root)
@@ -93,6 +101,8 @@ class Moderate(Application[Flag]):
         if strange := sorted({rule for _, rule in verdicts} - known):
             raise InputError(f"verdicts are of {', '.join(strange)}, and {self.rules} has {', '.join(sorted(known))}")
         scored = [(rule, *scores_of(rule, segments, store, encode)) for rule in rules]
+        if self.labels:
+            write_file(self.labels, label_lines(verdicts, segments))
         limits = [_threshold(rule, score_N, segments, verdicts) for rule, score_N, _ in scored]
         return (
             flag

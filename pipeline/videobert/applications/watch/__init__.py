@@ -75,8 +75,6 @@ class Watch(Application[Watched]):
 
     videobert watch --root demo --file live.ts --follow 10 --per-hour 6
 
-    videobert watch --root demo --file live.ts --follow 10 --json | your-program
-
     Of each clip (1.5 s) it tells what fine-tuned models see in the clips up to it, what the nearest segment of the
     corpus says, what the model expects next and how unexpected the clip was; of each segment that has come to an end
     also whether it is unlike the reference. Once the file has ended come its rows, which equal those of a batch. Writes
