@@ -9,6 +9,9 @@ VIDEOBERT_MAX_ACTIVE_RUNS   batches at once in each DAG, when no backfill says o
 VIDEOBERT_SWEEP_CRON   when to look for Ray jobs that nobody waits for; every ten minutes by default; `none`: never
 VIDEOBERT_TRAIN_CRON   when to train, in UTC; `0 3 * * 0`, Sundays at 3, by default; `none`: by hand only
 VIDEOBERT_EMPTY_DAY   what a run for a day without videos is: `skip` (default), or `fail` where every day must have some
+VIDEOBERT_APPLICATIONS   what looks at the embeddings of every batch, for example
+                    `anomalies --per-hour 6; moderate --rules s3://bucket/rules.toml`; empty: nothing
+VIDEOBERT_APPLICATIONS_OUT   where their tables go, outside the root, for example s3://bucket/applications
 VIDEOBERT_POOL      Airflow pool of every Ray job; one that counts deferred tasks bounds the jobs of all DAGs together
 RAY_ADDRESS_URL     dashboard of the cluster; empty: the Airflow connection `ray_default`
 """
@@ -34,8 +37,8 @@ from videobert.stages import BatchStage, all_stages, get_stage
 
 __all__ = [
     "BATCH", "BATCHES", "BATCHES_PARAM", "BATCH_PARAM", "DEFAULT_ARGS", "EMBEDDINGS", "FEATURES", "FILTERS",
-    "MAX_ACTIVE_RUNS", "MODEL", "executor_options", "last_batch", "ray_job", "root", "share_jobs", "stage_job",
-    "sweep_schedule", "training_schedule",
+    "MAX_ACTIVE_RUNS", "MODEL", "application_commands", "application_job", "executor_options", "last_batch",
+    "ray_job", "root", "share_jobs", "stage_job", "sweep_schedule", "training_schedule",
 ]  # fmt: skip
 
 FEATURES = Asset(name="videobert_features", uri="x-videobert://features")
@@ -168,6 +171,35 @@ def ray_job(task_id: str, command: Sequence[str], *, deadline: timedelta, **kwar
     """A command of `videobert` as one Ray job that leaves no result."""
     settings = _settings(deadline) | {"result_uri": None}
     return RayJobOperator(task_id=task_id, entrypoint=[*_VIDEOBERT, *command, *_where()], **settings, **kwargs)
+
+
+_APPLICATIONS = ("anomalies", "moderate", "recommend")
+"""Those that look at a batch and write a table."""
+
+
+def application_commands() -> list[list[str]]:
+    """The words of each application to run. Raises InputError for one that is no batch work, or without a place."""
+    commands = [shlex.split(part) for part in os.environ.get("VIDEOBERT_APPLICATIONS", "").split(";") if part.strip()]
+    for name, *_ in commands:
+        if name not in _APPLICATIONS or [command[0] for command in commands].count(name) > 1:
+            raise InputError(
+                f"VIDEOBERT_APPLICATIONS names {name!r}; name each of {', '.join(_APPLICATIONS)} once at most"
+            )
+    if commands and not os.environ.get("VIDEOBERT_APPLICATIONS_OUT", "").strip():
+        raise InputError(
+            "VIDEOBERT_APPLICATIONS_OUT is not set; say where the tables go, such as s3://bucket/applications"
+        )
+    return commands
+
+
+def application_job(command: Sequence[str]) -> RayJobOperator:
+    """An application over the batch of a run, as one Ray job that writes OUT/NAME/BATCH.parquet."""
+    name, *options = command
+    target = f"{os.environ['VIDEOBERT_APPLICATIONS_OUT'].strip().rstrip('/')}/{name}/{BATCH}.parquet"
+    words = [*_VIDEOBERT, name, "--root", root(), "--batch", BATCH, "--out", target, *options]
+    task = RayJobOperator(task_id=name, entrypoint=words, **_settings(timedelta(hours=2)) | {"result_uri": None})
+    task.doc_md = f"**{name}** over the batch, with the promoted model. See `docs/applications/{name}.md`."
+    return task
 
 
 _VIDEOBERT = ("python", "-m", "videobert")

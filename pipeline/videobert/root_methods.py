@@ -66,6 +66,7 @@ class RootMethods:
         verdicts: str = "",
         batch: str = "",
         out: str = "",
+        labels: str = "",
     ) -> list[Flag]:
         """Flag segments by rules over what is seen, said and predicted, for people to judge."""
         raise NotImplementedError

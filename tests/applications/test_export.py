@@ -17,8 +17,9 @@ import torch
 import videobert
 from tests.model.material import TINY, vocabulary
 from tests.small_root import SmallRoot
-from videobert.applications.export.network import export_video
+from videobert.applications.export.network import export_head, export_video
 from videobert.cli.main import main
+from videobert.features.encoders import load_encoder
 from videobert.model.network import Reading, VideoBert
 from videobert.model.scoring import encode_text, encode_video
 from videobert.pretrain.config import PretrainConfig
@@ -26,8 +27,11 @@ from videobert.query.exported import ExportedModel, export_folder, open_export
 from videobert.query.model import open_model
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.storage import Store
+from videobert.tasks.base import Example
+from videobert.tasks.classifier import VideoBertForVideoClassification
 from videobert.tokens.core import from_json
 from videobert.tokens.footage import Footage
+from videobert.video.request import ClipFrames
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +85,42 @@ def test_a_model_that_reads_surroundings_and_residuals_is_exported_too() -> None
         for n, first, last, lead in ((5, 2, 3, 0), (4, 0, 2, 2), (7, 1, 7, 1), (400, 2, 398, 0))
     ]
     np.testing.assert_allclose(found.encode_video(spans), encode_video(model, spans), atol=1e-4)
+
+
+@pytest.mark.parametrize("reads", ["both", "video", "text"])
+def test_a_head_answers_as_its_network(root: str, small_root: SmallRoot, reads: str) -> None:
+    opened, found = open_model(Store(root)), exported(root, small_root)
+    around = opened.model.reading.context_clips
+    video = from_json(next(opened.samples()))
+    spans = [video.footage(s.first_clip, s.last_clip, around=around) for s in video.segments]
+    ids = [tuple(opened.text_ids(text)) for text in (TEXTS[0], "egg " * 500)]
+    network = VideoBertForVideoClassification(
+        opened.model, id2label={0: "calm", 1: "lively"}, problem_type="multi_label_classification"
+    ).eval()
+    facts = {"labels": list(network.labels), "problem_type": network.problem_type, "unit": [0, 1], "reads": reads}
+    held = dataclasses.replace(found.manifest, facts=found.manifest.facts | {"parts": {"finetune-1": facts}})
+    runtime = ExportedModel(Store(root), held)
+    runtime._heads["finetune-1"] = onnxruntime.InferenceSession(export_head(network))
+    answers = runtime.answers("finetune-1", spans[:2], [TEXTS[0], "egg " * 500])
+    examples = [
+        Example(video_id="", text_ids=text if reads != "video" else (), footage=span if reads != "text" else None)
+        for span, text in zip(spans[:2], ids, strict=True)
+    ]
+    np.testing.assert_allclose([list(a.values()) for a in answers], network.outputs(examples), atol=1e-4)
+    assert list(answers[0]) == ["calm", "lively"]
+    with pytest.raises(videobert.InputError, match="'finetune-2' is none of the exported heads: finetune-1"):
+        runtime.answers("finetune-2", [], [])
+
+
+def test_the_encoder_gives_the_features_of_the_stage(root: str, small_root: SmallRoot) -> None:
+    found = exported(root, small_root)
+    request = found.manifest.facts["parts"]["encoder"]["request"]
+    encoder = load_encoder(small_root.recipe.features)
+    assert tuple(request["frame_ticks"]) == encoder.request.frame_ticks and request["size"] == encoder.request.size
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 255, (len(request["frame_ticks"]), 224, 224, 3), np.uint8)
+    clip = ClipFrames(index=0, rgb=rgb, gray=rng.integers(0, 255, (30, 56, 56), np.uint8))
+    np.testing.assert_allclose(found.encode_clips([clip]), encoder.encode([clip]), atol=1e-4)
 
 
 def test_search_takes_it_and_loads_no_torch(root: str, small_root: SmallRoot) -> None:

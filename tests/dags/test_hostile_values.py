@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from videobert.batch_key import BATCH_KEY
+from videobert.cli.main import parse_command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -140,3 +141,18 @@ def test_the_trigger_form_and_the_rest_api_refuse_it_first(name: str, tmp_path: 
     for bad in (*(value.format("x") for value in HOSTILE), "a\n", "\n", "k" * 101, "a,,b", ",", "a b"):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema)
+
+
+def test_applications_are_jobs_of_their_own(tmp_path: Path) -> None:
+    (found,) = rendered(
+        tmp_path, ["2026-01-01"], "guarded", VIDEOBERT_APPLICATIONS="anomalies --per-hour 6; moderate --rules r.toml",
+        VIDEOBERT_APPLICATIONS_OUT="s3://b/tables/",
+    )  # fmt: skip
+    words = {job["task"]: job["words"] for job in found if job["task"].startswith("videobert_applications.")}
+    assert words["videobert_applications.anomalies"] == [
+        "python", "-m", "videobert", "anomalies", "--root", "s3://b/r", "--batch", "2026-01-01",
+        "--out", "s3://b/tables/anomalies/2026-01-01.parquet", "--per-hour", "6",
+    ]  # fmt: skip
+    for command in words.values():
+        assert parse_command(command[3:])
+    assert set(words) == {"videobert_applications.anomalies", "videobert_applications.moderate"}

@@ -1,4 +1,4 @@
-"""`explain`: which words and clips a search hit comes from."""
+"""`explain`: which words and clips a search hit, a label or an answer comes from."""
 
 from __future__ import annotations
 
@@ -34,34 +34,45 @@ class Part:
     adds: float
     """To the score; integrated gradients. All together add up to `score` - `baseline`."""
     attention: float
-    """Share in the video's vector by attention rollout; -1 of a word."""
+    """Share in the video's vector, or in what decides the label, by attention rollout; -1 of a word of a query."""
     around: bool
     """A clip before or after the segment, which the model reads too."""
     score: float
-    """Cosine of the text and the segment."""
+    """Cosine of the text and the segment; or the logit of the label, of a value that in units of its spread."""
     baseline: float
     """The same with every word and clip masked."""
     row_id: str
     model: str
     """Spec of the model."""
+    task: str = ""
+    """Spec of the fine-tuned model; empty for a hit."""
+    label: str = ""
+    """The label or answer that is explained."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explain(Application[Part]):
-    """Show which words and clips the score of a search hit comes from.
+    """Show which words and clips a search hit, a label or an answer comes from.
 
     videobert explain --root demo --row VIDEO_ID:SEGMENT --text "stir the egg"
 
+    videobert explain --root demo --row VIDEO_ID:SEGMENT --task finetune-1a2b3c4d --out why.html
+
     videobert explain --root demo --row VIDEO_ID:SEGMENT --text "stir the egg" --out why.html
 
-    Integrated gradients of the cosine, from a text and a video that are all masked: what the parts add sums up to the
-    difference. --out writes a page with a picture of every clip and bars. Runs the model: the extra `worker`.
+    Integrated gradients of the cosine, or of a label's logit, from a text and a video that are all masked: what the
+    parts add sums up to the difference. With a task for questions, the text is the question. --out writes a page with a
+    picture of every clip and bars. Runs the model: the extra `worker`.
     """
 
     row: str
     """Row id of the segment, VIDEO_ID:SEGMENT, as `search` prints it."""
-    text: str
-    """The query."""
+    text: str = ""
+    """The query; with a task for questions, the question."""
+    task: str = ""
+    """Spec of a fine-tuned model (classification, open-questions) whose answer is explained; empty: a search hit."""
+    label: str = ""
+    """The class to explain; empty: the one that the model says."""
     out: str = ""
     """Page to write (.html), a path or a URL; empty: print the parts."""
 
@@ -70,9 +81,22 @@ class Explain(Application[Part]):
             raise InputError(f"{self.out!r} does not end in .html; the page is written as such, so name it so")
 
     def answer(self, root: Root) -> Iterator[Part]:
-        opened = open_model(Store(self.root), self.model)
+        if bool(self.label) and not self.task:
+            raise InputError(f"label {self.label!r} goes with the --task that knows it; give both")
+        store = Store(self.root)
+        if self.task:
+            return self._of_task(store)
+        opened = open_model(store, self.model)
         sample, number = _segment(opened, self.row)
         return _parts(opened, sample, number, self.text, self.row)
+
+    def _of_task(self, store: Store) -> Iterator[Part]:
+        from videobert.applications.explain.labels import answer_parts
+        from videobert.predict.tuned import find_tuned
+
+        tuned = find_tuned(store, self.task, tasks=("classification", "open-questions"))
+        sample, number = _segment(open_model(store, tuned.facts["model_spec"]), self.row)
+        return answer_parts(store, tuned, sample, number, question=self.text, label=self.label)
 
     def line(self, record: Part) -> str:
         when = "" if record.start_seconds < 0 else f"{record.start_seconds:.1f}-{record.end_seconds:.1f} s"
@@ -86,8 +110,9 @@ class Explain(Application[Part]):
         from videobert.applications.explain.page import page
 
         parts = list(self.answer(videobert.open(self.root)))
-        write_file(self.out, page(Store(self.root), self.model, self.text, parts))
-        print(f"cosine {parts[0].score:.3f}, masked {parts[0].baseline:.3f}: {self.out}")
+        model, title = (parts[0].model, parts[0].label) if self.task else (self.model, self.text)
+        write_file(self.out, page(Store(self.root), model, title, parts))
+        print(f"{'logit' if self.task else 'cosine'} {parts[0].score:.3f}, masked {parts[0].baseline:.3f}: {self.out}")
 
 
 def _segment(opened: OpenModel, row_id: str) -> tuple[dict[str, Any], int]:

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from videobert.model.network import VideoBert
 from videobert.model.padded import PaddedNetwork, unit_mean_of
+from videobert.tasks.classifier import VideoBertForVideoClassification
+from videobert.tasks.padded import PaddedClassifier
 
-__all__ = ["TextTower", "VideoTower", "export_text", "export_video"]
+__all__ = ["TextTower", "VideoTower", "export_head", "export_text", "export_video"]
 
 _OPSET = 17
 
@@ -76,7 +78,18 @@ def export_video(model: VideoBert) -> bytes:
     return _exported(VideoTower(model), inputs)
 
 
-def _exported(tower: nn.Module, inputs: dict[str, Tensor]) -> bytes:
+def export_head(network: VideoBertForVideoClassification) -> bytes:
+    """The ONNX graph of a fine-tuned classifier with its encoder: inputs of the video tower but `pool`, to `logits`."""
+    model = network.encoder
+    ids_BL = torch.full((2, 4), model.vocabulary.first_visual)
+    inputs = {"ids": ids_BL, "types": torch.zeros_like(ids_BL), "positions": torch.arange(4).repeat(2, 1),
+              "keep": torch.ones(2, 4)}  # fmt: skip
+    if model.reading.components:
+        inputs["residuals"] = torch.zeros(2, 4, model.reading.components)
+    return _exported(PaddedClassifier(network).eval(), inputs, output="logits")
+
+
+def _exported(tower: nn.Module, inputs: dict[str, Tensor], *, output: str = "vectors") -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -86,8 +99,8 @@ def _exported(tower: nn.Module, inputs: dict[str, Tensor]) -> bytes:
             cast(Any, buffer),  # takes file objects, as its documentation tells
             dynamo=False,
             input_names=list(inputs),
-            output_names=["vectors"],
-            dynamic_axes={**{name: {0: "B", 1: "L"} for name in inputs}, "vectors": {0: "B"}},
+            output_names=[output],
+            dynamic_axes={**{name: {0: "B", 1: "L"} for name in inputs}, output: {0: "B"}},
             opset_version=_OPSET,
         )
     return buffer.getvalue()

@@ -32,7 +32,7 @@ from videobert.video.request import ClipFrames, ClipRequest
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PackagedEncoder", "identity"]
+__all__ = ["PackagedEncoder", "exported_graph", "identity"]
 
 _LOG = logging.getLogger("videobert")
 _Inputs = tuple[NDArray[np.uint8], NDArray[np.float32]]
@@ -117,6 +117,15 @@ def _onnx(frames: int) -> Callable[[Sequence[_Inputs]], NDArray[np.float32]]:
         )
 
     return run
+
+
+def exported_graph(config: FeaturesConfig) -> tuple[ClipRequest, bytes]:
+    """What the network is to see of a clip, and its ONNX graph: inputs `frames` and `motion`, output [N, 2560].
+
+    `frames` is uint8 [N, F, 224, 224, 3], `motion` float32 [N, 27, 27, 3] as `motion.motion_picture` makes it.
+    """
+    ticks = spread_ticks(config.frames_per_clip or _FRAMES, config.ticks_per_clip)
+    return ClipRequest(frame_ticks=ticks, size=_SIZE, gray_size=GRAY_SIZE), _graph(len(ticks))
 
 
 def _graph(frames: int) -> bytes:
