@@ -4,12 +4,11 @@
     exports/<model spec>/<spec of a fine-tuned model>-<digest>.onnx
     exports/<model spec>/_manifest.json    written last: hashes, and how sequences are laid out
 
-`videobert export` writes it, there or into any folder. Needs onnxruntime and, for texts, tokenizers: the extra `text`.
+`videobert export` writes it, there or into any folder. Needs the base installation.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -37,9 +36,7 @@ def export_folder(model_spec: str) -> str:
 
 
 def find_export(store: Store, model_spec: str) -> ExportedModel | None:
-    """The exported model of a root, or None where there is none, or nothing to run it with."""
-    if any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "tokenizers")):
-        return None
+    """The exported model of a root, or None where there is none."""
     data = store.read_or_none(f"{export_folder(model_spec)}/{MANIFEST}")
     return None if data is None else ExportedModel(store, Manifest.from_bytes(data))
 

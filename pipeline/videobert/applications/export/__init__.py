@@ -43,7 +43,7 @@ class Export(Application[ExportedFile]):
     videobert export --root demo --int8 --out device/model
 
     Goes below the root, where every client that searches by text takes it by default, or into another folder. Making it
-    needs the extra `worker`, running it the extra `text`: onnxruntime and tokenizers.
+    needs the extra `worker`, running it the base installation.
     """
 
     int8: bool = False
