@@ -44,11 +44,6 @@ def test_opening_a_root_loads_neither_torch_nor_a_table(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_misspelt_application_is_none(root: api.Root) -> None:
-    with pytest.raises(AttributeError, match="has no 'recomend'"):
-        root.recomend(text="stir")  # type: ignore[attr-defined]  # as mypy sees, else it would call this needless
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path))

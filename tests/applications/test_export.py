@@ -153,6 +153,12 @@ def test_what_was_changed_or_is_not_there_is_refused(root: str, small_root: Smal
         exported(root, small_root).encode_text(["  "])
     with pytest.raises(videobert.InputError, match="exceeds the model's"):
         exported(root, small_root).encode_text(["egg " * 500])
+    found = exported(root, small_root)
+    assert found.manifest.facts["layout"]["has_read_text"] is True
+    layout = found.manifest.facts["layout"] | {"has_read_text": False}
+    silent = ExportedModel(Store(root), dataclasses.replace(found.manifest, facts={"layout": layout}))
+    with pytest.raises(videobert.InputError, match="cannot compare words with pictures"):
+        silent.encode_text(["egg"])
     main(["export", "--root", root, "--out", str(tmp_path)])
     [text] = tmp_path.glob("text-*.onnx")
     text.write_bytes(text.read_bytes()[:-1] + b"x")

@@ -189,4 +189,4 @@ def test_what_cannot_be_answered_is_one_sentence(root: Root, options: dict[str, 
 def test_a_root_has_the_applications_as_methods(root: Root) -> None:
     assert "recommend" in dir(root) and "half_life_days" in inspect.signature(root.recommend).parameters
     with pytest.raises(AttributeError, match="no 'recomend'"):
-        root.recomend()
+        root.recomend()  # type: ignore[attr-defined]  # mypy sees it, and would call this needless otherwise

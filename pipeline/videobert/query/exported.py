@@ -138,6 +138,11 @@ class ExportedModel:
         return {name: value[None] for name, value in inputs.items()}
 
     def _of_text(self, text: str) -> NDArray[np.float32]:
+        if not self._layout.get("has_read_text", True):  # exports of before do not tell
+            raise InputError(
+                f"no video that {self.manifest.spec} was trained on has text, so it cannot compare words with pictures"
+                "; search with --like ROW_ID, or give captions or --ingest.speech-model and train again"
+            )
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         if not ids:
             raise InputError(f"the query {text!r} holds no words; describe what to find, such as 'stir the egg'")

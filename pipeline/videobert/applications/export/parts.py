@@ -75,7 +75,8 @@ def layout_of(opened: OpenModel) -> dict[str, object]:
     model = opened.model
     return {
         "vocabulary": model.vocabulary.to_json(), "max_length": model.max_length,
-        "retrieval_dim": model.retrieval_text.out_features, **asdict(model.reading),
+        "retrieval_dim": model.retrieval_text.out_features, "has_read_text": opened.has_read_text,
+        **asdict(model.reading),
     }  # fmt: skip
 
 
