@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -103,7 +104,7 @@ def test_the_command_writes_a_table_of_alarms(root: Root, tmp_path: Path, capsys
         ({"batch": "b", "nearest": 0}, "at least 1"),
     ],
 )
-def test_what_cannot_be_judged_is_one_sentence(root: Root, options: dict[str, object], told: str) -> None:
+def test_what_cannot_be_judged_is_one_sentence(root: Root, options: dict[str, Any], told: str) -> None:
     with pytest.raises(videobert.InputError, match=told):
         root.anomalies(**options)
 

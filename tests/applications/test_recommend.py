@@ -6,6 +6,7 @@ import inspect
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -174,7 +175,7 @@ def test_the_command_writes_a_table_and_says_what_it_covers(
         ({"text": "soup", "model": "pretrain-9"}, "no embeddings of 'pretrain-9'"),
     ],
 )
-def test_what_cannot_be_answered_is_one_sentence(root: Root, options: dict[str, object], told: str) -> None:
+def test_what_cannot_be_answered_is_one_sentence(root: Root, options: dict[str, Any], told: str) -> None:
     folder = Path(root.url.removeprefix("file://"))
     (folder / "empty.csv").write_text("person,video_id\n")
     (folder / "wrong.csv").write_text("who,what\na,b\n")

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -145,7 +146,7 @@ def test_a_finished_root_gives_clips_a_film_and_a_sheet(
     ],
 )
 def test_what_cannot_be_summarised_is_one_sentence(
-    small_root: SmallRoot, video: str, options: dict[str, object], told: str
+    small_root: SmallRoot, video: str, options: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(videobert.InputError, match=told):
         videobert.open(small_root.root).summarise(**{"video": video} | options)

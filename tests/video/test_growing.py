@@ -14,7 +14,7 @@ from videobert.errors import VideoError
 from videobert.video.frames import ClipDecoder
 from videobert.video.growing import GrowingFile
 from videobert.video.options import DecodeOptions
-from videobert.video.request import ClipRequest
+from videobert.video.request import ClipFrames, ClipRequest
 
 REQUEST = ClipRequest(frame_ticks=(7, 22), size=16, gray_size=16)
 HELD = DecodeOptions(last_clip="hold")
@@ -40,7 +40,8 @@ def test_the_clips_are_those_of_the_finished_file(tmp_path: Path, ending: str) -
     data = whole.read_bytes()
     live.write_bytes(data[: len(data) // 2])
     decoder = ClipDecoder(live, REQUEST, HELD, follow_seconds=1.0)
-    clips, rest = [], threading.Thread(target=grow, args=(live, data[len(data) // 2 :]))
+    clips = list[ClipFrames]()
+    rest = threading.Thread(target=grow, args=(live, data[len(data) // 2 :]))
     for clip in decoder:
         if not clips:
             rest.start()

@@ -9,6 +9,7 @@ import argparse
 import tempfile
 import time
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -36,11 +37,12 @@ def main() -> None:
         popular = [
             r.video_id for r in root.recommend(history=f"{folder}/views.parquet", person="-", popular=True, top=100)
         ]
-        for name, more in {
+        ways: dict[str, dict[str, Any]] = {
             "as it is": {},
             "diversity 0": {"diversity": 0.0},
             "no decay": {"half_life_days": 1e9},
-        }.items():
+        }
+        for name, more in ways.items():
             started = time.process_time()
             found = defaultdict(list)
             for row in root.recommend(history=f"{folder}/views.parquet", **more):
