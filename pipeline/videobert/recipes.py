@@ -12,6 +12,7 @@ from videobert.errors import InputError
 from videobert.evaluate.config import EvaluateConfig, Gates
 from videobert.features.config import FeaturesConfig
 from videobert.finetune.config import FinetuneConfig
+from videobert.finetune.presets import sentiment as sentiment_task
 from videobert.ingest.config import IngestConfig
 from videobert.predict.config import PredictConfig
 from videobert.pretrain.config import PretrainConfig
@@ -21,7 +22,7 @@ from videobert.runtime.stage import Stage
 from videobert.shard.config import ShardConfig
 from videobert.tokens.config import TokensConfig
 
-__all__ = ["DEFAULT_RECIPE", "RECIPES", "Recipe", "demo", "get_recipe", "own", "paper"]
+__all__ = ["DEFAULT_RECIPE", "RECIPES", "Recipe", "demo", "get_recipe", "own", "paper", "sentiment"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,13 @@ def own() -> Recipe:
 DEFAULT_RECIPE = "own"
 """What `videobert run VIDEOS` and the DAGs take when nobody names another."""
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"demo": demo, "own": own, "paper": paper}
+
+def sentiment() -> Recipe:
+    """`own`, and a task for `videobert finetune`: the mood of what is seen and said."""
+    return replace(own(), finetune=sentiment_task())
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"demo": demo, "own": own, "paper": paper, "sentiment": sentiment}
 
 
 def get_recipe(name: str) -> Recipe:

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from videobert.demo.film import encode, format_of, sentence, webvtt
 from videobert.demo.grammar import KitchenConfig, build_kitchen
 from videobert.demo.labels import label_tables
+from videobert.demo.moods import mood_table
 from videobert.demo.scene import SceneConfig
 from videobert.demo.speech import need_espeak
 from videobert.errors import InputError
@@ -77,7 +78,10 @@ class _Film:
 
     def recipe_digest(self) -> str:
         """Changes when the bytes of the video would."""
-        parts = [_DRAWING, self.key, self.config.digest(), asdict(self.scene), self.speech]
+        scene = asdict(self.scene)
+        if not self.scene.moods:  # corpora from before there were any are the same
+            del scene["moods"]
+        parts = [_DRAWING, self.key, self.config.digest(), scene, self.speech]
         return sha256(json.dumps(parts, sort_keys=True).encode())[:16]
 
     def make(self, out_url: str) -> dict[str, object]:
@@ -196,6 +200,8 @@ def _write_truth(store: Store, films: Sequence[_Film], index: dict[str, dict[str
     truth = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows).encode()
     recipes = {str(index[film.file]["sha256"]): build_kitchen(film.config).recipe(film.key) for film in films}
     tables = [(LABELS.format(task=task), data) for task, data in label_tables(recipes).items()]
+    if all(film.scene.moods for film in films):
+        tables.append((LABELS.format(task="mood"), mood_table(recipes)))
     for path, data in (*tables, (TRUTH, truth), (INDEX, json.dumps(index, sort_keys=True, indent=1).encode())):
         if store.read_or_none(path) != data:
             store.write(path, data)

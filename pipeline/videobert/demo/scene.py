@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videobert.demo.grammar import Recipe
+from videobert.demo.moods import light, mood_of
 from videobert.demo.motions import Path, path_of
 from videobert.demo.sprites import Sprite, draw, to_yuv
 from videobert.errors import InputError
@@ -35,6 +36,8 @@ class SceneConfig:
     """The camera moves by at most this many steps of two pixels each way, now and then."""
     noise_levels: float = 2.0
     """Standard deviation of the sensor noise in luma, 8-bit levels."""
+    moods: bool = False
+    """Whether the light of a step shows its mood, of which nothing is said."""
 
     def __post_init__(self) -> None:
         if self.width < 64 or self.height < 64 or self.width % 4 or self.height % 4:
@@ -68,6 +71,8 @@ def frames(
             top, left = (margin + dy) // 2, (margin + dx) // 2
             uv = table_uv[:, top:, left:][:, : config.height // 2, : config.width // 2].copy()
             _lay(y, uv, path, place, step.noun, (dy, dx))
+            if config.moods:
+                y, uv = light(y, uv, mood_of(recipe, index))
             which, down, right = grain_N3[frame]
             grain = noise_ranks[which, down : down + config.height, right : right + config.width]
             luma = np.clip(y.astype(np.int16) + grain, 16, 235).astype(np.uint8)
