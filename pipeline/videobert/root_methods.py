@@ -41,11 +41,13 @@ class RootMethods:
         self,
         *,
         row: str,
-        text: str,
         model: str = "current",
+        text: str = "",
+        task: str = "",
+        label: str = "",
         out: str = "",
     ) -> list[Part]:
-        """Show which words and clips the score of a search hit comes from."""
+        """Show which words and clips a search hit, a label or an answer comes from."""
         raise NotImplementedError
 
     def export(
@@ -55,7 +57,7 @@ class RootMethods:
         int8: bool = False,
         out: str = "",
     ) -> list[ExportedFile]:
-        """Write a model's text and video tower as ONNX: `search` then needs no torch, and answers in a second."""
+        """Write a model, its fine-tuned heads and encoder as ONNX: `search` needs no torch then, and answers in a second."""
         raise NotImplementedError
 
     def moderate(
