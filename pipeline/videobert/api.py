@@ -5,9 +5,9 @@ The examples run over the root `demo` that `make demo` leaves:
 >>> import videobert
 >>> root = videobert.open("demo")
 
-The base dependencies suffice, but for what runs the model: questions in words where no model was exported, and re-
-ranking. Those need the extra `worker`. Nothing here writes. Every call reads the root as it is then, so that a
-promotion and a new batch are seen at once; models stay loaded. A `Root` may be shared by threads.
+The base dependencies suffice, but for what runs the model, such as re-ranking: that needs the extra `worker`. Nothing
+here writes. Every call reads the root as it is then, so that a promotion and a new batch are seen at once; models stay
+loaded. A `Root` may be shared by threads.
 """
 
 from __future__ import annotations

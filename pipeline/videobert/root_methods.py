@@ -57,7 +57,7 @@ class RootMethods:
         int8: bool = False,
         out: str = "",
     ) -> list[ExportedFile]:
-        """Write a model, its fine-tuned heads and encoder as ONNX: `search` needs no torch then, and answers in a second."""
+        """Write a model, its fine-tuned heads and encoder as ONNX, to be run without torch."""
         raise NotImplementedError
 
     def moderate(

@@ -46,13 +46,8 @@ class TextTower:
     """Safe for several threads: nothing in it changes."""
 
     def __init__(self, store: Store, manifest: Manifest, config: dict[str, Any], vocabulary: Vocabulary) -> None:
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise InputError(
-                f"a question in words needs {error.name}, which is not installed; pip install "
-                "'videobert-pipeline[text]', or search with --like ROW_ID, which needs no model"
-            ) from error
+        from tokenizers import Tokenizer
+
         folder = manifest.facts["directory"]
         self._vocabulary = vocabulary
         self._tokenizer = Tokenizer.from_str(store.read(f"{folder}/tokenizer.json").decode())

@@ -36,7 +36,7 @@ class ExportedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Export(Application[ExportedFile]):
-    """Write a model, its fine-tuned heads and encoder as ONNX: `search` needs no torch then, and answers in a second.
+    """Write a model, its fine-tuned heads and encoder as ONNX, to be run without torch.
 
     videobert export --root demo
 
