@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from videobert.model.network import VideoBert
 
-__all__ = ["OpenModel", "check_has_read_text", "open_model"]
+__all__ = ["OpenModel", "check_has_read_text", "has_read_text", "open_model"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +45,16 @@ class OpenModel:
                 yield from read_shard(self.store, output.path)
 
 
-def check_has_read_text(store: Store, model: Manifest) -> None:
-    """Raise InputError where no video that a model was trained on has text; looks into batches until one has."""
+def has_read_text(store: Store, model: Manifest) -> bool:
+    """Whether any video that a model was trained on has text; looks into batches until one has."""
     tokens = (source for source in model.sources if source.stage == "tokens")
     found = (load_manifest(store, "tokens", source.spec, source.batch) for source in tokens)
-    if not any(manifest is None or manifest.counts.get("words") for manifest in found):
+    return any(manifest is None or manifest.counts.get("words") for manifest in found)
+
+
+def check_has_read_text(store: Store, model: Manifest) -> None:
+    """Raise InputError where no video that a model was trained on has text."""
+    if not has_read_text(store, model):
         raise InputError(
             f"no video that {model.spec} was trained on has text, so it cannot compare words with pictures; "
             "search with --like ROW_ID, or give captions or --ingest.speech-model and train again"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videobert.applications.export.network import export_head, export_text, export_video
-from videobert.query.model import OpenModel
+from videobert.query.model import OpenModel, has_read_text
 from videobert.runtime.manifest import load_manifest, specs_of
 from videobert.tasks.classifier import VideoBertForVideoClassification
 from videobert.tasks.load import load_tuned
@@ -75,8 +75,8 @@ def layout_of(opened: OpenModel) -> dict[str, object]:
     model = opened.model
     return {
         "vocabulary": model.vocabulary.to_json(), "max_length": model.max_length,
-        "retrieval_dim": model.retrieval_text.out_features, "has_read_text": opened.has_read_text,
-        **asdict(model.reading),
+        "retrieval_dim": model.retrieval_text.out_features,
+        "has_read_text": has_read_text(opened.store, opened.manifest), **asdict(model.reading),
     }  # fmt: skip
 
 
