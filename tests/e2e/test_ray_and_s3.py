@@ -37,7 +37,7 @@ if kind.startswith("train"):
     recipe = dataclasses.replace(recipe, pretrain=dataclasses.replace(recipe.pretrain, architecture=bert))
     if kind == "train-until-it-stops":
         from videobert.pretrain.config import Validation
-        checks = Validation(checks=40, patience=4, fraction=0.3, least_segments=1)
+        checks = Validation(checks=40, patience=12, fraction=0.3, least_segments=1)
         recipe = dataclasses.replace(recipe, pretrain=dataclasses.replace(
             recipe.pretrain, steps=120, learning_rate=1e-2, checkpoint_every_steps=5, keep_checkpoints=1,
             validation=checks,
