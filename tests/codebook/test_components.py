@@ -39,3 +39,11 @@ def test_directions_in_which_nothing_varies_are_left_empty() -> None:
 def test_axes_survive_a_file(tmp_path: Path) -> None:
     (tmp_path / "axes").write_bytes(axes_to_bytes(principal_axes(ROWS, components=2)))
     assert np.array_equal(load_axes(tmp_path / "axes"), principal_axes(ROWS, components=2))
+
+
+def test_without_whitening_components_keep_their_proportions() -> None:
+    plain = np.std(ROWS.astype(np.float64) @ principal_axes(ROWS, components=3, whitening=0.0), axis=0)
+    half = np.std(ROWS.astype(np.float64) @ principal_axes(ROWS, components=3, whitening=0.5), axis=0)
+    assert plain / plain[0] == pytest.approx([1, 3 / 9, 1 / 9], rel=0.15)
+    assert half / half[0] == pytest.approx(np.sqrt(plain / plain[0]), rel=1e-6)
+    assert (plain**2).mean() == pytest.approx(1, abs=0.01)

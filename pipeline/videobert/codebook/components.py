@@ -17,10 +17,12 @@ _LEAST_VARIANCE = 1e-6
 """Share of the largest variance below which a direction is noise of float32 and is left out."""
 
 
-def principal_axes(rows_ND: NDArray[np.float32], *, components: int) -> NDArray[np.float32]:
+def principal_axes(rows_ND: NDArray[np.float32], *, components: int, whitening: float = 1.0) -> NDArray[np.float32]:
     """Axes float32 [D, K]: `row @ axes` has unit variance in each of the K directions of most variance.
 
-    Does not depend on the order of the rows. Directions without variance are zero columns, so that K is as asked for.
+    With less `whitening` a direction's standard deviation is what it was to the power of 1 - whitening, and the mean
+    variance of those there are is 1. Does not depend on the order of the rows. Directions without variance are zero
+    columns, so that K is as asked for.
     """
     order = np.lexsort(rows_ND[:, :8].T)
     centred_ND = rows_ND[order].astype(np.float64)
@@ -29,10 +31,12 @@ def principal_axes(rows_ND: NDArray[np.float32], *, components: int) -> NDArray[
     axes_DK = np.zeros((rows_ND.shape[1], components), dtype=np.float32)
     largest = float(variances_D[-1])
     kept = [d for d in range(len(variances_D) - 1, -1, -1) if variances_D[d] > _LEAST_VARIANCE * largest][:components]
+    left = variances_D[kept] ** (1 - whitening)
+    scales = np.sqrt(left / left.mean()) if whitening < 1 else np.ones(len(kept))
     for column, d in enumerate(kept):
         axis_D = axes_DD[:, d]
         sign = np.sign(axis_D[np.abs(axis_D).argmax()])  # an eigenvector has no sign of its own
-        axes_DK[:, column] = sign * axis_D / np.sqrt(variances_D[d])
+        axes_DK[:, column] = sign * axis_D / np.sqrt(variances_D[d]) * scales[column]
     return axes_DK
 
 

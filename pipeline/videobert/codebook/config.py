@@ -23,7 +23,9 @@ class CodebookConfig:
     """Hierarchical k-means over clip features (paper, section 4.2: k = 12, d = 4, 20,736 visual tokens)."""
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("device", "worker_clips")
-    ADDED_LATER: ClassVar[Mapping[str, object]] = {"components": 0, "heldout_videos": 0}
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {
+        "components": 0, "whitening": 1.0, "moments": "middle", "heldout_videos": 0,
+    }  # fmt: skip
 
     branching: int = 12
     """Children of a node (k of the paper)."""
@@ -49,6 +51,12 @@ class CodebookConfig:
     components: int = 0
     """Principal components, of unit variance, in which tokens carry what quantising drops of a clip's features, in half
     precision: 2 bytes a component and clip. 0: tokens carry nothing else, as in the paper."""
+    whitening: float = 1.0
+    """How far the components' variances are evened out: 1 gives each the same, 0 leaves them as they are, in between
+    the standard deviations are taken to the power of 1 - whitening. Their mean is 1 anyway."""
+    moments: Literal["middle", "found"] = "middle"
+    """When, in the time of a cue, the pictures show what it says. `found`: at the point and shift from which clips of
+    the training videos tell most about the words, the same for all; `middle` where these say too little."""
     tokenizer: str = ""
     """WordPiece of the text half: a directory or Hugging Face id of BERT's family; empty trains one on the captions."""
     vocabulary_size: int = 30_522
@@ -78,6 +86,10 @@ class CodebookConfig:
             raise InputError(f"tolerance={self.tolerance} is a share of rows; give 0 <= tolerance < 1")
         if self.components < 0:
             raise InputError(f"components={self.components} is a number of axes; 0 keeps tokens alone, 256 is usual")
+        if not 0 <= self.whitening <= 1:
+            raise InputError(f"whitening={self.whitening} is a power; give a value from 0 to 1")
+        if self.moments not in ("middle", "found"):
+            raise InputError(f"moments={self.moments!r} is unknown; choose 'middle' or 'found'")
         if self.sample_clips < 0:
             raise InputError(f"sample_clips={self.sample_clips} is a number of clips; 0 takes all")
         if self.vocabulary_size < 100:

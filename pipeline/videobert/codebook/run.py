@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from videobert.codebook.components import axes_to_bytes, principal_axes
 from videobert.codebook.config import CodebookConfig
 from videobert.codebook.health import codebook_health
 from videobert.codebook.hierarchy import GROUP_ELEMENTS, WorkerGroup, fit_with_group, local_group
 from videobert.codebook.load import AXES_FILE, CODEBOOK_FILE
+from videobert.codebook.moments import Moment, find_moment
+from videobert.codebook.narration import MOMENT_COMPONENTS, read_narration
 from videobert.codebook.sampling import ClipSample
 from videobert.codebook.stage import CODEBOOK
 from videobert.codebook.wordpiece import find_tokenizer, train_tokenizer
@@ -69,7 +72,8 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
         "health.json": json.dumps(figures, indent=1, sort_keys=True).encode(),
     }
     if config.components:
-        artifacts[AXES_FILE] = axes_to_bytes(principal_axes(first_ND, components=config.components))
+        axes_DK = principal_axes(first_ND, components=config.components, whitening=config.whitening)
+        artifacts[AXES_FILE] = axes_to_bytes(axes_DK)
     artifacts |= {name: text.encode() for name, text in tokenizer.items()}
     facts = {
         "feature_spec": specs[0], "dimension": codebook.dimension, "leaves": config.leaves,
@@ -78,7 +82,20 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
     }  # fmt: skip
     if config.components:
         facts["components"] = config.components
+    if config.moments == "found":
+        facts["moment"] = _moment(inputs, files, first_ND).to_json()
     return commit_files(inputs, CODEBOOK, spec, artifacts, config=output_config(asked), facts=facts)
+
+
+def _moment(inputs: Inputs, files: Sequence[FileRows], first_ND: NDArray[np.float32]) -> Moment:
+    """When the pictures show what is said, from the clips that `first_ND` holds."""
+    axes_DK = principal_axes(first_ND, components=MOMENT_COMPONENTS)
+    moment = find_moment(read_narration(inputs, files, axes_DK, clips=_DISAGREEMENT_CLIPS))
+    _LOG.info(
+        "codebook: pictures show what is said %+.3f s from point %.1f of a cue; there they explain %.3f of the words, "
+        "in the middle %.3f", moment.shift_seconds, moment.point, moment.explained, moment.explained_in_the_middle,
+    )  # fmt: skip
+    return moment
 
 
 def _sample(inputs: Inputs, config: CodebookConfig) -> list[FileRows]:

@@ -70,13 +70,16 @@ def make_segments(
     *,
     tokenize: Callable[[str], list[int]],
     config: TokensConfig,
+    moment: Callable[[float, float], float] | None = None,
 ) -> tuple[Segment, ...]:
     """Segments of one video in time order.
 
     A sentence takes the clips whose middle lies in it, or the one clip that shows its middle; one that is spoken where
     no clip is, beyond the last clip or where damage took them, has no segment. Spans that no sentence takes are cut
-    into segments of `clips_per_segment` clips without text, none of which reaches over a gap in time.
+    into segments of `clips_per_segment` clips without text, none of which reaches over a gap in time. `moment` tells
+    from start and end when a sentence's pictures are seen, their middle if None.
     """
+    moment = moment or (lambda start, end: (start + end) / 2)
     middles_N = (clip_starts_N + clip_ends_N) / 2
     segments: list[Segment] = []
     free = np.ones(len(middles_N), dtype=bool)
@@ -95,8 +98,8 @@ def make_segments(
         free[first:last] = False
         segment = _segment(first, last, clip_starts_N, clip_ends_N, text=sentence.text, ids=tuple(ids))
         if config.cues == "alone":
-            middle = (sentence.start_seconds + sentence.end_seconds) / 2
-            segment = replace(segment, said_at=float(np.interp(middle, middles_N, np.arange(len(middles_N)) + 0.5)))
+            at = moment(sentence.start_seconds, sentence.end_seconds)
+            segment = replace(segment, said_at=float(np.interp(at, middles_N, np.arange(len(middles_N)) + 0.5)))
         segments.append(segment)
     for first, last in _runs(free, gaps=clip_starts_N[1:] - clip_ends_N[:-1] > _GAP_SECONDS):
         for start in range(first, last, config.clips_per_segment):

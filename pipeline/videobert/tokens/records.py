@@ -28,7 +28,8 @@ class Segment:
     text_ids: tuple[int, ...] = ()
     """WordPiece ids of `text` without special tokens."""
     said_at: float | None = None
-    """Middle of the sentence, in clips from the beginning of the video: 3.4 lies within clip 3; None: not kept."""
+    """When its pictures are seen, in clips from the beginning of the video: 3.4 lies within clip 3; None: not kept.
+    The middle of the sentence where the codebook found no better moment."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.first_clip < self.last_clip:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from videobert.codebook.load import load_codebook, load_components, load_tokenizer
+from videobert.codebook.moments import Moment
 from videobert.runtime.manifest import Manifest, Output
 from videobert.runtime.parquet import read_table, vectors_of
 from videobert.runtime.shards import ShardTask, finish
@@ -39,6 +40,7 @@ class TokensWorker:
         self._encode = centroids.encode_flat if codebook.config["assignment"] == "flat" else centroids.encode
         self._centroids_ND, self._axes_DK = centroids.centroids, load_components(store, codebook)
         self._tokenizer = load_tokenizer(store, codebook)
+        self._moment = Moment(**codebook.facts.get("moment", {})).of
 
     def __call__(self, task: ShardTask) -> Output:
         table = read_table(self._store, task.payload["features"])
@@ -79,7 +81,9 @@ class TokensWorker:
         self, sentences: Sequence[Sentence], starts_N: NDArray[np.float64], ends_N: NDArray[np.float64]
     ) -> tuple[Segment, ...]:
         """Those of the clips with these times in which the sentences are said."""
-        return make_segments(sentences, starts_N, ends_N, tokenize=self._ids, config=self._config)
+        return make_segments(
+            sentences, starts_N, ends_N, tokenize=self._ids, config=self._config, moment=self._moment
+        )
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)

@@ -1,0 +1,66 @@
+"""The moment of a sentence is found where it was planted, and nowhere where none is."""
+
+import numpy as np
+import pytest
+
+from videobert.codebook.moments import Moment, Narration, find_moment
+
+WORDS = ("stir", "chop", "pour", "fry", "peel", "wash")
+CLIP = 1.5
+
+
+def narrations(*, point: float, shift: float, videos: int = 8, seed: int = 0, clips: int = 150) -> list[Narration]:
+    """Events shown in single clips, each told by a cue of random length in whose time it lies at `point`, `shift`."""
+    rng = np.random.default_rng(seed)
+    looks = rng.normal(size=(len(WORDS), 16))
+    found = []
+    for number in range(videos):
+        rows = rng.normal(size=(clips, 16))
+        starts = np.arange(clips) * CLIP
+        cues = []
+        for clip in range(3, clips - 3, 2):
+            verb = int(rng.integers(len(WORDS)))
+            rows[clip] += looks[verb]
+            shown, length = starts[clip] + rng.uniform(0, CLIP), rng.uniform(0.2, 4.0)
+            start = shown - shift - point * length
+            cues.append({"start_seconds": start, "end_seconds": start + length, "text": f"Now {WORDS[verb]} it"})
+        found.append(Narration(video_id=f"v{number}", rows_NK=rows, starts_N=starts, ends_N=starts + CLIP, cues=cues))
+    return found
+
+
+@pytest.mark.parametrize(("point", "shift"), [(1.0, -1.0), (0.0, 0.5), (0.5, 0.0), (1.0, 2.0)])
+def test_the_planted_moment_is_found(point: float, shift: float) -> None:
+    moment = find_moment(narrations(point=point, shift=shift))
+    assert moment.point == point
+    assert moment.shift_seconds == pytest.approx(shift, abs=0.25)
+    assert moment.explained >= moment.explained_in_the_middle
+
+
+def test_the_order_of_videos_does_not_matter() -> None:
+    videos = narrations(point=1.0, shift=-1.0)
+    assert find_moment(videos[::-1]) == find_moment(videos)
+
+
+def test_words_that_nothing_shows_leave_the_middle() -> None:
+    videos = narrations(point=1.0, shift=-1.0)
+    rng = np.random.default_rng(1)
+    blind = [
+        Narration(
+            video_id=v.video_id, rows_NK=rng.normal(size=v.rows_NK.shape), starts_N=v.starts_N, ends_N=v.ends_N,
+            cues=v.cues,
+        )
+        for v in videos
+    ]  # fmt: skip
+    assert (find_moment(blind).point, find_moment(blind).shift_seconds) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize("videos", [0, 1, 3, 5])
+def test_little_narration_leaves_the_middle(videos: int) -> None:
+    few = narrations(point=1.0, shift=-1.0, videos=videos, clips=60)
+    assert find_moment(few) == Moment()
+
+
+def test_a_moment_is_a_time_of_the_video() -> None:
+    assert Moment().of(2.0, 4.0) == 3.0
+    assert Moment(point=1.0, shift_seconds=-0.5).of(2.0, 4.0) == 3.5
+    assert Moment(**Moment(point=1.0, explained=0.5).to_json()) == Moment(point=1.0, explained=0.5)
