@@ -86,7 +86,9 @@ def own() -> Recipe:
     return Recipe(
         codebook=CodebookConfig(
             depth=0,
-            components=256,
+            components=512,
+            whitening=0.5,
+            moments="found",
             sample_clips=500_000,
             vocabulary_size=8_000,
             heldout_fraction=0.25,

@@ -69,9 +69,9 @@ class Narration:
 
 
 def find_moment(videos: Sequence[Narration]) -> Moment:
-    """The moment from which clips tell most, or the middle where none tells something, and more than the middle, in each fold.
+    """The moment from which clips tell most, in every fold more than from the middle, and something at all.
 
-    Also the middle where there is little narration. Does not depend on the order of the videos.
+    Otherwise the middle, as where there is little narration. Does not depend on the order of the videos.
     """
     videos = sorted((v for v in videos if len(v.rows_NK)), key=lambda v: v.video_id)
     place = _frequent_words(videos)

@@ -20,10 +20,12 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.benchmarks.learning.yardsticks import Corpus, closed_set, correlation, moments, probe, read_corpus
 from videobert.codebook.load import load_tokenizer
@@ -130,12 +132,14 @@ def ours(corpus: Corpus, model: VideoBert, tokenizer: Any) -> Figures:
     place = {window: row for row, window in enumerate(corpus.windows)}
     scores_WQ = np.full((len(place), len(corpus.queries)), -9.0)
     vectors: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    rows: list[tuple[bytes, NDArray[np.floating]]] = []
     for v in sorted({v for v, _ in corpus.windows}):
         spans = [videos[v].footage(s.first_clip, s.last_clip, around=around) for s in videos[v].segments]
         found_SR = encode_video(model, spans)
         for span, segment, row_R in zip(spans, videos[v].segments, found_SR, strict=True):
             picture = span.leaves.tobytes() + (b"" if span.residuals is None else span.residuals.tobytes())
             vectors[row_R.tobytes()].add(picture)
+            rows.append((picture, row_R @ texts_QR.T))
             for clip in range(segment.first_clip, segment.last_clip):
                 if (v, clip) in place:
                     at = place[v, clip]
@@ -147,7 +151,23 @@ def ours(corpus: Corpus, model: VideoBert, tokenizer: Any) -> Figures:
     found = {f"moments {name}": value for name, value in moments(corpus, scores_WQ).items()}
     found |= {f"probe {name}": value for name, value in probe(corpus, states, around=0, strength=0.01).items()}
     found["vectors that different pictures share"] = float(sum(len(p) > 1 for p in vectors.values()))
+    found["hits of ten that share a score with another picture"] = ties(rows)
     return found
+
+
+def ties(rows: Sequence[tuple[bytes, NDArray[np.floating]]]) -> float:
+    """Of the ten best rows per sentence, how many have exactly the score of another whose picture differs, on average.
+
+    A row is its picture and its scores for all sentences.
+    """
+    scores_SQ, shared = np.stack([scores for _, scores in rows]), []
+    for scores_S in scores_SQ.T:
+        best = np.argsort(-scores_S, kind="stable")[:10].tolist()
+        alike: defaultdict[float, set[bytes]] = defaultdict(set)
+        for row in best:
+            alike[float(scores_S[row])].add(rows[row][0])
+        shared.append(sum(len(alike[float(scores_S[row])]) > 1 for row in best))
+    return float(np.mean(shared))
 
 
 def heldout_figures(metrics: dict[str, Any]) -> Figures:
