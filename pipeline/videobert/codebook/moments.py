@@ -80,8 +80,9 @@ def find_moment(videos: Sequence[Narration]) -> Moment:
     folds_N = np.concatenate([np.full(len(v.rows_NK), number % _FOLDS) for number, v in enumerate(videos)])
     rows_NK = np.concatenate([v.rows_NK for v in videos]).astype(np.float64)
     regression = _Regression(np.concatenate([rows_NK, np.ones((len(rows_NK), 1))], axis=1), folds_N)
+    said = [_Said(video, place) for video in videos]
     found = {
-        (point, shift): regression.explained(_words_at(videos, place, Moment(point=point, shift_seconds=shift)))
+        (point, shift): regression.explained(np.concatenate([video.at(point, shift) for video in said]))
         for point, shift in itertools.product(_POINTS, _SHIFTS.tolist())
     }
     middle_F = found[0.5, 0.0]
@@ -120,18 +121,24 @@ class _Regression:
         return np.array(shares)
 
 
-def _words_at(videos: Sequence[Narration], place: Mapping[str, int], moment: Moment) -> NDArray[np.float64]:
-    """Whether each word is said in a cue whose moment lies within the clip, [N, W]."""
-    found = []
-    for video in videos:
-        words_NW = np.zeros((len(video.rows_NK), len(place)))
-        times = np.array([moment.of(cue["start_seconds"], cue["end_seconds"]) for cue in video.cues])
-        clips = np.searchsorted(video.starts_N, times, side="right") - 1
-        for cue, clip, time in zip(video.cues, clips.tolist(), times.tolist(), strict=True):
-            if clip >= 0 and time < video.ends_N[clip]:
-                words_NW[clip, [place[word] for word in _words(cue) if word in place]] = 1
-        found.append(words_NW)
-    return np.concatenate(found)
+class _Said:
+    """Every word of every cue, by video."""
+
+    def __init__(self, video: Narration, place: Mapping[str, int]) -> None:
+        said = [(cue, place[word]) for cue in video.cues for word in sorted(_words(cue) & place.keys())]
+        self._starts_N, self._ends_N, self._words = video.starts_N, video.ends_N, len(place)
+        self._from_M = np.array([cue["start_seconds"] for cue, _ in said], dtype=np.float64)
+        self._to_M = np.array([cue["end_seconds"] for cue, _ in said], dtype=np.float64)
+        self._columns_M = np.array([column for _, column in said], dtype=np.int64)
+
+    def at(self, point: float, shift: float) -> NDArray[np.float64]:
+        """Whether each word is said in a cue whose moment lies within the clip, 0 or 1, [N, W]."""
+        times_M = self._from_M + point * (self._to_M - self._from_M) + shift
+        clips_M = np.searchsorted(self._starts_N, times_M, side="right") - 1
+        within_M = (clips_M >= 0) & (times_M < self._ends_N[clips_M])
+        words_NW = np.zeros((len(self._starts_N), self._words))
+        words_NW[clips_M[within_M], self._columns_M[within_M]] = 1
+        return words_NW
 
 
 def _frequent_words(videos: Sequence[Narration]) -> dict[str, int]:
