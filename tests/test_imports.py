@@ -53,7 +53,7 @@ def test_query_client_needs_neither_torch_nor_ray_nor_airflow() -> None:
 def test_model_core_needs_no_cluster_and_no_decoder(folder: str) -> None:
     modules = [path.stem for path in (PACKAGE / folder).glob("*.py") if path.stem not in ("__init__", "run")]
     core = [
-        m for m in modules if m not in ("load", "job", "checkpoints", "checkpoint_io", "worker")
+        m for m in modules if m not in ("load", "job", "checkpoints", "checkpoint_io", "worker", "narration")
     ]  # these speak to the store
     statement = "\n".join(f"import videobert.{folder}.{module}" for module in core)
     assert loaded_by(statement, ("airflow", "av", "pyarrow", "ray", "webdataset")) == []
