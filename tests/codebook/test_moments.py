@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from videobert.codebook.moments import Moment, Narration, find_moment
 
@@ -16,7 +17,7 @@ def narrations(*, point: float, shift: float, videos: int = 8, seed: int = 0, cl
     found = []
     for number in range(videos):
         rows = rng.normal(size=(clips, 16))
-        starts = np.arange(clips) * CLIP
+        starts: NDArray[np.float64] = np.arange(clips, dtype=np.float64) * CLIP
         cues = []
         for clip in range(3, clips - 3, 2):
             verb = int(rng.integers(len(WORDS)))
@@ -24,7 +25,15 @@ def narrations(*, point: float, shift: float, videos: int = 8, seed: int = 0, cl
             shown, length = starts[clip] + rng.uniform(0, CLIP), rng.uniform(0.2, 4.0)
             start = shown - shift - point * length
             cues.append({"start_seconds": start, "end_seconds": start + length, "text": f"Now {WORDS[verb]} it"})
-        found.append(Narration(video_id=f"v{number}", rows_NK=rows, starts_N=starts, ends_N=starts + CLIP, cues=cues))
+        found.append(
+            Narration(
+                video_id=f"v{number}",
+                rows_NK=rows,
+                starts_N=starts,
+                ends_N=np.add(starts, CLIP, dtype=np.float64),
+                cues=cues,
+            )
+        )
     return found
 
 

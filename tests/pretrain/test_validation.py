@@ -118,7 +118,7 @@ def test_the_first_of_equal_checks_is_the_best_and_patience_counts_from_it() -> 
 
 @pytest.mark.parametrize(
     ("segments", "batch", "steps"),
-    [(1, 8, 40), (18, 36, 150), (300, 160, 561), (5_000, 160, 1_870), (1_000_000, 160, 20_000)],
+    [(1, 8, 40), (18, 36, 150), (300, 160, 561), (5_000, 160, 3_739), (1_000_000, 160, 20_000)],
 )
 def test_own_takes_batch_and_steps_from_the_segments(segments: int, batch: int, steps: int) -> None:
     from videobert.pretrain.presets import own

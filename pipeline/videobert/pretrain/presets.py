@@ -82,7 +82,7 @@ def own() -> PretrainConfig:
         negative_fraction=0.2,
         learning_rate=2e-3,
         steps=0,
-        epochs=40.0,
+        epochs=80.0,
         least_steps=600,
         most_epochs=200.0,
         most_steps=20_000,
