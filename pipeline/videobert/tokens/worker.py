@@ -81,9 +81,7 @@ class TokensWorker:
         self, sentences: Sequence[Sentence], starts_N: NDArray[np.float64], ends_N: NDArray[np.float64]
     ) -> tuple[Segment, ...]:
         """Those of the clips with these times in which the sentences are said."""
-        return make_segments(
-            sentences, starts_N, ends_N, tokenize=self._ids, config=self._config, moment=self._moment
-        )
+        return make_segments(sentences, starts_N, ends_N, tokenize=self._ids, config=self._config, moment=self._moment)
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
