@@ -45,7 +45,7 @@ no other stage changes unnoticed behind it.
 - tokens 2: what is said in a damaged gap goes to no clip, and nothing silent spans a gap
 """
 
-ADDED = {"finetune": 1, "predict": 1}
+ADDED = {"finetune": 2, "predict": 1}
 """Stages that the old root knows nothing of."""
 
 
