@@ -58,10 +58,12 @@ def test_uv_is_the_one_of_the_makefile() -> None:
     assert f"astral-sh/uv:{version} AS uv" in TEXT
 
 
-@pytest.mark.parametrize(("name", "extras"), [("airflow", {"airflow"}), ("ray", {"worker", "speech"})])
+@pytest.mark.parametrize(
+    ("name", "extras"), [("airflow", {"airflow"}), ("ray", {"worker", "serve", "serve-ray", "speech"})]
+)
 def test_an_image_has_its_extras_and_the_constraints(name: str, extras: set[str]) -> None:
     text = stage(f"build-{name}")
-    assert set(re.findall(r"--extra (\w+)", text)) == extras
+    assert set(re.findall(r"--extra ([\w-]+)", text)) == extras
     assert all("-c constraints.txt" in line for line in text.replace("\\\n", " ").splitlines() if "--extra" in line)
 
 
