@@ -34,7 +34,7 @@ def driver_command(command: str, submission_id: str, result_uri: str | None) -> 
     """The command with the variables by which a job finds its id and where its result goes.
 
     Not by the runtime environment: in one of its own, each job would wait for fresh processes for its driver and its
-    actors, and could not take those that the cluster keeps warm: 13 s in place of 8 for an empty job on a busy machine.
+    actors, and could not take those that the cluster keeps warm: 14 s in place of 8 for an empty job on a busy machine.
     """
     variables = {SUBMISSION_ID_VARIABLE: submission_id}
     if result_uri:

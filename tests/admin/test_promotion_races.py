@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.admin.turns import TurnStore, take_turns
-from tests.admin.two_models import LATE, TwoModels, embed, make_two_models
+from tests.admin.two_models import KNOWN, LATE, TwoModels, embed, make_two_models
 from tests.small_root import SmallRoot
 from videobert.admin.coverage import find_missing
 from videobert.admin.promoted import run_with_promoted
@@ -231,31 +231,35 @@ def test_data_that_comes_in_during_a_training_is_embedded_by_its_promotion(two: 
 
 
 @pytest.fixture
-def removing(two: TwoModels, small_root: SmallRoot, tmp_path: Path) -> tuple[TwoModels, Callable[[str], None]]:
-    """The late batch has come in, and `ingest` has run again, since one of its videos is gone; what runs a stage."""
+def changing(two: TwoModels, small_root: SmallRoot, tmp_path: Path) -> tuple[TwoModels, Callable[[str], None]]:
+    """The late batch has come in, and `ingest` has run again, since a video was replaced; and what runs a stage."""
     two.reset()
-    two.ingest()
     shutil.copytree(two.folder, tmp_path / "two")
     shutil.copytree(small_root.folder / "corpus/videos" / LATE, tmp_path / "videos" / LATE)
-    next((tmp_path / "videos" / LATE).glob("kitchen-*.mp4")).unlink()
+    for folder in [f for f in (tmp_path / "two/root").rglob(f"batch={LATE}") if "tokens" not in f.parts]:
+        shutil.rmtree(folder)
     ingest = dataclasses.replace(two.recipe.ingest, source=f"{tmp_path}/videos/{{batch}}")
     changed = dataclasses.replace(two, folder=tmp_path / "two", recipe=dataclasses.replace(two.recipe, ingest=ingest))
+    store = Store(str(changed.root))
 
     def run(name: str) -> None:
-        store = Store(str(changed.root))
         run_stage(
             changed.recipe, store, name, batches=(LATE,), selection=Selection(), executor=LocalExecutor()
         )  # fmt: skip
 
+    for name in ("ingest", "shard", "features"):
+        run(name)
+    other = small_root.folder / "corpus/videos" / KNOWN / "kitchen-00002.mp4"
+    shutil.copy(other, tmp_path / "videos" / LATE / other.name)
     run("ingest")
     return changed, run
 
 
 @pytest.mark.slow
-def test_a_batch_that_is_just_losing_a_video_is_waited_for(
-    removing: tuple[TwoModels, Callable[[str], None]], monkeypatch: pytest.MonkeyPatch
+def test_a_batch_in_which_a_video_is_just_replaced_is_waited_for(
+    changing: tuple[TwoModels, Callable[[str], None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two, run = removing
+    two, run = changing
     coming = [lambda: run("shard"), lambda: run("features")]
     monkeypatch.setattr("videobert.admin.promotion.time.sleep", lambda _: coming.pop(0)())
     assert promote_new(two, Store(str(two.root))).startswith("promoted")
@@ -264,9 +268,9 @@ def test_a_batch_that_is_just_losing_a_video_is_waited_for(
 
 @pytest.mark.slow
 def test_a_batch_that_stays_half_changed_ends_in_a_sentence_and_is_tried_again(
-    removing: tuple[TwoModels, Callable[[str], None]], monkeypatch: pytest.MonkeyPatch
+    changing: tuple[TwoModels, Callable[[str], None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two, _ = removing
+    two, _ = changing
     pauses: list[float] = []
     monkeypatch.setattr("videobert.admin.promotion.time.sleep", pauses.append)
     with pytest.raises(ConflictError, match=f"the catalog of batch '{LATE}' knows 1 videos of its features no longer"):

@@ -18,7 +18,7 @@ from videobert.runtime.inputs import Share
 from videobert.runtime.storage import Store
 from videobert.stages import flow_of
 
-__all__ = ["LATE", "TwoModels", "embed", "make_two_models"]
+__all__ = ["KNOWN", "LATE", "TwoModels", "embed", "make_two_models"]
 
 KNOWN, LATE = BATCHES
 _CHANGING = ("embeddings", "tokens", "models/current.json")
