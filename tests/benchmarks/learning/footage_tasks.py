@@ -34,6 +34,7 @@ from videobert.flow import run_stage
 from videobert.recipes import own
 from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.held_out import is_held_out
 from videobert.runtime.manifest import Manifest, load_manifest
 from videobert.runtime.storage import Store
 from videobert.tasks.metrics import bootstrap
@@ -75,7 +76,7 @@ def main() -> None:
     for name in options.tasks:
         kind, label = TASKS[name]
         rows = [span_of(event) | label(event) for event in events]
-        rows = split(rows)
+        rows = split(rows, manifest.facts["heldout_fraction"])
         figures = tuned(store, options.model, kind, rows)
         if kind == "classification":
             figures |= plain(options.root, store, manifest, rows)
@@ -90,11 +91,12 @@ def span_of(event: Event) -> dict[str, Any]:
     return {"video": event["video_id"], "start_seconds": start, "end_seconds": middle + HALF}
 
 
-def split(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same splits for every method: videos in the order of their ids, a quarter to test, 15 % to choose."""
+def split(rows: Sequence[dict[str, Any]], fraction: float) -> list[dict[str, Any]]:
+    """The same splits for every method: tested on what pretraining held out, whose words it has not read either."""
     videos = sorted({row["video"] for row in rows})
-    test, chosen = round(0.25 * len(videos)), round(0.4 * len(videos))
-    places = {v: "test" if i < test else "validation" if i < chosen else "train" for i, v in enumerate(videos)}
+    others = [video for video in videos if not is_held_out(video, fraction)]
+    chosen = set(others[: round(0.15 * len(videos))])
+    places = {v: "validation" if v in chosen else "train" if v in others else "test" for v in videos}
     return [row | {"split": places[row["video"]]} for row in rows]
 
 
