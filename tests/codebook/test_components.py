@@ -36,6 +36,16 @@ def test_directions_in_which_nothing_varies_are_left_empty() -> None:
     assert axes[:, :5].any(axis=0).all()
 
 
+def test_fewer_clips_than_numbers_have_the_same_components() -> None:
+    few = RNG.normal(size=(6, 8)).astype(np.float32)
+    found = few.astype(np.float64) @ principal_axes(few, components=8)
+    found -= found.mean(axis=0)
+    left, lengths, _ = np.linalg.svd(few - few.mean(axis=0, dtype=np.float64), full_matrices=False)
+    assert (lengths[:5] > 0.1).all()  # six rows less their mean have five directions
+    assert np.abs(found[:, :5]) == pytest.approx(np.abs(left[:, :5]) * np.sqrt(6), abs=1e-4)
+    assert (found[:, 5:] == 0).all()
+
+
 def test_axes_survive_a_file(tmp_path: Path) -> None:
     (tmp_path / "axes").write_bytes(axes_to_bytes(principal_axes(ROWS, components=2)))
     assert np.array_equal(load_axes(tmp_path / "axes"), principal_axes(ROWS, components=2))

@@ -27,7 +27,7 @@ def principal_axes(rows_ND: NDArray[np.float32], *, components: int, whitening: 
     order = np.lexsort(rows_ND[:, :8].T)
     centred_ND = rows_ND[order].astype(np.float64)
     centred_ND -= centred_ND.mean(axis=0)
-    variances_D, axes_DD = np.linalg.eigh(centred_ND.T @ centred_ND / max(1, len(rows_ND)))
+    variances_D, axes_DD = _directions(centred_ND)
     axes_DK = np.zeros((rows_ND.shape[1], components), dtype=np.float32)
     largest = float(variances_D[-1])
     kept = [d for d in range(len(variances_D) - 1, -1, -1) if variances_D[d] > _LEAST_VARIANCE * largest][:components]
@@ -38,6 +38,21 @@ def principal_axes(rows_ND: NDArray[np.float32], *, components: int, whitening: 
         sign = np.sign(axis_D[np.abs(axis_D).argmax()])  # an eigenvector has no sign of its own
         axes_DK[:, column] = sign * axis_D / np.sqrt(variances_D[d]) * scales[column]
     return axes_DK
+
+
+def _directions(centred_ND: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variances, ascending, and unit directions as columns: all D, or as many as there are rows where these are fewer.
+
+    Two videos have a hundred clips of 2,560 numbers: the products of the clips are some hundred times quicker to divide
+    into directions than those of the numbers, and tell the same.
+    """
+    rows, width = centred_ND.shape
+    if rows >= width:
+        variances_D, axes_DD = np.linalg.eigh(centred_ND.T @ centred_ND / max(1, rows))
+        return variances_D, axes_DD
+    variances_N, parts_NN = np.linalg.eigh(centred_ND @ centred_ND.T / max(1, rows))
+    directions_DN = centred_ND.T @ parts_NN
+    return variances_N, directions_DN / np.maximum(np.linalg.norm(directions_DN, axis=0), 1e-30)
 
 
 def axes_to_bytes(axes_DK: NDArray[np.float32]) -> bytes:

@@ -59,7 +59,7 @@ class Narration:
 
     video_id: str
     rows_NK: NDArray[np.floating]
-    """Components of the clips' features, of about unit variance."""
+    """Components of the clips' features."""
     starts_N: NDArray[np.float64]
     """Seconds."""
     ends_N: NDArray[np.float64]
@@ -79,6 +79,7 @@ def find_moment(videos: Sequence[Narration]) -> Moment:
         return Moment()
     folds_N = np.concatenate([np.full(len(v.rows_NK), number % _FOLDS) for number, v in enumerate(videos)])
     rows_NK = np.concatenate([v.rows_NK for v in videos]).astype(np.float64)
+    rows_NK /= np.maximum(rows_NK.std(axis=0), 1e-9)
     regression = _Regression(np.concatenate([rows_NK, np.ones((len(rows_NK), 1))], axis=1), folds_N)
     said = [_Said(video, place) for video in videos]
     found = {

@@ -71,8 +71,11 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
         CODEBOOK_FILE: codebook.to_bytes(),
         "health.json": json.dumps(figures, indent=1, sort_keys=True).encode(),
     }
+    axes_DK = np.zeros((codebook.dimension, 0), dtype=np.float32)
+    if config.components or config.moments == "found":
+        wanted = config.components or MOMENT_COMPONENTS
+        axes_DK = principal_axes(first_ND, components=wanted, whitening=config.whitening)
     if config.components:
-        axes_DK = principal_axes(first_ND, components=config.components, whitening=config.whitening)
         artifacts[AXES_FILE] = axes_to_bytes(axes_DK)
     artifacts |= {name: text.encode() for name, text in tokenizer.items()}
     facts = {
@@ -83,13 +86,12 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
     if config.components:
         facts["components"] = config.components
     if config.moments == "found":
-        facts["moment"] = _moment(inputs, files, first_ND).to_json()
+        facts["moment"] = _moment(inputs, files, axes_DK[:, :MOMENT_COMPONENTS]).to_json()
     return commit_files(inputs, CODEBOOK, spec, artifacts, config=output_config(asked), facts=facts)
 
 
-def _moment(inputs: Inputs, files: Sequence[FileRows], first_ND: NDArray[np.float32]) -> Moment:
-    """When the pictures show what is said, from the clips that `first_ND` holds."""
-    axes_DK = principal_axes(first_ND, components=MOMENT_COMPONENTS)
+def _moment(inputs: Inputs, files: Sequence[FileRows], axes_DK: NDArray[np.float32]) -> Moment:
+    """When the pictures show what is said, from the first clips of the sample along these axes."""
     moment = find_moment(read_narration(inputs, files, axes_DK, clips=_DISAGREEMENT_CLIPS))
     _LOG.info(
         "codebook: pictures show what is said %+.3f s from point %.1f of a cue; there they explain %.3f of the words, "
