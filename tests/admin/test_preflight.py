@@ -58,7 +58,7 @@ def test_everything_that_is_wrong_is_told_at_once(
     found = looked(recipe, videos, tmp_path / "root")
     wrong: dict[str, Any] = {what: said for what, (failed, said) in found.items() if failed}
     assert set(wrong) == {"root", "temporary folder", "labels", "text", "encoder"}
-    assert "0.0 MB free" in wrong["root"] and "set TMPDIR" in wrong["temporary folder"]
+    assert "1 kB free" in wrong["root"] and "set TMPDIR" in wrong["temporary folder"]
 
 
 def test_files_that_are_no_videos_are_counted_and_do_not_decide(videos: Path, tmp_path: Path) -> None:

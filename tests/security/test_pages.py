@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -38,8 +41,12 @@ def test_hostile_text_is_shown_and_never_run(text: str) -> None:
     source = render_page(text, text, rows, {1: b"png"}).decode()
     page = _Page(source)
     assert page.tags <= {
-        "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "div", "figure", "figcaption", "img",
+        "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "bdi", "p", "div", "figure", "figcaption",
+        "img", "script",
     }  # fmt: skip
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", source, flags=re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert re.findall(r"script-src ([^;\"]*)", source) == [f"'sha256-{digest}'" for digest in digests]  # ours, one
     assert not [name for name in page.attributes if name.startswith("on")]
     assert page.text.count(text) == 6  # two titles, the note, a row, two captions
     assert "default-src 'none'" in source
