@@ -41,7 +41,7 @@ def read_narration(
             found.append((video, components[own], starts[own], ends[own]))
     cues = _cues(inputs, {video for video, *_ in found})
     return [
-        Narration(video_id=video, rows_NK=rows, starts_N=starts, ends_N=ends, cues=cues[video])
+        Narration(video_id=video, rows_NK=rows, starts_N=starts, ends_N=ends, cues=cues.get(video, ()))
         for video, rows, starts, ends in found
     ]
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from videobert.errors import InputError
 from videobert.model.vocabulary import Vocabulary
 from videobert.pretrain.data import layout_footage, residual_rows
+from videobert.query.model import without_text
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.storage import Store, sha256
 from videobert.tasks.layout import laid_out_in
@@ -139,10 +140,7 @@ class ExportedModel:
 
     def _of_text(self, text: str) -> NDArray[np.float32]:
         if not self._layout.get("has_read_text", True):  # exports of before do not tell
-            raise InputError(
-                f"no video that {self.manifest.spec} was trained on has text, so it cannot compare words with pictures"
-                "; search with --like ROW_ID, or give captions or --ingest.speech-model and train again"
-            )
+            raise without_text(self.manifest.spec)
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         if not ids:
             raise InputError(f"the query {text!r} holds no words; describe what to find, such as 'stir the egg'")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from videobert.model.network import VideoBert
 
-__all__ = ["OpenModel", "check_has_read_text", "has_read_text", "open_model"]
+__all__ = ["OpenModel", "check_has_read_text", "has_read_text", "open_model", "without_text"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +55,15 @@ def has_read_text(store: Store, model: Manifest) -> bool:
 def check_has_read_text(store: Store, model: Manifest) -> None:
     """Raise InputError where no video that a model was trained on has text."""
     if not has_read_text(store, model):
-        raise InputError(
-            f"no video that {model.spec} was trained on has text, so it cannot compare words with pictures; "
-            "search with --like ROW_ID, or give captions or --ingest.speech-model and train again"
-        )
+        raise without_text(model.spec)
+
+
+def without_text(model_spec: str) -> InputError:
+    """What a model that has read no text answers to words."""
+    return InputError(
+        f"no video that {model_spec} was trained on has text, so it cannot compare words with pictures; "
+        "search with --like ROW_ID, or give captions or --ingest.speech-model and train again"
+    )
 
 
 def open_model(store: Store, model_spec: str = "current") -> OpenModel:
