@@ -26,7 +26,7 @@ from videobert.errors import InputError
 from videobert.query.by_file import vector_of_file
 from videobert.query.embeddings import embedding_dimension, open_embeddings, resolve_embed_spec
 from videobert.query.exported import ExportedModel, find_export
-from videobert.query.filters import RowFilter
+from videobert.query.filters import Captions, RowFilter
 from videobert.query.fusion import fused
 from videobert.query.index import nearest_in_lists
 from videobert.query.letters import DeadLetter, read_dead_letters
@@ -105,6 +105,7 @@ class Root(_Methods):
         from_seconds: float = 0.0,
         to_seconds: float = math.inf,
         holding: str = "",
+        captions: Captions = "any",
         label: str = "",
         per_video: int = 0,
         rerank: int = 0,
@@ -116,13 +117,13 @@ class Root(_Methods):
         """The `top` segments nearest to a text, a row (VIDEO_ID:SEGMENT, or VIDEO_ID: then videos), a vector or a file.
 
         Best first; of equal scores, those whose captions share more words with the query. `video` is how a video's id
-        begins, the seconds are those within a video, `holding` are words of the caption, in either case, and `label` is
-        the best answer of a fine-tuned model (`videobert predict`). At most `per_video` hits of a video. `rerank` so
-        many of the nearest with the alignment head, which reads text and video together: the score is then a
-        probability. `probes` looks only into so many lists of the index that `videobert index` built; 0 searches every
-        row. A text is compared `by` its vector, by the words of captions (BM25, which needs no model), or by both,
-        fused by their ranks. With a joint `encoder`, such as `hf:google/siglip2-base-patch16-naflex`, a text is
-        compared with the clips of its features instead, for which
+        begins, the seconds are those within a video, `holding` are words of the caption, in either case, `captions`
+        keeps rows `with` or `without` a text, and `label` is the best answer of a fine-tuned model (`videobert
+        predict`). At most `per_video` hits of a video. `rerank` so many of the nearest with the alignment head, which
+        reads text and video together: the score is then a probability. `probes` looks only into so many lists of the
+        index that `videobert index` built; 0 searches every row. A text is compared `by` its vector, by the words of
+        captions (BM25, which needs no model), or by both, fused by their ranks. With a joint `encoder`, such as
+        `hf:google/siglip2-base-patch16-naflex`, a text is compared with the clips of its features instead, for which
         nothing needs to be trained; then only `top`, `batches` and `per_video` apply. A `file` is a picture or a video
         of this machine, embedded as a batch would be; there `encoder` is the one that the model learnt from.
 
@@ -146,14 +147,15 @@ class Root(_Methods):
             raise InputError(f"by is {by!r}; it is vector, or with a text also words or both")
         keys = parse_batch_keys(batches)
         if encoder and not file:
-            if not text or video or holding or label or rerank or probes or by != "vector" or model != "current":
+            narrowed = video or holding or label or captions != "any"
+            if not text or narrowed or rerank or probes or by != "vector" or model != "current":
                 raise InputError("encoder goes with a text, top, batches and per_video; leave the others out")
             return nearest_clips(self._store, encoder, text, top=top, per_video=per_video, batches=keys)
         spec = resolve_embed_spec(self._store, model)
         rows = self._rows(spec, keys)
         where = RowFilter(
             video=video, from_seconds=from_seconds, to_seconds=to_seconds, text=holding,
-            among=self._labelled(spec, label) if label else None,
+            captions=captions, among=self._labelled(spec, label) if label else None,
         )  # fmt: skip
         said = text
         vector_R = np.empty(0, np.float32)

@@ -30,6 +30,7 @@ from videobert.api import (
 )
 from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError, PipelineError
+from videobert.query.filters import Captions
 
 if TYPE_CHECKING:
     import duckdb
@@ -71,6 +72,7 @@ class RemoteRoot(Root):
         from_seconds: float = 0.0,
         to_seconds: float = math.inf,
         holding: str = "",
+        captions: Captions = "any",
         label: str = "",
         per_video: int = 0,
         rerank: int = 0,
@@ -85,7 +87,8 @@ class RemoteRoot(Root):
         asked = {
             "text": text, "row": row, "top": top, "batch": ",".join(parse_batch_keys(batches)), "video": video,
             "from": from_seconds, "to": "" if math.isinf(to_seconds) else to_seconds, "holding": holding,
-            "label": label, "per_video": per_video, "rerank": rerank, "probes": probes, "by": by, "model": model,
+            "captions": captions, "label": label, "per_video": per_video, "rerank": rerank, "probes": probes, "by": by,
+            "model": model,
         }  # fmt: skip
         if file:
             found = self._ask(f"jobs/{self._embedded(file, model)}/search", asked)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 
+import videobert
 from tests.cli.conftest import Refused, Told
+from tests.query.silent import copy_half_silent, is_silent
 from tests.small_root import BATCHES, SmallRoot
+from videobert.query.filters import Captions
 
 QUERY = "stir the egg"
 
@@ -58,3 +63,19 @@ def test_wrong_questions(refused: Refused, small_root: SmallRoot) -> None:
     assert "not before" in refused("search", QUERY, *root, "--from", "3", "--to", "3")
     assert "batch 2030-01-01 has no embeddings" in refused("search", QUERY, *root, "--batch", "2030-01-01")
     assert "holds no words" in refused("search", " ", *root)
+
+
+def test_segments_with_and_without_a_text(told: Told, refused: Refused, small_root: SmallRoot, tmp_path: Path) -> None:
+    root = copy_half_silent(small_root, tmp_path / "demo")
+    asked = ("search", QUERY, "--root", root, "--top", "99", "--json")
+    every = [json.loads(line) for line in told(*asked)]
+    cases: list[tuple[Captions, bool]] = [("with", False), ("without", True)]
+    for captions, silent in cases:
+        expected = [hit for hit in every if is_silent(hit["row_id"]) == silent]
+        assert 0 < len(expected) < len(every)
+        assert [json.loads(line) for line in told(*asked, "--captions", captions)] == expected
+        found = videobert.open(root).search(QUERY, top=99, captions=captions)
+        assert [asdict(hit) for hit in found] == expected
+        assert videobert.open(root).search(QUERY, top=2, captions=captions) == found[:2]
+    assert told(*asked, "--by", "words", "--captions", "without") == []
+    assert "leave the others out" in refused("search", QUERY, "--root", root, "--encoder", "x", "--captions", "with")

@@ -17,6 +17,7 @@ from videobert.query.search import nearest, row_groups
 from videobert.runtime.storage import Store
 
 ROWS = 60
+SILENT = range(20, 34)
 VECTORS, QUERY = unit_vectors(ROWS), unit_vectors(1, seed=5)[0]
 
 
@@ -24,7 +25,7 @@ VECTORS, QUERY = unit_vectors(ROWS), unit_vectors(1, seed=5)[0]
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr("videobert.runtime.parquet.ROW_GROUP_ROWS", 10)
     store = Store(str(tmp_path))
-    write_embeddings(store, "a", VECTORS)
+    write_embeddings(store, "a", VECTORS, texts=["" if n in SILENT else f"say {n}" for n in range(ROWS)])
     return store
 
 
@@ -37,7 +38,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
         (RowFilter(video="b"), (), 0),
         (RowFilter(from_seconds=30, to_seconds=36), range(20, 24), 1),
         (RowFilter(from_seconds=75), range(50, 60), 1),
-        (RowFilter(text="SAY 1"), (1, *range(10, 20)), 6),
+        (RowFilter(text="SAY 1"), (1, *range(10, 20)), 5),
+        (RowFilter(captions="with"), (*range(20), *range(34, 60)), 5),
+        (RowFilter(captions="without"), SILENT, 2),
         (RowFilter(video="a-v0000", without=["a-v0000:0"]), (1,), 1),
         (RowFilter(level="video"), (), 0),
     ],
@@ -68,3 +71,8 @@ def test_files_of_another_layout_are_read_as_ours(tmp_path: Path, options: dict[
 def test_seconds_that_end_before_they_begin_are_refused() -> None:
     with pytest.raises(InputError, match="is not before"):
         RowFilter(from_seconds=3, to_seconds=3)
+
+
+def test_captions_of_another_kind_are_refused() -> None:
+    with pytest.raises(InputError, match="any, with or without"):
+        RowFilter(captions="some")  # type: ignore[arg-type]

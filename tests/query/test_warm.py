@@ -23,7 +23,8 @@ def store(tmp_path: Path) -> Store:
     vectors_ND = unit_vectors(60)
     vectors_ND[40:] = vectors_ND[20:40]  # equal scores, told apart by words and ids
     for number, batch in enumerate("abc"):
-        write_embeddings(store, batch, vectors_ND[20 * number : 20 * number + 20])
+        texts = ["" if n % 3 == 0 else f"say {n}" for n in range(20)]
+        write_embeddings(store, batch, vectors_ND[20 * number : 20 * number + 20], texts=texts)
     return store
 
 
@@ -32,6 +33,7 @@ def store(tmp_path: Path) -> Store:
     [
         RowFilter(), RowFilter(from_seconds=9, to_seconds=20), RowFilter(text="SAY 1"), RowFilter(video="b-"),
         RowFilter(without=row_ids("a", 4)), RowFilter(level="video"),
+        RowFilter(captions="with"), RowFilter(captions="without", video="b-"),
     ],
 )  # fmt: skip
 def test_hits_are_those_of_the_files(store: Store, where: RowFilter) -> None:

@@ -7,17 +7,19 @@ import shutil
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 
 import videobert
 from tests.query import rows
-from tests.serve.conftest import serving
+from tests.query.silent import copy_half_silent, is_silent
+from tests.serve.conftest import TOKEN, serving
 from tests.serve.frames import frames
 from tests.serve.predictions import write_predictions
 from tests.small_root import BATCHES, SmallRoot
+from videobert.query.filters import Captions
 from videobert.query.model import open_model
 from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
@@ -66,6 +68,24 @@ def test_labels_narrow_a_search_and_are_told_of_a_row(small_root: SmallRoot, tmp
         assert ("part 1", 0.75) in {(one["label"], one["score"]) for one in told if one["row_id"] == odd[0].row_id}
         refused = client.get("/api/v1/search", params=asked | {"label": "none"})
         assert refused.status_code == 400 and "there are part 0, part 1" in refused.json()["error"]
+
+
+def test_a_search_is_narrowed_to_rows_with_or_without_a_text(
+    small_root: SmallRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = videobert.open(copy_half_silent(small_root, tmp_path / "demo"))
+    monkeypatch.setenv("VIDEOBERT_TOKEN", TOKEN)
+    every = root.search("stir the egg", top=99)
+    with serving(root.url) as client:
+        remote = videobert.open(str(client.base_url))
+        for captions in get_args(Captions):
+            kept = [hit for hit in every if captions == "any" or is_silent(hit.row_id) == (captions == "without")]
+            asked = {"text": "stir the egg", "top": 99, "captions": captions}
+            assert hits(client.get("/api/v1/search", params=asked)) == [dataclasses.asdict(hit) for hit in kept]
+            assert remote.search("stir the egg", top=99, captions=captions) == kept
+            vector = client.post("/api/v1/search/vector", json=root.encode("egg").tolist(), params=asked | {"text": ""})
+            assert {hit["row_id"] for hit in hits(vector)} == {hit.row_id for hit in kept}
+        assert client.get("/api/v1/search", params={"text": "egg", "captions": "some"}).status_code == 422
 
 
 def test_two_models_answer_the_same_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

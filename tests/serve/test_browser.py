@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import videobert
+from tests.query.silent import copy_half_silent, is_silent
 from tests.serve.conftest import TOKEN, serving
 from tests.serve.frames import difference, frames, shown_at
 from tests.serve.hostile_root import ARABIC, HOSTILE, write_hostile_root
@@ -129,6 +130,22 @@ def test_a_label_narrows_the_search_and_two_models_are_shown_side_by_side(visit:
     assert page.locator(".sides section").count() == 2
     assert ids(page) == [*expected[:12], *expected[:12]]
     assert "12 segments are found by both" in page.locator(".count").inner_text()
+
+
+def test_segments_without_a_text_can_be_asked_for(browser: Browser, small_root: SmallRoot, tmp_path: Path) -> None:
+    root = copy_half_silent(small_root, tmp_path / "demo")
+    expected = [hit.row_id for hit in videobert.open(root).search("stir the egg", top=99)]
+    with serving(root) as client, visiting(browser, client) as visit:
+        page = visit("/?text=stir+the+egg")
+        page.get_by_text("Filters").click()
+        for option, silent in (("without text", True), ("with text", False)):
+            page.get_by_label("Text", exact=True).select_option(option)
+            page.wait_for_url(f"**captions={option.partition(' ')[0]}&**")
+            assert ids(page) == [row_id for row_id in expected if is_silent(row_id) == silent][:12]
+        page.reload()  # the address says it
+        assert ids(page) == [row_id for row_id in expected if not is_silent(row_id)][:12]
+        page.get_by_text("The same from a terminal").click()
+        assert "--captions with " in page.locator(".lines").inner_text()
 
 
 def test_a_row_shows_its_tokens_in_time_its_labels_and_what_the_model_expects(visit: Visit, row: Hit) -> None:

@@ -12,6 +12,7 @@ import tyro
 import videobert
 from videobert.api import Hit, Lineage
 from videobert.errors import InputError
+from videobert.query.filters import Captions
 from videobert.query.lineage import trace
 from videobert.query.sql import one_line
 from videobert.runtime.storage import Store
@@ -62,6 +63,8 @@ class SearchCommand:
     """Only rows that begin before this second of their video."""
     holding: Annotated[str, tyro.conf.arg(name="text")] = ""
     """Only rows whose text contains these words; case does not matter."""
+    captions: Captions = "any"
+    """Only rows with a text, or only those without."""
     label: str = ""
     """Only rows with this label, as `videobert predict` gave it."""
     model: str = "current"
@@ -81,9 +84,9 @@ class SearchCommand:
             )
         hits = videobert.open(self.root).search(
             self.text, row=self.like, file=self.file, top=self.top, batches=self.batch, video=self.video,
-            from_seconds=self.from_, to_seconds=self.to, holding=self.holding, label=self.label,
-            per_video=self.per_video, rerank=self.rerank, probes=self.probes, by=self.by, model=self.model,
-            encoder=self.encoder,
+            from_seconds=self.from_, to_seconds=self.to, holding=self.holding, captions=self.captions,
+            label=self.label, per_video=self.per_video, rerank=self.rerank, probes=self.probes, by=self.by,
+            model=self.model, encoder=self.encoder,
         )  # fmt: skip
         for hit in hits:
             print(json.dumps(asdict(hit)) if self.json else _hit_line(hit))

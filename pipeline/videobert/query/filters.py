@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from videobert.errors import InputError
 
-__all__ = ["RowFilter"]
+__all__ = ["Captions", "RowFilter"]
+
+Captions = Literal["any", "with", "without"]
+"""Rows with a text, rows without, or both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,8 @@ class RowFilter:
     """Rows that begin before this."""
     text: str = ""
     """What the row's text holds, in either case; empty takes all."""
+    captions: Captions = "any"
+    """`with` takes rows with a text, `without` those that have none."""
     without: Sequence[str] = ()
     """Row ids to leave out."""
     among: Collection[str] | None = None
@@ -35,6 +41,8 @@ class RowFilter:
     def __post_init__(self) -> None:
         if not self.from_seconds < self.to_seconds:
             raise InputError(f"from second {self.from_seconds} is not before to second {self.to_seconds}; swap them")
+        if self.captions not in ("any", "with", "without"):
+            raise InputError(f"captions is {self.captions!r}; it is any, with or without")
 
     @property
     def expression(self) -> pc.Expression:
@@ -48,6 +56,9 @@ class RowFilter:
             keep &= pc.field("start_seconds") < self.to_seconds
         if self.text:
             keep &= pc.match_substring(pc.field("text"), self.text, ignore_case=True)
+        if self.captions != "any":
+            empty = pc.scalar("")
+            keep &= pc.field("text") != empty if self.captions == "with" else pc.field("text") == empty
         if self.without:
             keep &= ~pc.field("row_id").isin(list(self.without))
         if self.among is not None:
@@ -60,7 +71,7 @@ class RowFilter:
         """The columns that the expression reads."""
         used = {
             "level": True, "video_id": self.video or self.among is not None, "end_seconds": self.from_seconds > 0,
-            "start_seconds": self.to_seconds < float("inf"), "text": self.text,
+            "start_seconds": self.to_seconds < float("inf"), "text": self.text or self.captions != "any",
             "row_id": self.without or self.among is not None,
         }  # fmt: skip
         return [name for name, is_used in used.items() if is_used]

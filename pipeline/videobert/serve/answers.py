@@ -13,6 +13,7 @@ from fastapi import Response
 
 from videobert.api import DeadLetter
 from videobert.errors import InputError
+from videobert.query.filters import Captions
 from videobert.query.predictions import Prediction, labels_of, predictions_of_video
 from videobert.query.projection import Projection, project_rows
 from videobert.query.rows import Row, read_row, rows_of_video
@@ -63,6 +64,7 @@ class Question:
     from_seconds: float = 0.0
     to_seconds: float = float("inf")
     holding: str = ""
+    captions: Captions = "any"
     label: str = ""
     per_video: int = 0
     rerank: int = 0
@@ -88,8 +90,8 @@ class Answers:
         hits = self.root.search(
             asked.text, row=asked.row, vector=asked.vector or None, top=end + 1, batches=asked.batches,
             video=asked.video, from_seconds=asked.from_seconds, to_seconds=asked.to_seconds, holding=asked.holding,
-            label=asked.label, per_video=asked.per_video, rerank=asked.rerank, probes=asked.probes, by=asked.by,
-            model=spec,
+            captions=asked.captions, label=asked.label, per_video=asked.per_video, rerank=asked.rerank,
+            probes=asked.probes, by=asked.by, model=spec,
         )  # fmt: skip
         shown = [FoundHit(hit=hit, links=links_of(base, hit.row_id, spec)) for hit in hits[asked.offset : end]]
         return SearchPage(model=spec, hits=shown, next_offset=end if len(hits) > end else None)

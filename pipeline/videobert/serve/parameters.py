@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query, Request
 
+from videobert.query.filters import Captions
 from videobert.serve.answers import Answers, Question
 
 __all__ = ["AnswersOf", "Asked", "Base", "BatchKeys", "ModelName", "OtherName", "RowId", "Spec", "SpecId", "VideoId"]
@@ -71,6 +72,7 @@ def _question(
     from_seconds: Annotated[float, Query(alias="from", ge=0)] = 0.0,
     to_seconds: Annotated[float | None, Query(alias="to", gt=0)] = None,
     holding: Annotated[str, Query(max_length=500, description="Words of the caption, in either case.")] = "",
+    captions: Annotated[Captions, Query(description="Rows with a text, or without one.")] = "any",
     label: Annotated[str, Query(max_length=500, description="A label that `videobert predict` gave.")] = "",
     per_video: Annotated[int, Query(ge=0, le=1000)] = 0,
     rerank: Annotated[int, Query(ge=0, le=100)] = 0,
@@ -79,8 +81,8 @@ def _question(
 ) -> Question:
     return Question(
         text=text, row=row, top=top, offset=offset, batches=batch, video=video, from_seconds=from_seconds,
-        to_seconds=float("inf") if to_seconds is None else to_seconds, holding=holding, label=label,
-        per_video=per_video, rerank=rerank, probes=probes, by=by,
+        to_seconds=float("inf") if to_seconds is None else to_seconds, holding=holding, captions=captions,
+        label=label, per_video=per_video, rerank=rerank, probes=probes, by=by,
     )  # fmt: skip
 
 
