@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from PIL import Image
 
 import videobert
 from tests.serve.conftest import TOKEN, serving
+from tests.serve.lines import lines_of, run_python
 from tests.small_root import SmallRoot
+from videobert.cli.main import parse_command
 from videobert.embed.online import recipe_of
 from videobert.errors import InputError
 from videobert.runtime.storage import Store
@@ -49,7 +52,9 @@ def test_a_sentence_is_the_vector_that_searches_take(client: httpx.Client, small
     assert client.get("/api/v1/embed", params={"text": ""}).status_code == 422
 
 
-def test_a_video_gets_the_vectors_that_its_batch_gave_it(client: httpx.Client, small_root: SmallRoot) -> None:
+def test_a_video_gets_the_vectors_that_its_batch_gave_it(
+    client: httpx.Client, small_root: SmallRoot, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = videobert.open(small_root.root)
     hit = root.search("egg", top=1)[0]
     video = Path(urlsplit(hit.source_uri).path)
@@ -63,7 +68,16 @@ def test_a_video_gets_the_vectors_that_its_batch_gave_it(client: httpx.Client, s
     stretch = {"from": segment["start_seconds"], "to": segment["end_seconds"], "top": 1}
     (found,) = client.get(f"/api/v1/jobs/{job['id']}/search", params=stretch).json()["hits"]
     assert (found["hit"]["row_id"], found["hit"]["score"]) == (segment["row_id"], pytest.approx(1))
-    assert segment["row_id"] in client.get(f"/jobs/{job['id']}").text
+    page = client.get(f"/jobs/{job['id']}")
+    assert segment["row_id"] in page.text
+    line, python = lines_of(page)
+    parse_command([word.replace("FILE", str(video)) for word in shlex.split(line)[1:]]).execute()
+    printed = [told.split()[-1] for told in capsys.readouterr().out.splitlines()]
+    assert printed == [hit.row_id for hit in run_python(python.replace("FILE", str(video)))]
+    assert [row_id for row_id in printed if f'data-copy="{row_id}"' in page.text] == printed
+    line, python = lines_of(client.get(f"/jobs/{job['id']}", params=stretch))
+    assert f"--root {client.base_url} --file FILE" in line and "to_seconds=" in python
+    parse_command(shlex.split(line)[1:])
     none = client.get(f"/api/v1/jobs/{job['id']}/search", params={"from": 1e6})
     assert none.status_code == 400 and "no segment" in none.json()["error"]
 

@@ -40,9 +40,10 @@ from videobert.serve.tokens import TokenPictures, codebook_of, forecast_of
 from videobert.stages import stage_names
 from videobert.visualization.page import Row as TokenRow
 
-__all__ = ["Answers", "NotFoundError", "Question"]
+__all__ = ["MOST_POINTS", "Answers", "NotFoundError", "Question"]
 
-_MOST_POINTS = 2000
+MOST_POINTS = 2000
+"""Of the map."""
 _LETTER_WIDTH = 320
 
 
@@ -77,7 +78,7 @@ class Answers:
 
     def __init__(self, root: FreshRoot, footage: FootageServer, options: ServeOptions) -> None:
         self.root, self.footage, self.tokens = root, footage, TokenPictures(root, footage)
-        self._most_hits = options.most_hits
+        self._most_hits, self.encoder = options.most_hits, options.encoder
         self._drawing, self._drawn = threading.Lock(), cast("tuple[tuple[str, ...], Projection] | None", None)
 
     def search(self, asked: Question, spec: str, base: str) -> SearchPage:
@@ -216,7 +217,7 @@ class Answers:
         files = tuple(rows.files)
         with self._drawing:
             if self._drawn is None or self._drawn[0] != files:
-                self._drawn = (files, project_rows(rows, most=_MOST_POINTS))
+                self._drawn = (files, project_rows(rows, most=MOST_POINTS))
             return self._drawn[1]
 
     def reasons(self) -> list[Reason]:

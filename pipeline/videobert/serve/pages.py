@@ -19,6 +19,15 @@ from videobert.runtime.manifest import Manifest
 from videobert.serve.answers import Answers, Question
 from videobert.serve.curves import Plot, plot
 from videobert.serve.letters import has_footage
+from videobert.serve.lines import (
+    listing_lines,
+    map_lines,
+    query_of,
+    replay_lines,
+    reports_line,
+    search_lines,
+    upload_lines,
+)  # fmt: skip
 from videobert.serve.parameters import AnswersOf, Asked, Base, ModelName, OtherName, RowId, Spec
 from videobert.serve.uploads import JobId, job_of, stretch_of, take_upload
 from videobert.visualization.environment import page_environment
@@ -99,7 +108,8 @@ def forecast_page(
 @router.get("/batches")
 def batches_page(answers: AnswersOf, base: Base) -> Response:
     """Batches by stages."""
-    return _page(answers, base, "batches.html", "/batches", matrix=answers.matrix())
+    commands = listing_lines(answers.root.url, "status")
+    return _page(answers, base, "batches.html", "/batches", matrix=answers.matrix(), commands=commands)
 
 
 @router.get("/dead-letters")
@@ -112,7 +122,7 @@ def letters_page(answers: AnswersOf, base: Base, batch: str = "", stage: str = "
     return _page(
         answers, base, "letters.html", "/dead-letters", letters=found[:_MOST_LETTERS], total=len(found),
         reasons=answers.reasons(), batch=batch, stage=stage, reason=reason,
-        commands=[("command line", line), ("Python", python), *_replay_lines(root, batch, reason)],
+        commands=[("command line", line), ("Python", python), *replay_lines(root, batch, reason)],
         pictured=has_footage,
     )  # fmt: skip
 
@@ -130,6 +140,8 @@ def models_page(answers: AnswersOf, base: Base, a: str = "", b: str = "") -> Res
     return _page(
         answers, base, "models.html", "/models", models=models, reports=reports, every=sorted(every),
         sides={"a": a, "b": b}, compared=compared, plots=plots, both=both,
+        commands=listing_lines(answers.root.url, "models"),
+        comparing=[("Python", reports_line(answers.root.url, a, b))] if compared else [],
     )  # fmt: skip
 
 
@@ -144,7 +156,12 @@ def job_page(request: Request, answers: AnswersOf, job_id: JobId, asked: Asked, 
     """How far an uploaded video is; then what is nearest to it, or to some seconds of it."""
     found = job_of(request, job_id)
     page = stretch_of(answers, found, asked, base) if found.state == "done" else None
-    return _page(answers, base, "job.html", "", job=found, page=page, asked=asked, turned=_turned(asked, "current"))
+    return _page(
+        answers, base, "job.html", "", job=found, page=page, asked=asked, turned=_turned(asked, "current"),
+        commands=upload_lines(
+            answers.root.url, str(request.base_url).rstrip("/"), asked, found.model, encoder=answers.encoder
+        ),
+    )  # fmt: skip
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -160,7 +177,7 @@ def map_page(answers: AnswersOf, spec: Spec, base: Base) -> Response:
     found = answers.projection(spec)
     return _page(
         answers, base, "map.html", "/map", model=spec, explained=found.explained, shown=len(found.rows),
-        total=found.total,
+        total=found.total, commands=map_lines(answers.root.url, spec),
     )  # fmt: skip
 
 
@@ -182,14 +199,6 @@ def _losses(curve: Sequence[Mapping[str, float]]) -> Plot | None:
     """The loss and its parts."""
     names = dict.fromkeys(name for record in curve for name in record if name in _LOSSES)
     return plot({name: [{"step": r["step"], "loss": r[name]} for r in curve if name in r] for name in names})
-
-
-def _replay_lines(root: str, batch: str, reason: str) -> list[tuple[str, str]]:
-    """How to try those of a reason again; browsers hold no token that may."""
-    if not reason:
-        return []
-    line = f"videobert replay --root {shlex.quote(root)} --where {shlex.quote(reason)} --recipe RECIPE"
-    return [("trying these again", line + (f" --batch {shlex.quote(batch)}" if batch else ""))]
 
 
 def _timeline(answers: Answers, row_id: str, spec: str) -> Timeline | None:
@@ -224,44 +233,23 @@ def _results(answers: Answers, asked: Question, model: str, other: str, base: st
     try:
         spec = answers.root.spec(model)
         if other:
-            return shown | {"compared": answers.compare(asked, [spec, answers.root.spec(other)], base)}
+            compared = answers.compare(asked, [spec, answers.root.spec(other)], base)
+            lines = [
+                (f"{kind}, {name}", line)
+                for name in dict.fromkeys([model, other])
+                for kind, line in search_lines(answers.root.url, asked, name)
+            ]
+            return shown | {"compared": compared, "commands": lines}
         page = answers.search(asked, spec, base)
-        return shown | {"page": page, "model": spec, "commands": _commands(answers, asked, model)}
+        return shown | {"page": page, "model": spec, "commands": search_lines(answers.root.url, asked, model)}
     except PipelineError as error:
         return shown | {"error": str(error)}
 
 
 def _turned(asked: Question, model: str, **more: str) -> Callable[[int], str]:
     """The parameters of the page of results that begins at an offset."""
-    query = _query(asked, model) | more
+    query = query_of(asked, model) | more
     return lambda offset: urlencode(query | {"offset": max(0, offset)})
-
-
-def _query(asked: Question, model: str) -> dict[str, Any]:
-    """The question as the parameters of an address; those that say nothing are left out."""
-    plain = Question()
-    names = {"from_seconds": "from", "to_seconds": "to", "batches": "batch"}
-    given = {
-        names.get(name, name): getattr(asked, name)
-        for name in Question.__dataclass_fields__
-        if name != "vector" and getattr(asked, name) != getattr(plain, name)
-    }
-    return given | ({"model": model} if model != "current" else {})
-
-
-def _commands(answers: Answers, asked: Question, model: str) -> Sequence[tuple[str, str]]:
-    """The lines that give the same hits."""
-    flags = {"holding": "text", "row": "like"}
-    values = {name: value for name, value in _query(asked, model).items() if name not in ("text", "offset")}
-    values["top"] = asked.top + asked.offset
-    words = ["videobert", "search", *([asked.text] if asked.text else []), "--root", answers.root.url]
-    for name, value in values.items():
-        words += [f"--{flags.get(name, name.replace('_', '-'))}", str(value)]
-    keywords = {"from": "from_seconds", "to": "to_seconds", "batch": "batches"}
-    arguments = [repr(asked.text)] if asked.text else []
-    arguments += [f"{keywords.get(name, name)}={value!r}" for name, value in values.items()]
-    python = f"videobert.open({answers.root.url!r}).search({', '.join(arguments)})"
-    return [("command line", shlex.join(words)), ("Python", python)]
 
 
 def _compared(answers: Answers, every: dict[str, Manifest], a: str, b: str) -> list[tuple[str, str, str]]:

@@ -1,0 +1,81 @@
+"""The lines for command line and Python that answer what a page shows, for its copy buttons."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from typing import Any
+
+from videobert.serve.answers import MOST_POINTS, Question
+
+__all__ = ["listing_lines", "map_lines", "query_of", "replay_lines", "reports_line", "search_lines", "upload_lines"]
+
+Lines = list[tuple[str, str]]
+"""(for what, the line)."""
+
+
+def query_of(asked: Question, model: str) -> dict[str, Any]:
+    """The question as the parameters of an address; those that say nothing are left out."""
+    plain = Question()
+    names = {"from_seconds": "from", "to_seconds": "to", "batches": "batch"}
+    given = {
+        names.get(name, name): getattr(asked, name)
+        for name in Question.__dataclass_fields__
+        if name != "vector" and getattr(asked, name) != getattr(plain, name)
+    }
+    return given | ({"model": model} if model != "current" else {})
+
+
+def search_lines(root: str, asked: Question, model: str, **more: str) -> Lines:
+    """The lines that give the same hits."""
+    flags = {"holding": "text", "row": "like"}
+    values: dict[str, Any] = dict(more)
+    values |= {name: value for name, value in query_of(asked, model).items() if name not in ("text", "offset")}
+    values["top"] = asked.top + asked.offset
+    words = ["videobert", "search", *([asked.text] if asked.text else []), "--root", root]
+    for name, value in values.items():
+        words += [f"--{flags.get(name, name.replace('_', '-'))}", str(value)]
+    keywords = {"from": "from_seconds", "to": "to_seconds", "batch": "batches"}
+    arguments = [repr(asked.text)] if asked.text else []
+    arguments += [f"{keywords.get(name, name)}={value!r}" for name, value in values.items()]
+    return [("command line", shlex.join(words)), ("Python", f"videobert.open({root!r}).search({', '.join(arguments)})")]
+
+
+def upload_lines(root: str, service: str, asked: Question, model: str, *, encoder: str) -> Lines:
+    """Those of a file: the root itself compares whole ones, the service also some of their seconds."""
+    question = replace(asked, text="", row="", by="vector")
+    if (asked.from_seconds, asked.to_seconds) != (Question().from_seconds, Question().to_seconds):
+        return search_lines(service, question, model, file="FILE")
+    return search_lines(root, question, model, file="FILE", **({} if encoder == "packaged" else {"encoder": encoder}))
+
+
+def listing_lines(root: str, what: str) -> Lines:
+    """A command without flags, and the method of the same name."""
+    line = f"videobert {what} --root {shlex.quote(root)}"
+    return [("command line", line), ("Python", f"videobert.open({root!r}).{what}()")]
+
+
+def map_lines(root: str, spec: str) -> Lines:
+    """The rows behind the points, and the points."""
+    rows = "select row_id, batch, start_seconds, title, embedding from embeddings where level = 'segment'"
+    imported = "from videobert.query.projection import project_rows"
+    points = f"project_rows(videobert.open({root!r}).embeddings(model={spec!r}), most={MOST_POINTS})"
+    line = shlex.join(["videobert", "sql", rows, "--root", root, "--model", spec])
+    return [("command line", line), ("Python", f"{imported}; {points}")]
+
+
+def reports_line(root: str, a: str, b: str) -> str:
+    """The figures of two evaluations."""
+    return (
+        "from videobert.admin.evaluations import read_metrics; from videobert.runtime.manifest import load_manifest; "
+        f"from videobert.runtime.storage import Store; store = Store({root!r}); "
+        f"[read_metrics(store, load_manifest(store, 'evaluate', spec, '')) for spec in {(a, b)!r}]"
+    )
+
+
+def replay_lines(root: str, batch: str, reason: str) -> Lines:
+    """How to try those of a reason again; browsers hold no token that may."""
+    if not reason:
+        return []
+    line = f"videobert replay --root {shlex.quote(root)} --where {shlex.quote(reason)} --recipe RECIPE"
+    return [("trying these again", line + (f" --batch {shlex.quote(batch)}" if batch else ""))]
