@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 import shutil
 import threading
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,7 @@ from tests.serve.predictions import write_predictions
 from tests.small_root import BATCHES, SmallRoot
 from videobert.query.filters import Captions
 from videobert.query.model import open_model
+from videobert.runtime.manifest import MANIFEST_NAME, load_manifest
 from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 from videobert.serve.options import ServeOptions
@@ -137,6 +140,27 @@ def test_a_row_tells_where_it_comes_from(client: httpx.Client, small_root: Small
     segments = client.get(f"/api/v1/videos/{own.video_id}").json()
     assert own.row_id in {row["row_id"] for row in segments}
     assert [s["start_seconds"] for s in segments] == sorted(s["start_seconds"] for s in segments)
+
+
+def test_the_matrix_says_how_long_a_stage_wrote_and_what_that_is(small_root: SmallRoot, tmp_path: Path) -> None:
+    shutil.copytree(small_root.root, tmp_path / "demo")
+    spec, batch = small_root.specs["features"], BATCHES[0]
+    manifest = load_manifest(Store(str(tmp_path / "demo")), "features", spec, batch)
+    assert manifest is not None
+    folder = (tmp_path / "demo" / manifest.outputs[0].path).parent
+    begun, ended = 1_767_225_600, 1_767_225_600 + 200
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        os.utime(path, (begun, ended if path.name == MANIFEST_NAME else begun))
+    with serving(str(tmp_path / "demo")) as client:
+        matrix = client.get("/api/v1/batches").json()
+        cell = next(row["cells"][f"features {spec}"] for row in matrix["rows"] if row["batch"] == batch)
+        assert (cell["seconds"], cell["committed_at"]) == (200, "2026-01-01T00:03:20+00:00")
+        page = client.get("/batches").text
+        told = re.search(
+            r'>2026-01-01 00:03</time>, <span title="from the writing of its first file [^"]*">3:20<', page
+        )
+        assert told, page
+        assert f"<li>{cell['counts']['clips']:,} clips</li>" in page
 
 
 def test_batches_letters_models_and_reports(client: httpx.Client, small_root: SmallRoot) -> None:
