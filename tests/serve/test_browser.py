@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -13,9 +14,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 import videobert
+from tests.query import rows
 from tests.query.silent import copy_half_silent, is_silent
 from tests.serve.conftest import TOKEN, serving
 from tests.serve.frames import difference, frames, shown_at
@@ -23,7 +25,9 @@ from tests.serve.hostile_root import ARABIC, HOSTILE, write_hostile_root
 from tests.serve.predictions import write_predictions
 from tests.small_root import BATCHES, SmallRoot
 from videobert.api import Hit
+from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
+from videobert.serve.options import ServeOptions
 
 pytestmark = pytest.mark.slow
 Visit = Callable[..., Page]
@@ -32,6 +36,9 @@ PIXELS = """video => { const c = document.createElement('canvas');
   c.getContext('2d').drawImage(video, 0, 0); return [video.currentTime, c.width, c.height,
   Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)]; }"""
 """What is on screen, as a canvas sees it."""
+LINKED = """links => links.flatMap(a => [a.href, a.firstElementChild.dataset.video, a.firstElementChild.poster])
+  .map(address => new URL(address, location).searchParams.get('model'))"""
+"""Models that the addresses of cards name."""
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +153,69 @@ def test_segments_without_a_text_can_be_asked_for(browser: Browser, small_root: 
         assert ids(page) == [row_id for row_id in expected if not is_silent(row_id)][:12]
         page.get_by_text("The same from a terminal").click()
         assert "--captions with " in page.locator(".lines").inner_text()
+
+
+def test_a_promotion_while_a_search_runs_is_shown_by_the_next_search(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a reload; and while the pointer goes back and forth no page shows hits of two models."""
+    store = Store(str(tmp_path))
+    pointers = [Pointer(model_spec=f"pretrain-{n}", embed_spec=f"pretrain-{n}.abcd", report="") for n in (1, 2)]
+    for number, pointer in enumerate(pointers):
+        monkeypatch.setitem(rows._CHAIN, "embed", pointer.embed_spec)
+        texts = [f"stir {n} with {pointer.embed_spec}" for n in range(40)]
+        rows.write_embeddings(store, "a", rows.unit_vectors(40, seed=number), texts=texts)
+
+    def promote(pointer: Pointer) -> None:
+        move_pointer(store, pointer, former=read_pointer(store))
+
+    def models(page: Page) -> set[str]:
+        """Those whose captions are shown, and those to whose rows cards link."""
+        cards = page.locator(".card")
+        assert cards.count() == 12
+        linked = cards.locator("a.shown").evaluate_all(LINKED)
+        return {*linked, *(text.split()[-1] for text in cards.locator(".said").all_inner_texts())}
+
+    def ask(page: Page, text: str) -> set[str]:
+        page.get_by_label("What to look for").fill(text)
+        page.wait_for_url(f"**/?text={text.replace(' ', '+')}&**")
+        return models(page)
+
+    promote(pointers[0])
+    options = ServeOptions(fresh_seconds=1e-6, rate=1e6, burst=10**6)
+    with serving(store.root, options) as client, visiting(browser, client) as visit:
+        page = visit("/?by=words")
+        page.evaluate("window.same = true")  # gone after a reload
+
+        def promote_meanwhile(route: Route) -> None:
+            answer = route.fetch()
+            promote(pointers[1])
+            route.fulfill(response=answer)
+
+        page.route("**/results?*", promote_meanwhile, times=1)
+        assert ask(page, "stir") == {pointers[0].embed_spec}
+        assert ask(page, "stir with") == {pointers[1].embed_spec}
+
+        ended, seen = threading.Event(), set[str]()
+
+        def turn() -> None:
+            while not ended.is_set():
+                for pointer in pointers:
+                    promote(pointer)
+                    ended.wait(0.001)
+
+        turning = threading.Thread(target=turn)
+        turning.start()
+        try:
+            for number in range(15):
+                shown = ask(page, f"stir {number}")
+                assert len(shown) == 1, shown
+                seen |= shown
+        finally:
+            ended.set()
+            turning.join(30)
+        assert seen == {pointer.embed_spec for pointer in pointers}
+        assert page.evaluate("window.same")
 
 
 def test_a_row_shows_its_tokens_in_time_its_labels_and_what_the_model_expects(visit: Visit, row: Hit) -> None:
