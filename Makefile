@@ -48,7 +48,7 @@ test-families: setup  ## Every encoder family of transformers as a small random 
 	$(BIN)/python -m pytest --all-families tests/features/encoders/test_families.py
 
 test-e2e: setup  ## On PostgreSQL: backfills of 30 batches, calm and with parts that die, and an on-call engineer's clicks (an hour)
-	$(BIN)/python -m pytest tests/orchestration --batches 30
+	$(BIN)/python -m pytest tests/orchestration --batches 30 --timeout 7200 -o faulthandler_timeout=7500
 
 check: setup docs  ## ruff, strict mypy, import rules, documentation
 	$(BIN)/ruff format --check .

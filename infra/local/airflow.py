@@ -21,6 +21,8 @@ from infra.local.processes import Service, ServiceError, free_port, wait_until
 __all__ = ["Airflow"]
 
 _USER = "admin"
+_ANSWER_SECONDS = 180.0
+"""How long the API server may take: on a machine with ten busy processes a start of its own has taken 50."""
 _COMPONENTS = {
     "api-server": ["api-server", "--workers", "1"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
@@ -98,7 +100,10 @@ class Airflow:
 
     def wait_for_dags(self, names: list[str]) -> None:
         """Until the API server answers and the DAGs are parsed; an import error is a ServiceError."""
-        wait_until(self._logs_in, services=list(self._services.values()), seconds=120, what="the Airflow API server")
+        wait_until(self._logs_in, services=list(self._services.values()), seconds=300, what="the Airflow API server")
+        # The first call of a worker builds the execution API, for 5 s and on a busy machine for 50: longer than a
+        # worker waits, and its task would be lost and queued anew.
+        self._request("GET", "/execution/health", None, {})
 
         def parsed() -> bool:
             errors = self.call("GET", "/importErrors")["import_errors"]
@@ -107,7 +112,7 @@ class Airflow:
             found = {dag["dag_id"] for dag in self.call("GET", "/dags?limit=100")["dags"]}
             return found >= set(names)
 
-        wait_until(parsed, services=list(self._services.values()), seconds=90, what="the DAGs")
+        wait_until(parsed, services=list(self._services.values()), seconds=300, what="the DAGs")
 
     def run(self, *arguments: str) -> str:
         """One command of Airflow's own CLI; its output. Raises ServiceError when it fails."""
@@ -151,7 +156,7 @@ class Airflow:
             self.url + path, data=data, method=method, headers={"Content-Type": "application/json", **headers}
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             raise ServiceError(f"{method} {path} answered {error.code}: {error.read()[:1000]!r}") from error

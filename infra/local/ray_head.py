@@ -79,7 +79,7 @@ class RayHead:
     def get(self, path: str) -> bytes:
         """The body of a GET of the dashboard."""
         request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self._token}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return bytes(answer.read())
 
     def stop(self) -> None:

@@ -106,7 +106,7 @@ class Stack:
                     found.append(process)
         return found
 
-    def wait_for(self, what: str, look: Callable[[], T | None], *, seconds: float = 300.0) -> T:
+    def wait_for(self, what: str, look: Callable[[], T | None], *, seconds: float = 900.0) -> T:
         """The first true answer of `look`."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -196,7 +196,7 @@ def started(
         "VIDEOBERT_SHARES": str(shard_groups),
         "VIDEOBERT_OPTIONS": "--executor.workers 1 --executor.cpus-per-worker 0.25",
         "VIDEOBERT_RECIPE": recipe(folder, corpus),
-    } | dict(more or {})  # fmt: skip
+    }  # fmt: skip
     with contextlib.ExitStack() as stack:
         postgres = Postgres(env=inherited_env(), log=folder / "postgres.log")
         stack.callback(postgres.stop)
@@ -205,7 +205,7 @@ def started(
         postgres.wait()
         airflow = Airflow(
             home=folder / "airflow", dags=dags, database=postgres.url,
-            env=env | ray.client_env | settings | IMPATIENT,
+            env=env | ray.client_env | IMPATIENT | settings | dict(more or {}),
         )  # fmt: skip
         stack.callback(airflow.stop)
         airflow.start()
