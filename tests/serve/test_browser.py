@@ -23,6 +23,7 @@ from tests.serve.conftest import TOKEN, serving
 from tests.serve.frames import difference, frames, shown_at
 from tests.serve.hostile_root import ARABIC, HOSTILE, write_hostile_root
 from tests.serve.predictions import write_predictions
+from tests.serve.sound_root import copy_with_sound
 from tests.small_root import BATCHES, SmallRoot
 from videobert.api import Hit
 from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
@@ -285,6 +286,23 @@ def test_what_the_browser_cannot_play_is_played_as_an_excerpt(visit: Visit, row:
     player = page.locator("#player").element_handle()
     page.wait_for_function("v => v.dataset.loaded === 'clip' && v.readyState > 1", arg=player)
     assert page.evaluate("v => v.duration", player) == pytest.approx(row.end_seconds - row.start_seconds, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "loaded"),
+    [("ac3", ".mp4", "clip"), ("pcm_s16le", ".mov", "clip"), ("ac3", ".mkv", "clip"), ("aac", ".mp4", "video")],
+)
+def test_a_video_is_heard_whatever_its_sound(
+    browser: Browser, small_root: SmallRoot, tmp_path: Path, row: Hit, codec: str, suffix: str, loaded: str
+) -> None:
+    """Chromium plays the pictures of H.264 with AC-3 or PCM in silence, and reports no error."""
+    root = copy_with_sound(small_root, tmp_path / "demo", row, codec=codec, suffix=suffix)
+    with serving(root) as client, visiting(browser, client) as visit:
+        page = visit(f"/rows/{row.row_id}")
+        player = page.locator("#player").element_handle()
+        page.wait_for_function("([v, kind]) => v.dataset.loaded === kind && v.readyState > 1", arg=[player, loaded])
+        page.evaluate("v => { v.muted = true; return v.play(); }", player)
+        page.wait_for_function("v => v.webkitDecodedFrameCount > 5 && v.webkitAudioDecodedByteCount > 1000", arg=player)
 
 
 def test_a_point_of_the_map_opens_its_row(visit: Visit, small_root: SmallRoot) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import threading
 import time
@@ -10,13 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
 import httpx
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
 import videobert
 from tests.serve.conftest import serving
 from tests.serve.frames import difference, frames, shown_at
+from tests.serve.sound_root import copy_with_sound
 from tests.small_root import SmallRoot
 from videobert.api import Hit
 from videobert.runtime.dead_letters import write_dead_letters
@@ -53,6 +57,32 @@ def test_a_clip_begins_and_ends_where_its_row_does(client: httpx.Client, row: Hi
     for at, image in clip[:: len(clip) // 4]:
         assert difference(image, shown_at(source, row.start_seconds + at)) < 4
     assert difference(clip[0][1], shown_at(source, 0)) > 4, "the row looks like the beginning; this proves nothing"
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "plays"),
+    [
+        ("ac3", ".mp4", False), ("pcm_s16le", ".mov", False), ("ac3", ".mkv", False), ("aac", ".mp4", True),
+        ("libopus", ".mp4", True),
+    ],
+)  # fmt: skip
+def test_sound_that_browsers_do_not_play_is_not_sent_to_them_as_it_is(
+    small_root: SmallRoot, tmp_path: Path, row: Hit, codec: str, suffix: str, plays: bool
+) -> None:
+    url = f"/api/v1/rows/{row.row_id}"
+    with serving(copy_with_sound(small_root, tmp_path / "demo", row, codec=codec, suffix=suffix)) as client:
+        assert client.get(url).json()["plays_in_browsers"] is plays
+        asked = client.get(f"{url}/video", params={"playable": True})
+        assert asked.status_code == (200 if plays else 406), asked.text[:200]
+        as_it_came = client.get(f"{url}/video").content
+        assert as_it_came == (tmp_path / "demo" / f"{row.video_id}{suffix}").read_bytes()
+        assert plays or "clip.mp4" in asked.json()["error"]
+        with av.open(io.BytesIO(client.get(f"{url}/clip.mp4").content), "r") as clip:
+            assert (clip.streams.video[0].codec.canonical_name, clip.streams.audio[0].codec.canonical_name) == (
+                "h264", "aac",
+            )  # fmt: skip
+            loud = [np.abs(frame.to_ndarray()).max() for frame in clip.decode(audio=0)]
+        assert np.median(loud) > 0.2
 
 
 def test_a_picture_is_what_is_on_screen_then(client: httpx.Client, row: Hit) -> None:

@@ -73,12 +73,14 @@ def test_probe_tells_container_codec_size_rate_and_length(
     facts = probe(write_video(tmp_path / name, FRAMES, fps=25, codec=codec), limits=LIMITS)
     assert (facts.container, facts.codec) == expected
     assert (facts.width, facts.height, facts.fps, facts.has_audio) == (96, 64, 25.0, False)
+    assert facts.sound_codec == ""
     assert facts.duration_seconds == pytest.approx(1.6, abs=0.65)  # an MPEG program stream only estimates it
 
 
 def test_probe_tells_rotation_and_sound(tmp_path: Path) -> None:
     facts = probe(write_video(tmp_path / "a.mp4", FRAMES, rotation=90, audio=True), limits=LIMITS)
     assert (facts.rotation, facts.width, facts.height, facts.has_audio) == (90, 96, 64, True)
+    assert facts.sound_codec == "aac"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from fastapi import Response
 
 from videobert.api import DeadLetter
-from videobert.errors import InputError
+from videobert.errors import InputError, VideoError
 from videobert.query.filters import Captions
 from videobert.query.predictions import Prediction, labels_of, predictions_of_video
 from videobert.query.projection import Projection, project_rows
@@ -20,7 +20,7 @@ from videobert.query.rows import Row, read_row, rows_of_video
 from videobert.query.timeline import Timeline, read_timeline
 from videobert.query.training import training_history
 from videobert.runtime.manifest import load_manifest
-from videobert.serve.footage import FootageServer, plays_in_browsers
+from videobert.serve.footage import FootageServer
 from videobert.serve.fresh import FreshRoot
 from videobert.serve.letters import footage_of_letter
 from videobert.serve.options import ServeOptions
@@ -40,7 +40,7 @@ from videobert.serve.tokens import TokenPictures, codebook_of, forecast_of
 from videobert.stages import stage_names
 from videobert.visualization.page import Row as TokenRow
 
-__all__ = ["MOST_POINTS", "Answers", "NotFoundError", "Question"]
+__all__ = ["MOST_POINTS", "Answers", "NotFoundError", "Question", "links_of"]
 
 MOST_POINTS = 2000
 """Of the map."""
@@ -120,8 +120,8 @@ class Answers:
         """A row with its lineage and pictures. Raises NotFoundError."""
         row = self.row(row_id, spec)
         try:
-            plays = plays_in_browsers(self.footage.find(row_id, spec))
-        except InputError:  # its shard is gone, and the rest can be told all the same
+            plays = self.footage.plays(self.footage.find(row_id, spec))
+        except (InputError, VideoError):  # it is gone or broken, and the rest can be told all the same
             plays = None
         return RowPage(
             model=spec, row=row, links=links_of(base, row_id, spec),

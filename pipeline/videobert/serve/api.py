@@ -128,11 +128,12 @@ def clip(answers: AnswersOf, row_id: RowId, spec: Spec, range_: Annotated[str, H
 
 @router.get("/rows/{row_id}/video", response_class=Response)
 def video(
-    answers: AnswersOf, row_id: RowId, spec: Spec, range_: Annotated[str, Header(alias="range")] = ""
-) -> Response:
-    """The whole video as it came."""
+    answers: AnswersOf, row_id: RowId, spec: Spec, range_: Annotated[str, Header(alias="range")] = "",
+    playable: bool = False,
+) -> Response:  # fmt: skip
+    """The whole video as it came; with `playable` 406 where browsers would not play it, or not its sound."""
     answers.row(row_id, spec)
-    return answers.footage.source(answers.footage.find(row_id, spec), range_)
+    return answers.footage.source(answers.footage.find(row_id, spec), range_, playable=playable)
 
 
 @router.get("/videos/{video_id}")

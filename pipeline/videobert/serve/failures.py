@@ -13,13 +13,15 @@ from starlette.exceptions import HTTPException
 
 from videobert.errors import InputError, PipelineError, VideoError
 from videobert.serve.answers import NotFoundError
+from videobert.serve.footage import UnplayableError
 from videobert.serve.jobs import BusyError
 
 __all__ = ["install_error_handlers"]
 
 _LOG = logging.getLogger("videobert.serve")
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (NotFoundError, 404), (BusyError, 503), (InputError, 400), (VideoError, 422), (PipelineError, 500), (OSError, 503),
+    (NotFoundError, 404), (UnplayableError, 406), (BusyError, 503), (InputError, 400), (VideoError, 422),
+    (PipelineError, 500), (OSError, 503),
 )  # fmt: skip
 Render = Callable[[Request, int, str], Response]
 

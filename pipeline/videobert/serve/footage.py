@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
+from videobert.errors import InputError
 from videobert.query.footage import Footage, find_footage
 from videobert.query.rows import Row
 from videobert.serve.cache import FileCache
@@ -23,11 +24,17 @@ from videobert.video.limits import DecoderLimits
 if TYPE_CHECKING:
     from videobert.video.isolated import IsolatedDecoder
 
-__all__ = ["FootageServer", "media_type", "plays_in_browsers"]
+__all__ = ["FootageServer", "UnplayableError", "media_type"]
 
 _LIMITS = DecoderLimits(memory_bytes=2 << 30, stall_seconds=15, decode_seconds=60, tries=1)
 _PLAYED = {"mp4": {"h264", "av1", "vp9"}, "webm": {"vp8", "vp9", "av1"}}
+_HEARD = {"mp4": {"aac", "mp3", "opus", "flac"}, "webm": {"opus", "vorbis"}}
+"""Of other sound browsers say nothing: they play the pictures in silence."""
 _TYPES = {"mp4": "video/mp4", "webm": "video/webm"}
+
+
+class UnplayableError(InputError):
+    """Browsers do not play a video as it came."""
 
 
 class FootageServer:
@@ -51,8 +58,19 @@ class FootageServer:
         lineage = self._root.lineage(row_id, model=spec)
         return self._root.remembered(("footage", row_id, spec), lambda: find_footage(self._root.store, lineage))
 
-    def source(self, found: Footage, header: str) -> Response:
-        """The bytes of the video as they came, or a range of them."""
+    def plays(self, found: Footage) -> bool:
+        """Whether browsers play its container, codec and sound; some they refuse all the same, those of 10 bits."""
+        container = _container(found)
+        if found.metadata["codec"] not in _PLAYED.get(container, ()):
+            return False
+        return not found.metadata["has_audio"] or self._sound_codec(found) in _HEARD[container]
+
+    def source(self, found: Footage, header: str, *, playable: bool = False) -> Response:
+        """The bytes of the video as they came, or a range of them. `playable`: raise UnplayableError where browsers
+        would not play them, or not their sound.
+        """
+        if playable and not self.plays(found):
+            raise UnplayableError("browsers do not play this video with its sound; ask for clip.mp4 of the row")
         part = Part.of(header, size=found.size, etag=found.video_id)
         if part.status == 416:
             return Response(status_code=416, headers=part.headers)
@@ -75,15 +93,28 @@ class FootageServer:
     def _made(
         self, key: str, header: str, kind: str, found: Footage, make: Callable[[IsolatedDecoder, Path], bytes]
     ) -> Response:
+        with self._cached(key, found, make) as path, path.open("rb") as made:
+            part = Part.of(header, size=path.stat().st_size, etag=path.name)
+            body = b"".join(blocks(made, part.begin, part.count))
+        return Response(body, status_code=part.status, headers=part.headers, media_type=kind)
+
+    def _sound_codec(self, found: Footage) -> str:
+        """The catalog does not tell it; asked of a decoder once."""
+        key = f"sound {found.video_id}"
+        with self._cached(key, found, lambda decoder, path: decoder.probe(path).sound_codec.encode()) as path:
+            return path.read_text()
+
+    @contextmanager
+    def _cached(self, key: str, found: Footage, make: Callable[[IsolatedDecoder, Path], bytes]) -> Iterator[Path]:
+        """What a decoder makes of a copy of the video."""
+
         def write(target: Path) -> None:
             copy = self.cache.file(f"source {found.video_id}", lambda path: self._copy(found, path))
             with copy as source, self._decoder() as decoder:
                 target.write_bytes(make(decoder, source))
 
-        with self.cache.file(key, write) as path, path.open("rb") as made:
-            part = Part.of(header, size=path.stat().st_size, etag=path.name)
-            body = b"".join(blocks(made, part.begin, part.count))
-        return Response(body, status_code=part.status, headers=part.headers, media_type=kind)
+        with self.cache.file(key, write) as path:
+            yield path
 
     def _copy(self, found: Footage, target: Path) -> None:
         with target.open("wb") as sink:
@@ -108,11 +139,6 @@ class FootageServer:
         decoder = IsolatedDecoder(_LIMITS)
         self._started.append(decoder)
         return decoder
-
-
-def plays_in_browsers(found: Footage) -> bool:
-    """Whether browsers play such a container and codec; some such files they refuse all the same, those of 10 bits."""
-    return found.metadata["codec"] in _PLAYED.get(_container(found), ())
 
 
 def media_type(found: Footage) -> str:

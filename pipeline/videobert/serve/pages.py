@@ -16,7 +16,7 @@ from videobert.admin.evaluations import find_reports, read_metrics
 from videobert.errors import InputError, PipelineError
 from videobert.query.timeline import Timeline
 from videobert.runtime.manifest import Manifest
-from videobert.serve.answers import Answers, Question
+from videobert.serve.answers import Answers, Question, links_of
 from videobert.serve.curves import Plot, plot
 from videobert.serve.letters import has_footage
 from videobert.serve.lines import (
@@ -71,15 +71,15 @@ def results_part(answers: AnswersOf, asked: Asked, model: ModelName, other: Othe
 @router.get("/rows/{row_id}")
 def row_page(answers: AnswersOf, row_id: RowId, spec: Spec, base: Base) -> Response:
     """A row with its player, its tokens, its neighbours and its lineage."""
-    found = answers.row_page(row_id, spec, base)
-    root = answers.root.url
+    row, root = answers.row(row_id, spec), answers.root.url
     commands = [
         ("command line", f"videobert lineage {row_id} --root {shlex.quote(root)} --model {spec}"),
         ("Python", f"videobert.open({root!r}).lineage({row_id!r}, model={spec!r})"),
     ]
     return _page(
-        answers, base, "row.html", "", row=found.row, links=found.links, lineage=found.lineage, model=spec,
-        segments=answers.video(found.row.video_id, spec), near=answers.search(Question(row=row_id, top=8), spec, base),
+        answers, base, "row.html", "", row=row, links=links_of(base, row_id, spec), model=spec,
+        lineage=answers.root.lineage(row_id, model=spec).steps,
+        segments=answers.video(row.video_id, spec), near=answers.search(Question(row=row_id, top=8), spec, base),
         commands=commands, timeline=_timeline(answers, row_id, spec), predictions=answers.predictions(row_id, spec),
     )  # fmt: skip
 

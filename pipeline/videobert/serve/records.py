@@ -88,7 +88,7 @@ class RowPage:
     row: Row
     links: Links
     plays_in_browsers: bool | None
-    """Whether `links.video` does; `links.clip` always does. None where the video is gone."""
+    """Whether `links.video` does, with its sound; `links.clip` always does. None where the video is gone or broken."""
     lineage: tuple[LineageStep, ...]
 
 

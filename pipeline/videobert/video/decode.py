@@ -83,6 +83,8 @@ class VideoProbe:
     duration_seconds: float | None
     """Until pictures and sound have ended. From the header, so not proven; none when the container does not tell."""
     has_audio: bool
+    sound_codec: str
+    """Of the sound that a player plays; empty without any, `unknown` where there is no decoder for it."""
     subtitles: tuple[SubtitleTrack, ...]
 
 
@@ -213,7 +215,7 @@ def probe(path: str | Path, *, limits: DecoderLimits, beat: Beat = ignore_beat) 
         frame = _first_frame(container, stream, meter)
         if frame is None:
             raise VideoError("undecodable", "no frame of the video stream can be decoded")
-        duration = _duration(container, stream, frame)
+        duration, sound = _duration(container, stream, frame), sound_stream(container)
         return VideoProbe(
             container=container.format.name,
             codec=stream.codec.canonical_name,
@@ -224,6 +226,7 @@ def probe(path: str | Path, *, limits: DecoderLimits, beat: Beat = ignore_beat) 
             fps=float(stream.average_rate) if stream.average_rate else None,
             duration_seconds=None if duration is None else float(duration),
             has_audio=bool(container.streams.audio),
+            sound_codec=_codec_of(sound) if sound else "",
             subtitles=tuple(describe(track) for track in container.streams.subtitles),
         )
 
@@ -251,5 +254,9 @@ def _first_frame(container: InputContainer, stream: VideoStream, meter: PacketMe
 
 def describe(track: SubtitleStream) -> SubtitleTrack:
     """What the container says about a subtitle track."""
-    codec = track.codec.canonical_name if track.codec_context else "unknown"
+    codec = _codec_of(track)
     return SubtitleTrack(codec=codec, language=track.language, is_text=codec in _TEXT_CODECS)
+
+
+def _codec_of(track: AudioStream | SubtitleStream) -> str:
+    return track.codec.canonical_name if track.codec_context else "unknown"

@@ -5,7 +5,7 @@ import { drawMap } from "./map.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Load the source at the second of its segment; where the browser cannot play it, the excerpt made for it. */
+/** Load the source at the second of its segment; where the browser cannot play it, or its sound, the excerpt made for it. */
 function load(video) {
   if (video.dataset.loaded) return;
   video.dataset.loaded = "video";
@@ -15,7 +15,7 @@ function load(video) {
     video.src = video.dataset.clip;
     if (video.dataset.playing) play(video);
   });
-  video.src = `${video.dataset.video}#t=${video.dataset.start}`;
+  video.src = `${video.dataset.video}&playable=true#t=${video.dataset.start}`;
 }
 
 /** Seconds of the element at which the segment begins and ends. */
