@@ -1,10 +1,13 @@
 """The service under load: searches by a sentence over many rows, against Lance behind the same route.
 
-    python -m tests.benchmarks.serve [--rows 100000] [--rate 20] [--seconds 60] [--requests 10000]
+    python -m tests.benchmarks.serve [--rows 100000] [--rate 20] [--seconds 60] [--requests 10000] [--probes 0]
 
 Each is a process of its own with one client in this one; both take turns, and both turn the sentence into a vector with
 the same model. A request is due at its time whether the ones before it have been answered or not, and its seconds count
 from then. First from the command to its first hit. Then memory over many requests, one after the other. Needs pylance.
+
+With `--probes` both look into so many lists of an index, each built by its own. Rows are then directions around topics,
+200 rows to each, and hits are compared with an exact search's.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +33,10 @@ import httpx
 import uvicorn
 
 from tests.benchmarks import search as rows_of
+from tests.benchmarks.search_index import ROWS_A_TOPIC, around_topics
 from tests.small_root import small_root_at
 from videobert.api import Hit
+from videobert.query.build import build_index
 from videobert.query.embeddings import open_embeddings
 from videobert.runtime.pointer import read_pointer
 from videobert.runtime.storage import Store
@@ -53,11 +59,12 @@ class LanceRoot(FreshRoot):
 
     lance: Any
 
-    def search(self, text: str = "", *, top: int = 5, model: str = "current", **_: Any) -> list[Hit]:
+    def search(self, text: str = "", *, top: int = 5, model: str = "current", probes: int = 0, **_: Any) -> list[Hit]:
         """By a sentence, unfiltered."""
+        nearest = {"column": "embedding", "q": self.encode(text, model=model), "k": top, "metric": "cosine"}
         found = self.lance.to_table(
             columns=[*COLUMNS, "_distance"], filter="level = 'segment'", prefilter=True,
-            nearest={"column": "embedding", "q": self.encode(text, model=model), "k": top, "metric": "cosine"},
+            nearest=nearest | ({"nprobes": probes} if probes else {"use_index": False}),
         )  # fmt: skip
         distances = found["_distance"].to_pylist()
         return [
@@ -94,9 +101,10 @@ def server(kind: str, folder: Path) -> Iterator[tuple[httpx.Client, int]]:
         process.wait()
 
 
-def ask(client: httpx.Client, number: int) -> list[str]:
+def ask(client: httpx.Client, number: int, *, probes: int = 0) -> list[str]:
     """Row ids; raises what an error of the service raises."""
-    answer = client.get("/api/v1/search", params={"text": SENTENCES[number % len(SENTENCES)], "top": 10})
+    params: dict[str, str | int] = {"text": SENTENCES[number % len(SENTENCES)], "top": 10, "probes": probes}
+    answer = client.get("/api/v1/search", params=params)
     answer.raise_for_status()
     return [found["hit"]["row_id"] for found in answer.json()["hits"]]
 
@@ -111,14 +119,14 @@ def first_hit(client: httpx.Client) -> None:
             time.sleep(0.02)
 
 
-def under_load(client: httpx.Client, *, rate: float, seconds: float) -> list[float]:
+def under_load(client: httpx.Client, *, rate: float, seconds: float, probes: int) -> list[float]:
     """Milliseconds of every request from when it was due."""
     began = time.perf_counter() + 0.1
 
     def due(number: int) -> float:
         at = began + number / rate
         time.sleep(max(0.0, at - time.perf_counter()))
-        ask(client, number)
+        ask(client, number, probes=probes)
         return 1000 * (time.perf_counter() - at)
 
     with ThreadPoolExecutor(64) as pool:
@@ -138,7 +146,7 @@ def report(name: str, found: list[float]) -> None:
     )
 
 
-def build(folder: Path, rows: int) -> None:
+def build(folder: Path, rows: int, *, indexed: bool) -> None:
     """A small run with a model, whose embeddings are then so many rows, and the same rows in Lance."""
     import lance
 
@@ -149,11 +157,18 @@ def build(folder: Path, rows: int) -> None:
     assert pointer is not None
     rows_of.SPEC = pointer.embed_spec
     shutil.rmtree(folder / "demo" / "embeddings")
-    rows_of.write(store, rows, 128)
+    around = partial(around_topics, topics=rows // ROWS_A_TOPIC, noise=1.0)
+    rows_of.write(store, rows, 128, vectors=around if indexed else rows_of.vectors_of_file)
     scanner = open_embeddings(store, pointer.embed_spec).scanner(
         columns=[*COLUMNS, "level", "embedding"], batch_size=8192
     )
-    lance.write_dataset(scanner.to_reader(), str(folder / "rows.lance"))
+    dataset = lance.write_dataset(scanner.to_reader(), str(folder / "rows.lance"))
+    if indexed:
+        began = time.perf_counter()
+        build_index(store, pointer.embed_spec)
+        middle = time.perf_counter()
+        dataset.create_index("embedding", "IVF_FLAT", num_partitions=round(rows**0.5), metric="cosine")
+        print(f"indexed: ours {middle - began:.0f} s, lance {time.perf_counter() - middle:.0f} s")
 
 
 def main() -> None:
@@ -165,10 +180,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=20)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--probes", type=int, default=0, help="lists of an index; 0 for none")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="videobert-") as name:
         folder = Path(name)
-        build(folder, options.rows)
+        probes: int = options.probes
+        build(folder, options.rows, indexed=probes > 0)
         print(f"{options.rows:,} rows, {options.rate:g} requests per second, {os.cpu_count()} cores")
         with server("ours", folder) as (ours, pid):
             began = time.perf_counter()
@@ -176,14 +193,17 @@ def main() -> None:
             print(f"ours   from the command to the first hit, cold: {time.perf_counter() - began:.1f} s")
             with server("lance", folder) as (lance, _):
                 first_hit(lance)
-                same = [ask(ours, number) == ask(lance, number) for number in range(WARM_REQUESTS)]
-                print(f"the same ten hits for {sum(same)} of {len(same)} questions")
+                questions = range(WARM_REQUESTS if not probes else len(SENTENCES))
+                exact = [set(ask(ours, number)) for number in questions]
+                for kind, client in (("ours", ours), ("lance", lance)):
+                    shares = [len(exact[n] & set(ask(client, n, probes=probes))) / len(exact[n]) for n in questions]
+                    print(f"{kind:<6} finds {statistics.mean(shares):.3f} of the exact ten")
                 for _ in range(2):
                     for kind, client in (("ours", ours), ("lance", lance)):
-                        report(kind, under_load(client, rate=options.rate, seconds=options.seconds / 2))
+                        report(kind, under_load(client, rate=options.rate, seconds=options.seconds / 2, probes=probes))
             marks = []
             for number in range(options.requests):
-                ask(ours, number)
+                ask(ours, number, probes=probes)
                 if number in (options.requests // 10, options.requests - 1):
                     marks.append(memory_of(pid))
             print(

@@ -59,6 +59,9 @@ def test_hits_prior_and_gain() -> None:
     gain = np.array([0, 1, 0, 1])
     assert figures["top1_gain_in_standard_errors"] == pytest.approx(0.5 / (gain.std(ddof=1) / 2))
     assert figures["top5_gain_in_standard_errors"] == 0.0
+    assert figures["top1_majority"] == 0.5 and figures["top5_majority"] == 1.0  # always the second word
+    over = np.array([1, 1, -1, 0])
+    assert figures["top1_gain_over_majority_in_standard_errors"] == pytest.approx(0.25 / (over.std(ddof=1) / 2))
 
 
 def test_ties_count_by_the_chance_of_a_random_order() -> None:

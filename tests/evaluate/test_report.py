@@ -14,7 +14,10 @@ from videobert.evaluate.report import render_report
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 CURVE = [{"step": step, "loss": 4.0 / step, "text_only": 2.0} for step in range(1, 6)]
 FACTS = {"batches": ["2026-01-01"], "codebook_spec": "codebook-1", "feature_spec": "features-1", "step": 5}
-WORDS = {f"top{k}{end}": 0.25 for k in (1, 5) for end in ("", "_prior", "_chance", "_gain_in_standard_errors")}
+ENDS = (
+    "", "_prior", "_majority", "_chance", "_gain_in_standard_errors", "_gain_over_majority_in_standard_errors"
+)  # fmt: skip
+WORDS = {f"top{k}{end}": 0.25 for k in (1, 5) for end in ENDS}
 
 
 def _metrics(text: str = "onion") -> dict[str, Any]:

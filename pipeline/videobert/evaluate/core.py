@@ -79,20 +79,31 @@ def span_clips(
 def word_figures(
     scores_BC: NDArray[np.float32], prior_C: NDArray[np.float32], truth_B: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Top-1 and top-5 versus the language prior, and the gain in standard errors of the paired difference."""
+    """Top-1 and top-5 versus the language prior and the commonest answers, with gains in standard errors.
+
+    The commonest are those of the spans themselves: no answer that ignores the video is right more often.
+    """
     figures: dict[str, float] = {}
-    prior_BC = np.broadcast_to(prior_C, scores_BC.shape)
+    commonest_C = np.bincount(truth_B, minlength=scores_BC.shape[1]).astype(np.float32)
     for k in (1, 5):
-        ours_B, prior_B = (top_k_hits(s, truth_B[:, None], k=k) for s in (scores_BC, prior_BC))
-        gain_B = ours_B - prior_B
-        # B spans cannot show an error below 1 / B: without this floor, a gain on every single span counts as none.
-        spread = float(gain_B.std(ddof=1) / np.sqrt(len(gain_B))) if len(gain_B) > 1 else 0.0
-        error = max(spread, 1 / len(gain_B))
+        ours_B, prior_B, majority_B = (
+            top_k_hits(np.broadcast_to(s, scores_BC.shape), truth_B[:, None], k=k)
+            for s in (scores_BC, prior_C, commonest_C)
+        )
         figures[f"top{k}"] = float(ours_B.mean())
         figures[f"top{k}_prior"] = float(prior_B.mean())
+        figures[f"top{k}_majority"] = float(majority_B.mean())
         figures[f"top{k}_chance"] = min(1.0, k / scores_BC.shape[1])
-        figures[f"top{k}_gain_in_standard_errors"] = float(gain_B.mean()) / error
+        figures[f"top{k}_gain_in_standard_errors"] = _in_standard_errors(ours_B - prior_B)
+        figures[f"top{k}_gain_over_majority_in_standard_errors"] = _in_standard_errors(ours_B - majority_B)
     return figures
+
+
+def _in_standard_errors(gain_B: NDArray[np.float64]) -> float:
+    """The mean of paired differences over its error."""
+    # B spans cannot show an error below 1 / B: without this floor, a gain on every single span counts as none.
+    spread = float(gain_B.std(ddof=1) / np.sqrt(len(gain_B))) if len(gain_B) > 1 else 0.0
+    return float(gain_B.mean()) / max(spread, 1 / len(gain_B))
 
 
 def narrated(

@@ -175,7 +175,10 @@ def heldout_figures(metrics: dict[str, Any]) -> Figures:
     found = {}
     for kind in ("verb", "noun"):
         words = metrics.get("zero_shot", {}).get(kind, {})
-        for name in ("top1", "top1_prior", "top1_gain_in_standard_errors"):
+        for name in (
+            "top1", "top1_prior", "top1_gain_in_standard_errors",
+            "top1_majority", "top1_gain_over_majority_in_standard_errors",
+        ):  # fmt: skip
             if name in words:
                 found[f"zero-shot {kind} {name}"] = float(words[name])
     for name in ("recall_at_10", "median_rank"):
