@@ -180,11 +180,7 @@ class Root(_Methods):
             return near(count)
 
         def near(count: int) -> list[Hit]:
-            if probes:
-                return nearest_in_lists(
-                    self._store, spec, vector_R, top=count, probes=probes, where=where, batches=keys, words=words
-                )
-            return self._nearest(spec, keys, rows, vector_R, top=count, where=where, words=words)
+            return self._nearest(spec, keys, rows, vector_R, top=count, probes=probes, where=where, words=words)
 
         hits = spread_over_videos(find, top=max(top, rerank), per_video=per_video)
         if rerank:
@@ -272,9 +268,13 @@ class Root(_Methods):
 
     def _nearest(
         self, spec: str, batches: Sequence[str], rows: ds.Dataset, vector_R: NDArray[np.float32], *, top: int,
-        where: RowFilter, words: frozenset[str],
+        probes: int, where: RowFilter, words: frozenset[str],
     ) -> list[Hit]:  # fmt: skip
         """The rows of some batches of a spec are `rows`; whoever holds them in memory need not read them."""
+        if probes:
+            return nearest_in_lists(
+                self._store, spec, vector_R, top=top, probes=probes, where=where, batches=batches, words=words
+            )
         return nearest(rows, vector_R, top=top, where=where, words=words)
 
     def _labelled(self, spec: str, label: str) -> frozenset[str]:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from tests.query.rows import EMBED, row_ids, unit_vectors, write_embeddings
+from videobert.query.build import build_index
 from videobert.query.embeddings import open_embeddings
 from videobert.query.filters import RowFilter
+from videobert.query.index import nearest_in_lists
 from videobert.query.search import nearest
 from videobert.query.warm import WarmRows
 from videobert.runtime.storage import Store
@@ -63,6 +65,17 @@ def test_a_search_takes_what_is_committed_now(store: Store) -> None:
     assert (hit.row_id, round(hit.score, 5)) == (row_ids("a", 4)[3], 1.0)
     assert warmed(root, store) is not before
     assert root.search(vector=changed[3], top=1) == [hit]
+
+
+def test_rows_in_memory_are_all_compared_and_need_no_index(store: Store) -> None:
+    build_index(store, EMBED)
+    root = FreshRoot(store.root, fresh_seconds=60, models=1, warm_bytes=1 << 20)
+    warmed(root, store)
+    for query_R in unit_vectors(5, seed=9):
+        exact = nearest(open_embeddings(store, EMBED), query_R, top=60)
+        assert root.search(vector=query_R, top=60, probes=1) == exact
+        of_lists = nearest_in_lists(store, EMBED, query_R, top=60, probes=1)
+        assert len(of_lists) < len(exact)  # so that the index would have missed some
 
 
 def test_more_than_may_be_kept_is_read_from_the_files(store: Store) -> None:

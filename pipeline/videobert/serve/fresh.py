@@ -94,12 +94,15 @@ class FreshRoot(Root):
 
     def _nearest(
         self, spec: str, batches: Sequence[str], rows: ds.Dataset, vector_R: NDArray[np.float32], *, top: int,
-        where: RowFilter, words: frozenset[str],
+        probes: int, where: RowFilter, words: frozenset[str],
     ) -> list[Hit]:  # fmt: skip
-        """From memory where they are there; until then, and of some batches only, from the files."""
+        """From memory where they are there; until then, and of some batches only, from the files or their index.
+
+        Of a million rows in memory all are compared in half the time that the index takes to read ten hits.
+        """
         warm = None if batches else self._warm_rows(spec, rows)
         if warm is None:
-            return super()._nearest(spec, batches, rows, vector_R, top=top, where=where, words=words)
+            return super()._nearest(spec, batches, rows, vector_R, top=top, probes=probes, where=where, words=words)
         return warm.nearest(vector_R, top=top, where=where, words=words)
 
     def _warm_rows(self, spec: str, rows: ds.Dataset) -> WarmRows | None:
