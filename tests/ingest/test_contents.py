@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import time
 
 import pytest
@@ -197,13 +198,16 @@ def test_every_file_is_one_thing_and_no_sidecar_has_two_stems(names: set[str]) -
     assert set().union(*kinds) == {f"{PREFIX}{name}" for name in names} and sum(map(len, kinds)) == len(names)
 
 
-def test_a_listing_of_any_size_takes_linear_time() -> None:
+def test_a_listing_of_any_size_takes_linear_time(request: pytest.FixtureRequest) -> None:
     def seconds(videos: int) -> float:
         names = [f"{n:06d}{ending}" for n in range(videos) for ending in (".mp4", ".en.vtt", ".info.json")]
         started = time.process_time()
         assert len(_sorted(*names).videos) == videos
         return time.process_time() - started
 
+    gc.collect()
+    gc.disable()  # a collection walks over all that other tests have left
+    request.addfinalizer(gc.enable)
     seconds(500)
     few, many = min(seconds(1_000) for _ in range(3)), min(seconds(10_000) for _ in range(2))
-    assert many < 25 * few  # ten times as many files; in quadratic time it would be a hundred
+    assert many < 40 * few  # ten times as many files; in quadratic time it would be a hundred
