@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,9 @@ class LanceRoot(FreshRoot):
         ]
 
 
-def serve(kind: str, folder: Path, port: int) -> None:
+def serve(kind: str, folder: Path, port: int, *, warm_bytes: int) -> None:
     """What the process of a contender does."""
-    app = create_app(str(folder / "demo"), Access(TOKEN), OPTIONS)
+    app = create_app(str(folder / "demo"), Access(TOKEN), replace(OPTIONS, warm_bytes=warm_bytes))
     if kind == "lance":
         import lance
 
@@ -85,12 +86,12 @@ def serve(kind: str, folder: Path, port: int) -> None:
 
 
 @contextmanager
-def server(kind: str, folder: Path) -> Iterator[tuple[httpx.Client, int]]:
+def server(kind: str, folder: Path, *, warm_bytes: int) -> Iterator[tuple[httpx.Client, int]]:
     """A client of a contender, and the id of its process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.serve", "--serve", kind, str(folder), str(port)]
+        [sys.executable, "-m", "tests.benchmarks.serve", "--serve", kind, str(folder), str(port), str(warm_bytes)]
     )
     headers = {"authorization": f"Bearer {TOKEN}"}
     try:
@@ -173,7 +174,7 @@ def build(folder: Path, rows: int, *, indexed: bool) -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["--serve"]:
-        serve(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+        serve(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), warm_bytes=int(sys.argv[5]))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
@@ -187,11 +188,12 @@ def main() -> None:
         probes: int = options.probes
         build(folder, options.rows, indexed=probes > 0)
         print(f"{options.rows:,} rows, {options.rate:g} requests per second, {os.cpu_count()} cores")
-        with server("ours", folder) as (ours, pid):
+        warm_bytes = 1 if probes else OPTIONS.warm_bytes  # rows in memory are searched without an index
+        with server("ours", folder, warm_bytes=warm_bytes) as (ours, pid):
             began = time.perf_counter()
             first_hit(ours)
             print(f"ours   from the command to the first hit, cold: {time.perf_counter() - began:.1f} s")
-            with server("lance", folder) as (lance, _):
+            with server("lance", folder, warm_bytes=warm_bytes) as (lance, _):
                 first_hit(lance)
                 questions = range(WARM_REQUESTS if not probes else len(SENTENCES))
                 exact = [set(ask(ours, number)) for number in questions]

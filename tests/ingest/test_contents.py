@@ -210,4 +210,4 @@ def test_a_listing_of_any_size_takes_linear_time(request: pytest.FixtureRequest)
     request.addfinalizer(gc.enable)
     seconds(500)
     few, many = min(seconds(1_000) for _ in range(3)), min(seconds(10_000) for _ in range(2))
-    assert many < 40 * few  # ten times as many files; in quadratic time it would be a hundred
+    assert many < 25 * few  # ten times as many files; in quadratic time it would be a hundred
