@@ -111,12 +111,15 @@ def ask(client: httpx.Client, number: int, *, probes: int = 0) -> list[str]:
 
 
 def first_hit(client: httpx.Client) -> None:
-    """Ask until there is an answer."""
+    """Ask until there is an answer; raises httpx.ConnectError after a minute without one."""
+    until = time.monotonic() + 60
     while True:
         try:
             ask(client, 0)
             return
         except httpx.ConnectError:
+            if time.monotonic() > until:
+                raise
             time.sleep(0.02)
 
 
@@ -182,18 +185,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--probes", type=int, default=0, help="lists of an index; 0 for none")
+    parser.add_argument("--warm-bytes", type=int, default=OPTIONS.warm_bytes, help="1 searches the files")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="videobert-") as name:
         folder = Path(name)
         probes: int = options.probes
         build(folder, options.rows, indexed=probes > 0)
         print(f"{options.rows:,} rows, {options.rate:g} requests per second, {os.cpu_count()} cores")
-        warm_bytes = 1 if probes else OPTIONS.warm_bytes  # rows in memory are searched without an index
-        with server("ours", folder, warm_bytes=warm_bytes) as (ours, pid):
+        with server("ours", folder, warm_bytes=options.warm_bytes) as (ours, pid):
             began = time.perf_counter()
             first_hit(ours)
             print(f"ours   from the command to the first hit, cold: {time.perf_counter() - began:.1f} s")
-            with server("lance", folder, warm_bytes=warm_bytes) as (lance, _):
+            with server("lance", folder, warm_bytes=options.warm_bytes) as (lance, _):
                 first_hit(lance)
                 questions = range(WARM_REQUESTS if not probes else len(SENTENCES))
                 exact = [set(ask(ours, number)) for number in questions]

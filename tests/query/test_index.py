@@ -67,6 +67,22 @@ def test_few_lists_find_most_of_what_is_near(tmp_path: Path) -> None:
     assert found >= 0.9 * 20 * 20
 
 
+def test_few_lists_serve_a_query_that_is_far_from_all_rows(tmp_path: Path) -> None:
+    """In the order of distance they find .32: lists of scattered rows have short centroids, which are nearest to it."""
+    store = Store(str(tmp_path))
+    around = np.repeat(unit_vectors(60, dimension=64, seed=1), 50, axis=0)
+    around += 0.5 * unit_vectors(3000, dimension=64, seed=2)
+    vectors = np.concatenate([around, unit_vectors(1500, dimension=64, seed=5)])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    write_embeddings(store, "a", vectors)
+    build_index(store, EMBED)
+    found = 0
+    for query in unit_vectors(20, dimension=64, seed=3):
+        hits = nearest_in_lists(store, EMBED, query, top=10, probes=16)
+        found += len(set(hits) & set(nearest(open_embeddings(store, EMBED), query, top=10)))
+    assert found > 0.5 * 10 * 20
+
+
 def test_what_changed_or_is_new_is_searched_exactly(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     build_index(store, EMBED)
     write_embeddings(store, "b", unit_vectors(80, seed=5))

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.query.rows import EMBED, row_ids, unit_vectors, write_embeddings
 from videobert.query.build import build_index
 from videobert.query.embeddings import open_embeddings
 from videobert.query.filters import RowFilter
 from videobert.query.index import nearest_in_lists
-from videobert.query.search import nearest
+from videobert.query.search import Hit, nearest
 from videobert.query.warm import WarmRows
 from videobert.runtime.storage import Store
 from videobert.serve.fresh import FreshRoot
+
+Vector = NDArray[np.float32]
 
 
 @pytest.fixture
@@ -67,21 +70,40 @@ def test_a_search_takes_what_is_committed_now(store: Store) -> None:
     assert root.search(vector=changed[3], top=1) == [hit]
 
 
-def test_rows_in_memory_are_all_compared_and_need_no_index(store: Store) -> None:
+@pytest.mark.parametrize("probes", [1, 3, 1 << 20])
+def test_lists_give_the_hits_of_the_index(store: Store, probes: int) -> None:
+    """One batch is new since the index was built: its rows are all compared, here as there."""
     build_index(store, EMBED)
+    write_embeddings(store, "0-first", unit_vectors(20, seed=3))
     root = FreshRoot(store.root, fresh_seconds=60, models=1, warm_bytes=1 << 20)
     warmed(root, store)
+    fewer = 0
     for query_R in unit_vectors(5, seed=9):
-        exact = nearest(open_embeddings(store, EMBED), query_R, top=60)
-        assert root.search(vector=query_R, top=60, probes=1) == exact
-        of_lists = nearest_in_lists(store, EMBED, query_R, top=60, probes=1)
-        assert len(of_lists) < len(exact)  # so that the index would have missed some
+        for where in (
+            RowFilter(),
+            RowFilter(without=row_ids("a", 2)),
+            RowFilter(text="say 1"),
+            RowFilter(level="video"),
+        ):
+            of_index = nearest_in_lists(store, EMBED, query_R, top=60, probes=probes, where=where)
+            assert warm_hits(root, store, query_R, where, probes) == of_index
+            fewer += len(of_index) < len(nearest(open_embeddings(store, EMBED), query_R, top=60, where=where))
+    assert bool(fewer) == (probes < 1 << 20)
 
 
-def test_more_than_may_be_kept_is_read_from_the_files(store: Store) -> None:
-    root = FreshRoot(store.root, fresh_seconds=1, models=1, warm_bytes=100)
-    for _ in range(3):
-        assert len(root.search(vector=np.ones(8), top=5)) == 5
-        assert root._warming is not None
-        root._warming.join()
-    assert root._warm[EMBED][1] is None
+def warm_hits(root: FreshRoot, store: Store, query_R: Vector, where: RowFilter, probes: int) -> list[Hit]:
+    return warmed(root, store).nearest(query_R, top=60, where=where, probes=probes)
+
+
+def test_an_index_that_is_built_or_broken_later_is_followed(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = FreshRoot(store.root, fresh_seconds=1e-6, models=1, warm_bytes=1 << 20)
+    query_R = unit_vectors(1, seed=9)[0]
+    assert len(warm_hits(root, store, query_R, RowFilter(), 1)) == 60  # there is none yet
+    index = build_index(store, EMBED)
+    assert len(warm_hits(root, store, query_R, RowFilter(), 1)) < 60
+    (tmp_path / index.outputs[1].path).write_bytes(b"\x08" + bytes(15))
+    write_embeddings(store, "d", unit_vectors(20, seed=4))  # a commit: everything is read again
+    assert len(warm_hits(root, store, query_R, RowFilter(), 1)) == 60
+    assert "the index is left out" in caplog.text

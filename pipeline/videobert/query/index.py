@@ -30,6 +30,7 @@ from videobert.runtime.manifest import Manifest, Output
 from videobert.runtime.storage import Store
 
 __all__ = [
+    "Lists",
     "drop_stale",
     "index_folder",
     "index_path",
@@ -114,7 +115,7 @@ def _probe(
     words: Collection[str],
 ) -> list[Hit]:
     query_R = np.ascontiguousarray(query_R, np.float32)
-    lists = _nearest_lists(store, index.outputs[0], query_R, probes)
+    lists = Lists(store, index).nearest(query_R, probes)
     read = partial(_read_lists, store, lists=lists, query_R=query_R, top=top)
     best = Candidates(top)
     files: list[str] = []
@@ -127,12 +128,30 @@ def _probe(
     return hits_of(best, list(rows.get_fragments()), rows.schema, top, words)
 
 
-def _nearest_lists(store: Store, codebook: Output, query_R: NDArray[np.float32], probes: int) -> list[int]:
-    """Numbers of the lists with the nearest centroids, ascending, so that neighbours are read in order."""
-    tensors = TensorFile(store, codebook.path)
-    centroids, counts = tensors.whole("level.1.centroids"), tensors.whole("level.1.counts")
-    distance = np.where(counts > 0, (centroids**2).sum(1) - 2 * centroids @ query_R, np.inf)
-    return sorted(np.argsort(distance, kind="stable")[: min(probes, int((counts > 0).sum()))].tolist())
+class Lists:
+    """The centroids of an index, by which a search chooses lists. Raises InputError when they cannot be read."""
+
+    def __init__(self, store: Store, index: Manifest) -> None:
+        codebook = TensorFile(store, index.outputs[0].path)
+        self._centroid_LR, of_sample = codebook.whole("level.1.centroids"), codebook.whole("level.1.counts")
+        square_L = (self._centroid_LR**2).sum(1)
+        size_L = of_sample * (index.facts["segments"] / of_sample.sum())
+        spread_L = np.sqrt(np.maximum(0, 1 - square_L) / self._centroid_LR.shape[1])
+        self._above_L = np.where(size_L > 0, spread_L * np.sqrt(2 * np.log(1 + size_L)), -np.inf)
+        self._used = int((size_L > 0).sum())
+
+    def __len__(self) -> int:
+        return len(self._centroid_LR)
+
+    def nearest(self, query_R: NDArray[np.float32], probes: int) -> list[int]:
+        """Numbers of the lists whose best row is expected to be best, ascending, so that neighbours are read in order.
+
+        Rows are unit vectors, so those around a centroid c spread by sqrt((1 - |c|^2) / R) in every direction, and the
+        best of n stands about sqrt(2 ln n) of this above the centroid's own product. The distance alone prefers wide
+        lists with short centroids where a query is far from all rows, as a sentence of another kind is.
+        """
+        promise_L = self._centroid_LR @ query_R + self._above_L
+        return sorted(np.argsort(-promise_L, kind="stable")[: min(probes, self._used)].tolist())
 
 
 def _read_lists(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from videobert.query.filters import RowFilter
+from videobert.query.held_lists import HeldLists
 from videobert.query.search import HIT_COLUMNS, Hit, at_least, best_first
 from videobert.runtime.parquet import vectors_of
 
@@ -22,13 +24,18 @@ _TEXT_BYTES = 300
 
 
 class WarmRows:
-    """All rows of a dataset; safe for several threads, since nothing in it changes."""
+    """All rows of a dataset; safe for several threads, since nothing in it changes.
 
-    def __init__(self, rows: ds.Dataset) -> None:
+    With the `lists` of an index a search may compare those of a few lists only.
+    """
+
+    def __init__(self, rows: ds.Dataset, lists: HeldLists | None = None) -> None:
         table = rows.to_table(columns=[*HIT_COLUMNS, *_FILTERED, "embedding"])
         self._vectors_NR = np.ascontiguousarray(vectors_of(table, "embedding"), np.float32)
         self._facts = table.drop_columns(["embedding"]).combine_chunks()
         self._segments = np.flatnonzero(pc.equal(self._facts["level"], RowFilter().level).to_numpy())
+        self._lists = lists
+        self._rest = self._segments if lists is None else np.setdiff1d(self._segments, lists.rows, assume_unique=True)
 
     @staticmethod
     def bytes_of(rows: ds.Dataset, dimension: int) -> int:
@@ -36,12 +43,20 @@ class WarmRows:
         return int(rows.count_rows()) * (4 * dimension + _TEXT_BYTES)
 
     def nearest(
-        self, query_R: NDArray[np.float32], *, top: int, where: RowFilter, words: Collection[str] = ()
+        self, query_R: NDArray[np.float32], *, top: int, where: RowFilter, words: Collection[str] = (), probes: int = 0
     ) -> list[Hit]:
-        """See `search.nearest`."""
-        row_K = self._matching(where)
-        # Row by row, as there: equal vectors get equal products, which a matrix product does not give.
+        """See `search.nearest`; with `probes`, `index.nearest_in_lists`."""
         query_R = np.ascontiguousarray(query_R, np.float32)
+        if probes and self._lists is not None and replace(where, without=()) == RowFilter():
+            row_K = np.concatenate([self._rest, self._lists.near(query_R, probes)])
+            hits = self._best(query_R, row_K, top + len(where.without), words)
+            return [hit for hit in hits if hit.row_id not in where.without][:top]
+        return self._best(query_R, self._matching(where), top, words)
+
+    def _best(
+        self, query_R: NDArray[np.float32], row_K: NDArray[np.int64], top: int, words: Collection[str]
+    ) -> list[Hit]:
+        # Row by row, as there: equal vectors get equal products, which a matrix product does not give.
         few = len(row_K) < len(self._vectors_NR) // 2
         score_K = np.vecdot(self._vectors_NR[row_K], query_R) if few else np.vecdot(self._vectors_NR, query_R)[row_K]
         kept = at_least(score_K, top)
