@@ -22,6 +22,12 @@ _BYTES_PER_CLIP = 12_000
 """Features and embeddings of a clip of 1,280 numbers, rounded up; the tars hold the videos once more."""
 _BYTES_PER_WEIGHT = 12
 """Of a checkpoint: a weight and two moments of Adam."""
+_TIMED_WEIGHTS = 20_000_000
+"""Of a model whose steps take a second at most on a CPU."""
+_BYTES_PER_CUE = 70
+"""Of a caption file: two times and a short sentence."""
+_PIECES = 3_000
+"""WordPieces that captions of a few thousand segments fill, about."""
 _FEATURES = 2_560
 """Numbers per clip of the packaged encoder; of others at most about as many."""
 
@@ -49,10 +55,12 @@ def check_run(recipe: Recipe, store: Store, batches: Sequence[str]) -> list[Find
             findings.append(Finding(what=what, said=str(error), failed=True))
 
     sizes: dict[str, int] = {}
+    captions = 0
     for batch in batches:
         try:
-            said, found = _source(recipe, store, batch)
+            said, found, of_captions = _source(recipe, store, batch)
             sizes |= found
+            captions += of_captions
             findings.append(Finding(what=f"source of {batch}", said=said))
         except (PipelineError, OSError) as error:
             empty = isinstance(error, EmptyBatchError)
@@ -68,11 +76,12 @@ def check_run(recipe: Recipe, store: Store, batches: Sequence[str]) -> list[Find
     look("text", lambda: _text(recipe))
     look("encoder", lambda: _encoder(recipe, clips))
     if sizes:
-        findings.append(Finding(what="training", said=_training(recipe, len(sizes))))
+        look("training", lambda: _training(recipe, len(sizes), clips, captions))
     return findings
 
 
-def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, dict[str, int]]:
+def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, dict[str, int], int]:
+    """What to say of a batch, the bytes of its videos by URI, and those of all its caption files."""
     from videobert.ingest.contents import sort_files
     from videobert.ingest.language import language_tag
     from videobert.ingest.listing import list_batch, nothing_in, source_of, uri_of
@@ -88,8 +97,9 @@ def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, dict[str, in
             f"none of the {len(listing):,} files below {source} ends in {endings} (--ingest.extensions)",
         )
     sizes = {video.uri: listing[video.uri].size_bytes for video in found.videos}
-    captions = sum(bool(owners) for owners in found.owners.values())
-    return f"{source}: {len(sizes):,} videos, {_bytes(sum(sizes.values()))}, {captions:,} caption files", sizes
+    captions = [uri for uri, owners in found.owners.items() if owners]
+    said = f"{source}: {len(sizes):,} videos, {_bytes(sum(sizes.values()))}, {len(captions):,} caption files"
+    return said, sizes, sum(listing[uri].size_bytes for uri in captions)
 
 
 def _duration(durations: Durations, clips: int) -> str:
@@ -118,12 +128,21 @@ def _learnt_bytes(recipe: Recipe, clips: int) -> int:
 
     A model that begins with `init_from` brings sizes of its own and is not counted.
     """
-    codebook, shape = recipe.codebook, recipe.pretrain.architecture
-    leaves = min(clips, int(codebook.branching ** (codebook.depth or 4)))
-    layer = 4 * shape.hidden**2 + 2 * shape.hidden * shape.intermediate
-    weights = shape.layers * layer + shape.hidden * (codebook.vocabulary_size + leaves)
     kept = 0 if recipe.pretrain.init_from else 1 + (recipe.pretrain.keep_checkpoints or 10)
-    return _BYTES_PER_WEIGHT * weights * kept + 4 * _FEATURES * (leaves + codebook.components)
+    numbers = _FEATURES * (_leaves(recipe, clips) + recipe.codebook.components)
+    return _BYTES_PER_WEIGHT * _weights(recipe, clips) * kept + 4 * numbers
+
+
+def _leaves(recipe: Recipe, clips: int) -> int:
+    """Of the codebook, at most."""
+    return min(clips, int(recipe.codebook.branching ** (recipe.codebook.depth or 4)))
+
+
+def _weights(recipe: Recipe, clips: int) -> int:
+    """Of a model from scratch, about."""
+    shape = recipe.pretrain.architecture
+    layer = 4 * shape.hidden**2 + 2 * shape.hidden * shape.intermediate
+    return shape.layers * layer + shape.hidden * (recipe.codebook.vocabulary_size + _leaves(recipe, clips))
 
 
 def _scratch(largest: int) -> str:
@@ -157,14 +176,28 @@ def _device(name: str) -> str:
     return str(pick_device(name)) if name == "auto" else name
 
 
-def _training(recipe: Recipe, videos: int) -> str:
+def _training(recipe: Recipe, videos: int, clips: int, caption_bytes: int) -> str:
     share = recipe.codebook.heldout_share(videos)
     held_out = f"about {share * videos:,.0f} of {videos:,} videos are held out" if share else "no video is held out"
     config = recipe.pretrain
-    device = _device(config.device)
-    if config.validation.checks:
-        return f"{held_out}; training stops by itself, on {device}"
-    return f"{held_out}; {f'{config.steps:,} steps' if config.steps else f'{config.epochs:g} epochs'}, on {device}"
+    weights = _weights(recipe, clips)
+    if config.init_from or weights > _TIMED_WEIGHTS:
+        why = f"begins with {config.init_from}" if config.init_from else f"has {weights / 1e6:,.0f} million weights"
+        steps = f"{config.steps:,} steps" if config.steps else f"{config.epochs:g} epochs"
+        return f"{held_out}; {steps} on {_device(config.device)}, whose time is not estimated: the model {why}"
+    from videobert.pretrain.estimate import estimate_training
+
+    segments = max(1, clips // 16, min(2 * clips, caption_bytes // _BYTES_PER_CUE))
+    found = estimate_training(
+        config, segments=max(1, round((1 - share) * segments)), leaves=_leaves(recipe, clips),
+        pieces=min(recipe.codebook.vocabulary_size, _PIECES), components=recipe.codebook.components,
+    )  # fmt: skip
+    most = "at most " if config.validation.checks else ""
+    stops = "; it stops earlier once videos kept aside gain no more" if most else ""
+    return (
+        f"{held_out}; {most}about {found.steps:,} steps, {_time(found.seconds)} of one worker on "
+        f"{_device(config.device)}{stops}"
+    )
 
 
 def _labels(recipe: Recipe, store: Store) -> str:
