@@ -139,7 +139,7 @@ def main() -> None:
         size = sum(output.size_bytes for output in index.outputs)
         print(
             f"{options.rows:,} rows x {options.dim}, noise {options.noise}, {os.cpu_count()} cores; "
-            f"index: {index.config['branching'] ** 2:,} lists, {len(index.outputs) - 1} parts, {size / 1e6:,.0f} MB, "
+            f"index: {index.config['lists']:,} lists, {len(index.outputs) - 1} parts, {size / 1e6:,.0f} MB, "
             f"built in {cpu:.0f} s of CPU ({wall:.0f} s), {peak[0] / 1e6:,.0f} MB of memory"
         )
         far = around_topics(0, options.queries, options.dim, topics=1, noise=1e6)

@@ -42,6 +42,6 @@ class IndexCommand:
         index = build_index(store, spec)
         size = sum(output.size_bytes for output in index.outputs)
         print(
-            f"{index.facts['segments']:,} segments in {index.config['branching'] ** 2:,} lists, "
+            f"{index.facts['segments']:,} segments in {index.config['lists']:,} lists, "
             f"{size / 1e6:,.1f} MB in {store.url(index_folder(spec))}"
         )

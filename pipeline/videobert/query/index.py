@@ -1,6 +1,6 @@
 """Approximate search: segments in lists of near vectors, of which a search reads a few (an inverted file, IVF).
 
-    indexes/<embed spec>/codebook-<digest>.safetensors    two levels; every leaf is a list
+    indexes/<embed spec>/codebook-<digest>.safetensors    its last level's centroids; each has a list
     indexes/<embed spec>/part-<digest>.safetensors        up to 1 GiB of vectors of one batch, in the order of lists
     indexes/<embed spec>/_manifest.json                   written last
 
@@ -133,7 +133,8 @@ class Lists:
 
     def __init__(self, store: Store, index: Manifest) -> None:
         codebook = TensorFile(store, index.outputs[0].path)
-        self._centroid_LR, of_sample = codebook.whole("level.1.centroids"), codebook.whole("level.1.counts")
+        last = max(name.partition(".centroids")[0] for name in codebook.names if name.endswith(".centroids"))
+        self._centroid_LR, of_sample = codebook.whole(f"{last}.centroids"), codebook.whole(f"{last}.counts")
         square_L = (self._centroid_LR**2).sum(1)
         size_L = of_sample * (index.facts["segments"] / of_sample.sum())
         spread_L = np.sqrt(np.maximum(0, 1 - square_L) / self._centroid_LR.shape[1])

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from videobert.query.embeddings import embedding_dimension
 from videobert.query.filters import RowFilter
 from videobert.query.held_lists import HeldLists
 from videobert.query.search import HIT_COLUMNS, Hit, at_least, best_first
@@ -30,9 +31,16 @@ class WarmRows:
     """
 
     def __init__(self, rows: ds.Dataset, lists: HeldLists | None = None) -> None:
-        table = rows.to_table(columns=[*HIT_COLUMNS, *_FILTERED, "embedding"])
-        self._vectors_NR = np.ascontiguousarray(vectors_of(table, "embedding"), np.float32)
-        self._facts = table.drop_columns(["embedding"]).combine_chunks()
+        self._vectors_NR = np.empty((rows.count_rows(), embedding_dimension(rows)), np.float32)
+        facts, at = [], 0
+        for fragment in rows.get_fragments():  # one after the other, or all vectors would be held twice
+            table = fragment.to_table(columns=[*HIT_COLUMNS, *_FILTERED, "embedding"], schema=rows.schema)
+            self._vectors_NR[at : at + table.num_rows] = vectors_of(table, "embedding")
+            at += table.num_rows
+            facts.append(table.drop_columns(["embedding"]))
+        self._facts = pa.concat_tables(facts).combine_chunks()
+        del facts, table
+        pa.default_memory_pool().release_unused()  # what decoding took would stay with the process, half as much again
         self._segments = np.flatnonzero(pc.equal(self._facts["level"], RowFilter().level).to_numpy())
         self._lists = lists
         self._rest = self._segments if lists is None else np.setdiff1d(self._segments, lists.rows, assume_unique=True)
