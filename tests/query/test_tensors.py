@@ -35,6 +35,12 @@ def test_the_library_reads_what_stands_behind_our_header() -> None:
     assert all(np.array_equal(found[name], TENSORS[name]) for name in TENSORS)
 
 
+def test_a_file_without_the_tensor_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(save(TENSORS))
+    with pytest.raises(InputError, match="x holds no tensor 'c'"):
+        TensorFile(Store(str(tmp_path)), "x").whole("c")
+
+
 @pytest.mark.parametrize("kept", [30, 70_000])
 def test_another_file_and_a_torn_one_are_named(tmp_path: Path, kept: int) -> None:
     (tmp_path / "x").write_bytes(save(TENSORS)[:kept])

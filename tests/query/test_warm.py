@@ -13,7 +13,7 @@ from tests.query.rows import EMBED, row_ids, unit_vectors, write_embeddings
 from videobert.query.build import build_index
 from videobert.query.embeddings import open_embeddings
 from videobert.query.filters import RowFilter
-from videobert.query.index import nearest_in_lists
+from videobert.query.index import index_path, nearest_in_lists
 from videobert.query.search import Hit, nearest
 from videobert.query.warm import WarmRows
 from videobert.runtime.storage import Store
@@ -106,4 +106,22 @@ def test_an_index_that_is_built_or_broken_later_is_followed(
     (tmp_path / index.outputs[1].path).write_bytes(b"\x08" + bytes(15))
     write_embeddings(store, "d", unit_vectors(20, seed=4))  # a commit: everything is read again
     assert len(warm_hits(root, store, query_R, RowFilter(), 1)) == 60
+    assert "the index is left out" in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["manifest", "part"])
+def test_a_search_without_lists_needs_no_index(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    """Its manifest is torn, or a file is gone: the index is derived, and rows are held in memory all the same."""
+    index = build_index(store, EMBED)
+    if broken == "manifest":
+        (tmp_path / index_path(EMBED)).write_bytes(b"{")
+    else:
+        (tmp_path / index.outputs[1].path).unlink()
+    root, query_R = FreshRoot(store.root, fresh_seconds=60, models=1, warm_bytes=1 << 20), unit_vectors(1, seed=9)[0]
+    exact = nearest(open_embeddings(store, EMBED), query_R, top=60)
+    assert root.search(vector=query_R, top=60) == exact  # from the files
+    assert warm_hits(root, store, query_R, RowFilter(), 0) == exact
+    assert warm_hits(root, store, query_R, RowFilter(), 1) == exact
     assert "the index is left out" in caplog.text

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
+import anyio
 import httpx
 import pytest
 
 from tests.serve.conftest import TOKEN, serving
 from videobert.errors import InputError
 from videobert.serve.access import Access
+from videobert.serve.gate import Gate
+from videobert.serve.metrics import Metrics
 from videobert.serve.options import ServeOptions
 
 
@@ -45,6 +49,14 @@ def test_cookies_of_two_services_on_one_host_do_not_meet() -> None:
     assert one.has_cookie(header) and not other.has_cookie(header)
 
 
+@pytest.mark.parametrize("other", ['state={"a":1}', "no value", "a b=1"])
+def test_a_cookie_of_another_service_on_this_host_locks_nobody_out(other: str) -> None:
+    """Browsers send all cookies of a host to all of its ports; Python's own parser stops at these."""
+    access = Access("a" * 16)
+    own = access.set_cookie(secure=False).partition(";")[0]
+    assert access.has_cookie({"cookie": f"{other}; {own}"}) and not access.has_cookie({"cookie": other})
+
+
 def test_a_guessable_token_is_refused() -> None:
     with pytest.raises(InputError, match="15 characters"):
         Access("a" * 15)
@@ -71,6 +83,33 @@ def test_a_client_that_asks_too_often_waits_and_others_do_not(tmp_path: Path) ->
     with serving(str(tmp_path), ServeOptions(rate=0.001, burst=3)) as client:
         codes = [client.get("/api/v1/status").status_code for _ in range(5)]
         assert codes == [200, 200, 200, 429, 429] and client.get("/healthz").status_code == 200
+
+
+def test_what_brings_no_file_is_small(client: httpx.Client) -> None:
+    """Its body is held in memory, which 2 GB of numbers would fill."""
+    answer = client.post("/api/v1/search/vector", content=b"[" + b"1," * (3 << 20), headers={"expect": ""})
+    assert answer.status_code == 413 and "too much" in answer.json()["error"]
+    assert client.post("/api/v1/search/vector", json=[1.0] * 100_000).status_code == 400
+
+
+def test_a_value_may_end_with_an_equals_sign_and_an_empty_one_is_none(client: httpx.Client) -> None:
+    assert client.get("/api/v1/search?text=egg=&top=1&label=&batch=").json()["hits"]
+    assert client.get("/api/v1/search?text=&top=1").status_code == 400
+
+
+def test_metrics_do_not_grow_with_methods_that_somebody_makes_up() -> None:
+    """uvicorn without httptools takes any word."""
+    metrics = Metrics()
+    gate = Gate(_none, access=Access(TOKEN), admin=None, options=ServeOptions(), metrics=metrics)
+    for method in ("GET", "WORD-1", "WORD-2"):
+        scope: dict[str, Any] = {"type": "http", "method": method, "path": "/", "query_string": b"", "headers": []}
+        anyio.run(gate.__call__, scope, _none, _none)
+    text = metrics.text().decode()
+    assert 'method="other",route="other",status="401"} 2.0' in text and "WORD" not in text and 'method="GET"' in text
+
+
+async def _none(*_: object) -> Any:
+    """An application, a client that sends nothing, or one that hears nothing."""
 
 
 def test_metrics_count_by_route_and_not_by_address(client: httpx.Client) -> None:

@@ -127,6 +127,20 @@ def test_a_search_answers_while_one_types(visit: Visit, small_root: SmallRoot) -
     assert "is no key" in page.get_by_role("alert").inner_text()
 
 
+def test_what_is_refused_while_one_types_is_a_sentence_below_the_box(visit: Visit) -> None:
+    """Whether the address is wrong, which is answered by a page, or the token, which is by JSON."""
+    page = visit("/?text=egg")
+    page.get_by_text("Filters").click()
+    page.get_by_label("From second").fill("-1")
+    alert = page.locator("#results [role=alert]")
+    alert.wait_for()
+    assert alert.inner_text() == "from: Input should be greater than or equal to 0"
+    assert page.locator("main").count() == 1, "a page in the page"
+    page.context.clear_cookies()
+    page.get_by_label("From second").fill("1")
+    alert.get_by_text("this needs the token").wait_for()
+
+
 def test_a_label_narrows_the_search_and_two_models_are_shown_side_by_side(visit: Visit, small_root: SmallRoot) -> None:
     page = visit("/?text=stir+the+egg&label=part+1")
     expected = [hit.row_id for hit in videobert.open(small_root.root).search("stir the egg", top=99)]
@@ -314,7 +328,7 @@ def test_a_point_of_the_map_opens_its_row(visit: Visit, small_root: SmallRoot) -
     canvas.focus()
     for key in ("ArrowRight", "ArrowUp", "Enter"):
         page.keyboard.press(key)
-    page.wait_for_url("**/rows/**")
+    page.wait_for_url(f"**/rows/**?model={small_root.specs['embed']}")  # whatever is promoted meanwhile
     assert page.locator("#player").count() == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 
@@ -10,8 +11,11 @@ import pytest
 
 import videobert
 from tests.serve.lines import lines_of, run_python
-from tests.small_root import SmallRoot
+from tests.small_root import BATCHES, SmallRoot
+from videobert.admin.replay import find_letters
 from videobert.cli.main import parse_command
+from videobert.runtime.storage import Store
+from videobert.serve.lines import letter_lines, replay_lines
 
 
 @pytest.mark.parametrize(
@@ -24,7 +28,9 @@ from videobert.cli.main import parse_command
         pytest.param("/rows/{row}/forecast", ["forecast"], marks=pytest.mark.slow),
         ("/map", ["sql", "Python"]),
         ("/batches", ["status", "Python"]),
-        ("/dead-letters?reason=empty", ["dead-letters", "Python", "replay"]),
+        ("/dead-letters?batch={batch}", ["dead-letters", "Python"]),
+        ("/dead-letters?reason=empty", ["sql", "Python", "replay"]),
+        ("/dead-letters?reason=empty&stage=ingest&batch={batch}", ["sql", "Python", "replay"]),
         ("/models", ["models", "Python"]),
         ("/models?a={evaluate}&b={evaluate}", ["Python", "models", "Python"]),
     ],
@@ -33,7 +39,7 @@ def test_the_lines_of_a_page_are_taken(
     client: httpx.Client, small_root: SmallRoot, path: str, kinds: list[str]
 ) -> None:
     row = videobert.open(small_root.root).search("stir the egg", top=1)[0].row_id
-    lines = lines_of(client.get(path.format(row=row, **small_root.specs)))
+    lines = lines_of(client.get(path.format(row=row, batch=BATCHES[0], **small_root.specs)))
     told = []
     for line in lines:
         if line.startswith("videobert "):
@@ -53,6 +59,31 @@ def test_the_lines_of_a_search_find_what_is_shown(client: httpx.Client, capsys: 
     printed = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
     assert [hit.row_id for hit in run_python(python)] == printed
     assert printed[1:] == re.findall(r'data-copy="([0-9a-f]{64}:\d+)"', page.text)
+
+
+@pytest.mark.parametrize("asked", [{"reason": "empty"}, {"reason": "empty", "batch": BATCHES[0], "stage": "ingest"}])
+def test_the_lines_of_dead_letters_give_those_that_are_shown(
+    client: httpx.Client, small_root: SmallRoot, asked: dict[str, str]
+) -> None:
+    command, python, replay = lines_of(client.get("/dead-letters", params=asked))
+    shown = client.get("/api/v1/dead-letters", params=asked).json()
+    every = client.get("/api/v1/dead-letters").json()
+    assert 0 < len(shown) < len(every)
+    assert [dataclasses.asdict(letter) for letter in run_python(python)] == shown
+    parsed = parse_command(shlex.split(command)[1:])
+    relation = videobert.open(small_root.root).sql(getattr(parsed, "query", ""))
+    assert relation is not None
+    assert sorted(relation.project("uri").fetchall()) == sorted((letter["uri"],) for letter in shown)
+    where = getattr(parse_command(["demo" if w == "RECIPE" else w for w in shlex.split(replay)[1:]]), "where", "")
+    found = find_letters(Store(small_root.root), where, [asked["batch"]] if "batch" in asked else [])
+    assert sum(letter.videos for letter in found) == len(shown)
+
+
+def test_a_quote_in_a_reason_stays_a_quote() -> None:
+    (_, command), (_, python) = letter_lines("demo", "", "", "it's")
+    assert "reason = 'it''s'" in shlex.split(command)[2] and python.endswith("""letter.reason == "it's"]""")
+    ((_, replay),) = replay_lines("demo", "", "", "empty' or 1=1 --")
+    assert "reason = 'empty'' or 1=1 --'" in shlex.split(replay)
 
 
 def test_the_line_of_the_map_gives_its_points(client: httpx.Client) -> None:

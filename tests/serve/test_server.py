@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+import videobert
 from tests.serve.conftest import TOKEN
 from tests.small_root import SmallRoot
 
@@ -80,3 +82,31 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path, arguments: list[str], 
     command = [*COMMAND, "--root", str(tmp_path), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2 and told in done.stderr
+
+
+def test_every_line_of_the_log_is_json(small_root: SmallRoot) -> None:
+    """Also what uvicorn says of bytes that are no request, and what the search says."""
+    process = subprocess.Popen(
+        [*COMMAND, "--root", small_root.root, "--token", TOKEN], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, "PYTHONPATH": str(Path(videobert.__file__).parents[1])},  # the tested code
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        base = process.stdout.readline().strip()
+        url = urlsplit(base)
+        with socket.create_connection((url.hostname or "", url.port or 0)) as stranger:
+            stranger.sendall(b"no request\r\n\r\n")
+            assert b"400" in stranger.recv(100)
+        asked = {"text": "a question", "probes": "1"}
+        answer = httpx.get(
+            f"{base}/api/v1/search", params=asked, headers={"authorization": f"Bearer {TOKEN}"}, timeout=60
+        )
+        assert answer.status_code == 200, answer.text
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    lines = [json.loads(line) for line in err.splitlines()]
+    told = [line["line"] for line in lines]
+    assert "Invalid HTTP request received." in told and any("no index serves" in str(line) for line in told)
+    assert any(isinstance(line, dict) and line["route"] == "/api/v1/search" for line in told)
+    assert "a question" not in err and TOKEN not in err

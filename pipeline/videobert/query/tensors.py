@@ -55,7 +55,7 @@ class TensorFile:
 
     def rows(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[NDArray[Any]]:
         """Rows `low` to `high` of a tensor for every range; InputError when they are not there."""
-        about = self._tensors[name]
+        about = self._about(name)
         kind, shape = _TYPES[about["dtype"]], about["shape"][1:]
         width = kind.itemsize * int(np.prod(shape, dtype=np.int64))
         first = self._base + about["data_offsets"][0]
@@ -70,4 +70,13 @@ class TensorFile:
 
     def whole(self, name: str) -> NDArray[Any]:
         """All rows of a tensor."""
-        return self.rows(name, [(0, self._tensors[name]["shape"][0])])[0]
+        return self.rows(name, [(0, self._about(name)["shape"][0])])[0]
+
+    def _about(self, name: str) -> dict[str, Any]:
+        about = self._tensors.get(name) if isinstance(self._tensors, dict) else None
+        if not isinstance(about, dict) or about.get("dtype") not in _TYPES:
+            raise InputError(
+                f"{self._store.url(self._path)} holds no tensor {name!r} of a known type; remove its folder and build "
+                "it again"
+            )
+        return about

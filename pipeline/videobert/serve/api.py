@@ -183,7 +183,8 @@ def points(answers: AnswersOf, spec: Spec, base: Base) -> PointMap:
     found = answers.projection(spec)
     placed = zip(found.rows, found.place_N2.tolist(), strict=True)
     return PointMap(
-        base=base, batches=sorted({row.batch for row in found.rows}), explained=found.explained, total=found.total,
+        model=spec, base=base, batches=sorted({row.batch for row in found.rows}), explained=found.explained,
+        total=found.total,
         points=[
             Point(
                 x=x, y=y, row_id=row.row_id, title=row.title, text=row.text[:_MAP_TEXT], batch=row.batch,

@@ -22,6 +22,7 @@ from videobert.query.index import load_index
 from videobert.query.model import OpenModel, open_model
 from videobert.query.times import CommitTime, commit_times
 from videobert.query.warm import WarmRows
+from videobert.runtime.manifest import Manifest
 from videobert.runtime.spec import digest
 from videobert.runtime.storage import Store
 
@@ -131,17 +132,20 @@ class FreshRoot(Root):
 
     def _lists(self, spec: str, rows: ds.Dataset) -> HeldLists | None:
         """Of the rows' index, if there is one that can be read."""
-        index = load_index(self._store, spec)
         current = [output for manifest in embedding_manifests(self._store, spec) for output in manifest.outputs]
         try:
+            index = load_index(self._store, spec)
             return HeldLists(self._store, index, current, rows) if index else None
-        except InputError as error:
+        except (InputError, FileNotFoundError) as error:
             _LOG.warning("search: the index is left out, all rows are compared: %s", error)
             return None
 
     def _digest(self, spec: str) -> str:
         """Of the bytes of the committed files and of their index."""
-        manifests = [*embedding_manifests(self._store, spec), load_index(self._store, spec)]
+        index: Manifest | None = None
+        with suppress(InputError):  # a broken index is as good as none: searches need it for their speed alone
+            index = load_index(self._store, spec)
+        manifests = [*embedding_manifests(self._store, spec), index]
         return digest([output.sha256 for manifest in manifests if manifest for output in manifest.outputs])
 
     def _twice(self, read: Callable[[], T]) -> T:

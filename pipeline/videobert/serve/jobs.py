@@ -87,8 +87,8 @@ class Jobs:
         with self._lock:
             if job.state in ("waiting", "running"):
                 job.state = "cancelled"
-            if job.process is not None:
-                job.process.kill()
+            if (process := job.process) is not None:  # the thread that works forgets it once it has ended
+                process.kill()
 
     def close(self) -> None:
         """End all of them, and the thread."""

@@ -8,7 +8,10 @@ from typing import Any
 
 from videobert.serve.answers import MOST_POINTS, Question
 
-__all__ = ["listing_lines", "map_lines", "query_of", "replay_lines", "reports_line", "search_lines", "upload_lines"]
+__all__ = [
+    "letter_lines", "listing_lines", "map_lines", "query_of", "replay_lines", "reports_line", "search_lines",
+    "upload_lines",
+]  # fmt: skip
 
 Lines = list[tuple[str, str]]
 """(for what, the line)."""
@@ -73,9 +76,33 @@ def reports_line(root: str, a: str, b: str) -> str:
     )
 
 
-def replay_lines(root: str, batch: str, reason: str) -> Lines:
+def letter_lines(root: str, batch: str, stage: str, reason: str) -> Lines:
+    """The dead letters with these values; an empty one takes all."""
+    letters = f"videobert.open({root!r}).dead_letters({f'batches={batch!r}' if batch else ''})"
+    wanted = {name: value for name, value in (("stage", stage), ("reason", reason)) if value}
+    if not wanted:
+        words = ["videobert", "dead-letters", "--root", root, *(["--batch", batch] if batch else [])]
+        return [("command line", shlex.join(words)), ("Python", letters)]
+    where = _condition(wanted | ({"batch": batch} if batch else {}))
+    query = f"select * from dead_letters where {where}"  # noqa: S608 - for whoever copies it; values are quoted
+    such = " and ".join(f"letter.{name} == {value!r}" for name, value in wanted.items())
+    return [
+        ("command line", shlex.join(["videobert", "sql", query, "--root", root])),
+        ("Python", f"[letter for letter in {letters} if {such}]"),
+    ]
+
+
+def replay_lines(root: str, batch: str, stage: str, reason: str) -> Lines:
     """How to try those of a reason again; browsers hold no token that may."""
     if not reason:
         return []
-    line = f"videobert replay --root {shlex.quote(root)} --where {shlex.quote(reason)} --recipe RECIPE"
-    return [("trying these again", line + (f" --batch {shlex.quote(batch)}" if batch else ""))]
+    plain = not stage and reason.replace("-", "").isalnum()  # whatever else an address says, it is no SQL of its own
+    where = reason if plain else _condition({"stage": stage, "reason": reason} if stage else {"reason": reason})
+    words = ["videobert", "replay", "--root", root, "--where", where, "--recipe", "RECIPE"]
+    return [("trying these again", shlex.join([*words, *(["--batch", batch] if batch else [])]))]
+
+
+def _condition(wanted: dict[str, str]) -> str:
+    """In SQL, where a quote is written twice."""
+    quoted = {name: value.replace("'", "''") for name, value in wanted.items()}
+    return " and ".join(f"{name} = '{value}'" for name, value in quoted.items())

@@ -20,6 +20,7 @@ from videobert.serve.answers import Answers, Question, links_of
 from videobert.serve.curves import Plot, plot
 from videobert.serve.letters import has_footage
 from videobert.serve.lines import (
+    letter_lines,
     listing_lines,
     map_lines,
     query_of,
@@ -117,12 +118,10 @@ def letters_page(answers: AnswersOf, base: Base, batch: str = "", stage: str = "
     """The videos that could not be used."""
     found = answers.letters(batch=batch, stage=stage, reason=reason)
     root = answers.root.url
-    python = f"videobert.open({root!r}).dead_letters({f'batches={batch!r}' if batch else ''})"
-    line = f"videobert dead-letters --root {shlex.quote(root)}" + (f" --batch {shlex.quote(batch)}" if batch else "")
     return _page(
         answers, base, "letters.html", "/dead-letters", letters=found[:_MOST_LETTERS], total=len(found),
         reasons=answers.reasons(), batch=batch, stage=stage, reason=reason,
-        commands=[("command line", line), ("Python", python), *replay_lines(root, batch, reason)],
+        commands=[*letter_lines(root, batch, stage, reason), *replay_lines(root, batch, stage, reason)],
         pictured=has_footage,
     )  # fmt: skip
 

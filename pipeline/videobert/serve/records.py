@@ -139,6 +139,8 @@ class Point:
 class PointMap:
     """Segments as points."""
 
+    model: str
+    """Embeddings that all of them are of."""
     base: str
     """Path at which the service is mounted."""
     batches: list[str]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -19,6 +21,8 @@ from videobert.serve.options import ServeOptions
 __all__ = ["serve"]
 
 _GRACE_SECONDS = 10
+_OURS = "videobert.serve"
+"""The logger of what is JSON already: a line per request, and errors."""
 
 
 def serve(
@@ -37,22 +41,42 @@ def serve(
     Raises InputError when the address cannot be bound.
     """
     app = create_app(root, access, options, admin=admin, recipe=recipe)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter('{"at": "%(asctime)s", "level": "%(levelname)s", "line": %(message)s}'))
-    logging.getLogger("videobert.serve").addHandler(handler)
-    logging.getLogger("videobert.serve").propagate = False
+    _log_in_json()
     with _bound(host, port) as listening:
         listening.listen(2048)
         ready(f"http://{_name(host)}:{listening.getsockname()[1]}")
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS,
-            timeout_keep_alive=30, h11_max_incomplete_event_size=32 << 10, proxy_headers=False,
+            app, log_config=None, log_level="warning", access_log=False, server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS, timeout_keep_alive=30,
+            h11_max_incomplete_event_size=32 << 10, proxy_headers=False,
         )  # fmt: skip
         try:
             with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended as it should
                 _Server(config).run(sockets=[listening])
         finally:
             app.state.close()
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object per line, whoever writes it; a message that is JSON stays JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: Any = record.getMessage()
+        if record.name == _OURS:
+            line = json.loads(line)
+        told = {"at": self.formatTime(record), "level": record.levelname, "line": line}
+        if record.exc_info:
+            told["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(told)
+
+
+def _log_in_json() -> None:
+    """Also what uvicorn, warnings and the rest of the pipeline say."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    logging.getLogger(_OURS).setLevel(logging.INFO)
 
 
 class _Server(uvicorn.Server):

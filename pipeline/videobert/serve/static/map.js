@@ -6,7 +6,7 @@ const MARGIN = 24, NEAR = 14;
 export async function drawMap(canvas, told) {
   const answer = await fetch(canvas.dataset.points);
   if (!answer.ok) { told.textContent = (await answer.json()).error; return; }
-  const { points, batches, base } = await answer.json();
+  const { points, batches, base, model } = await answer.json();
   const context = canvas.getContext("2d");
   let chosen = -1;
 
@@ -34,7 +34,7 @@ export async function drawMap(canvas, told) {
     const said = Object.assign(document.createElement("bdi"), { textContent: ` ${point.text}` });
     told.append(link, ` ${point.batch}, second ${point.start_seconds.toFixed(1)}`, said);
   };
-  const address = (point) => `${base}/rows/${encodeURIComponent(point.row_id)}`;
+  const address = (point) => `${base}/rows/${encodeURIComponent(point.row_id)}?model=${encodeURIComponent(model)}`;
   const nearest = (event) => {
     const box = canvas.getBoundingClientRect(), scale = canvas.width / box.width;
     const at = [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];

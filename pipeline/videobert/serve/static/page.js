@@ -82,6 +82,7 @@ function searchAsOneTypes(form) {
       const answer = await fetch(`${form.action.replace(/\/$/, "")}/results?${query}`, { signal: mine.signal });
       const text = await answer.text();
       if (mine.signal.aborted) return;
+      if (!answer.ok) { results.replaceChildren(refusal(text)); return; }
       results.innerHTML = text; // made by our own templates, which escape what comes from outside
       enliven(results);
       history.replaceState(null, "", `?${query}`);
@@ -91,6 +92,17 @@ function searchAsOneTypes(form) {
   };
   form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, 150); });
   form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); ask(); });
+}
+
+/** What the service says where it does not answer: a sentence in JSON, or a page with an alert. */
+function refusal(text) {
+  let told;
+  try {
+    told = JSON.parse(text).error;
+  } catch {
+    told = new DOMParser().parseFromString(text, "text/html").querySelector("[role=alert]")?.textContent;
+  }
+  return Object.assign(document.createElement("p"), { className: "error", role: "alert", textContent: told ?? text });
 }
 
 function tell(text) {
