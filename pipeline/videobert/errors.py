@@ -2,7 +2,7 @@
 
 PipelineError                 anything this package raises on purpose
 ├── InputError                the caller's value is wrong: value, cause and cure in one sentence; exit code 2
-│   └── EmptyBatchError       a day has no videos, which may be as it should be; exit code 3
+│   └── EmptyBatchError       there is nothing yet to work on, which may be as it should be; exit code 3
 ├── VideoError                one video cannot be used; becomes a dead letter, harms no other video
 ├── BalanceError              counts of a stage do not add up; the commit is refused
 └── ConflictError             another run committed the same thing meanwhile; the commit is refused
@@ -16,7 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 EMPTY_BATCH_EXIT_CODE = 3
-"""Of a command whose batch is a day without videos: Airflow skips the rest of that run."""
+"""Of a command whose batch is a day without videos, or the first one: Airflow skips the rest of that run."""
 
 
 class PipelineError(Exception):
@@ -28,7 +28,7 @@ class InputError(PipelineError):
 
 
 class EmptyBatchError(InputError):
-    """Nothing to ingest lies there for a day."""
+    """Nothing to ingest lies there for a day, or nothing that a batch could be compared with."""
 
 
 class VideoError(PipelineError):

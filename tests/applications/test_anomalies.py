@@ -19,6 +19,7 @@ from videobert.api import Root
 from videobert.applications.anomalies.core import distances, expected_per_hour, strangeness
 from videobert.cli.main import main
 from videobert.demo.oracle import rank_auc
+from videobert.errors import EMPTY_BATCH_EXIT_CODE
 from videobert.model.network import VideoBert
 from videobert.model.scoring import surprise
 from videobert.pretrain.config import PretrainConfig
@@ -107,6 +108,22 @@ def test_the_command_writes_a_table_of_alarms(root: Root, tmp_path: Path, capsys
 def test_what_cannot_be_judged_is_one_sentence(root: Root, options: dict[str, Any], told: str) -> None:
     with pytest.raises(videobert.InputError, match=told):
         root.anomalies(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--batch", "a,b,c"], EMPTY_BATCH_EXIT_CODE),
+        (["--batch", "b", "--per-hour", ".01"], EMPTY_BATCH_EXIT_CODE),
+        (["--batch", "b", "--reference", "a", "--per-hour", ".01"], 2),
+    ],
+)
+def test_a_root_that_holds_too_little_yet_skips_a_run_and_a_reference_that_does_fails_it(
+    root: Root, options: list[str], code: int
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["anomalies", "--root", root.url, *options])
+    assert ended.value.code == code
 
 
 STEPS, LENGTH = 8, 16

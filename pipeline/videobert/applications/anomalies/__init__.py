@@ -13,7 +13,7 @@ import videobert
 from videobert.application import Application
 from videobert.applications.anomalies.core import distances, expected_per_hour, strangeness
 from videobert.batch_key import parse_batch_keys
-from videobert.errors import InputError
+from videobert.errors import EmptyBatchError, InputError
 from videobert.query.embeddings import embedding_manifests, open_embeddings, resolve_embed_spec
 from videobert.query.model import open_model
 from videobert.query.segments import Segments, load_segments
@@ -97,7 +97,7 @@ class Anomalies(Application[Anomaly]):
         known = load_segments(open_embeddings(store, spec, reference))
         hours = known.hours
         if self.per_hour * hours < 1:
-            raise InputError(
+            raise (InputError if self.reference else EmptyBatchError)(
                 f"{self.per_hour:g} alarms per hour are fewer than one in the {hours:.2f} hours of the reference; "
                 "give a higher rate or more batches as reference"
             )
@@ -125,7 +125,9 @@ class Anomalies(Application[Anomaly]):
             return parse_batch_keys(self.reference)
         others = [m.batch for m in embedding_manifests(store, spec) if m.batch not in parse_batch_keys(self.batch)]
         if not others:
-            raise InputError(f"no batch but {self.batch} is embedded, so nothing tells what is usual; embed another")
+            raise EmptyBatchError(
+                f"no batch but {self.batch} is embedded, so nothing tells what is usual; embed another"
+            )
         return tuple(others)
 
     def _surprises(self, store: Store, spec: str, batches: Sequence[str], segments: Segments) -> NDArray[np.float64]:
