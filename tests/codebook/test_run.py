@@ -127,10 +127,14 @@ def test_the_held_out_share_follows_the_number_of_videos() -> None:
     assert CONFIG.heldout_share(1) == CONFIG.heldout_fraction
 
 
-def test_a_video_that_the_catalog_no_longer_knows_says_nothing(tmp_path: Path) -> None:
+def test_a_video_that_the_catalog_no_longer_knows_says_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="videobert")
     found = inputs(tmp_path, VIDEOS[:5], VIDEOS[5:])
     for manifest in found.upstream["ingest"]:
         for output in manifest.outputs:
             found.store.write(output.path, table_bytes(catalog(VIDEOS[:3])))
     manifest = run(dataclasses.replace(CONFIG, moments="found"), found, LocalExecutor())
     assert (manifest.facts["moment"]["point"], manifest.facts["moment"]["shift_seconds"]) == (0.5, 0.0)
+    assert "too few captions" in caplog.text and "explain" not in caplog.text

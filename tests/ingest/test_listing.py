@@ -90,6 +90,8 @@ def test_a_folder_that_may_not_be_listed_is_named(source: Path) -> None:
 def test_nothing_below_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing lies below"):
         list_batch(str(tmp_path / "none"), "b")
+    with pytest.raises(InputError, match=r"while / holds \w"):
+        list_batch("/such-a-folder-is-not-there", "such-a-folder-is-not-there")
 
 
 def test_a_question_mark_in_a_key_names_no_version() -> None:

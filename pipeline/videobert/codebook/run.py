@@ -93,6 +93,9 @@ def run(config: CodebookConfig, inputs: Inputs, executor: Executor) -> Manifest:
 def _moment(inputs: Inputs, files: Sequence[FileRows], axes_DK: NDArray[np.float32]) -> Moment:
     """When the pictures show what is said, from the first clips of the sample along these axes."""
     moment = find_moment(read_narration(inputs, files, axes_DK, clips=_DISAGREEMENT_CLIPS))
+    if moment == Moment():
+        _LOG.info("codebook: too few captions to tell when pictures show what is said; the middle of a cue is taken")
+        return moment
     _LOG.info(
         "codebook: pictures show what is said %+.3f s from point %.1f of a cue; there they explain %.3f of the words, "
         "in the middle %.3f", moment.shift_seconds, moment.point, moment.explained, moment.explained_in_the_middle,

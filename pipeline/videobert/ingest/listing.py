@@ -78,6 +78,7 @@ def _hint(source: str, batch: str) -> str:
     parent, _, name = source.rstrip("/").rpartition("/")
     if name != batch:
         return ""
+    parent = parent or "/"
     others = [folder for folder in _folders(parent) if folder != batch]
     return f", while {parent} holds {', '.join(others[:10])}" if others else f", and {parent} has no other folder"
 
