@@ -34,6 +34,12 @@ FILES: dict[str, tuple[str, Cues]] = {
     "empty lines missing": (f"1\n{_FIRST}\nChop\n2\n{_SECOND}\nFry", [(1.0, 2.0, "Chop"), (4.0, 6.0, "Fry")]),
     "an empty line in a cue": (f"1\n{_FIRST}\nChop\n\nit\n\n2\n{_SECOND}\nFry",
      [(1.0, 2.0, "Chop it"), (4.0, 6.0, "Fry")]),
+    "an empty line after a number": (f"1\n{_FIRST}\nChop\n\n2\n\n{_SECOND}\nFry",
+     [(1.0, 2.0, "Chop"), (4.0, 6.0, "Fry")]),
+    "every line end doubled": (f"1\n\n{_FIRST}\n\nHeat to\n\n350\n\n2\n\n{_SECOND}\n\nFry\n\n",
+     [(1.0, 2.0, "Heat to 350"), (4.0, 6.0, "Fry")]),
+    "an empty line after what was said, one number missing": (f"1\n{_FIRST}\n350\n\n{_SECOND}\nFry",
+     [(1.0, 2.0, "350"), (4.0, 6.0, "Fry")]),
     "an empty cue": (f"1\n{_FIRST}\n\n2\n{_SECOND}\nFry", [(4.0, 6.0, "Fry")]),
     "dots": ("1\n00:00:01.000 --> 00:00:02.500\nChop\n", [(1.0, 2.5, "Chop")]),
     "no hours": ("1\n00:01,000 --> 00:02.500\nChop\n", [(1.0, 2.5, "Chop")]),
@@ -80,7 +86,9 @@ def _ffmpeg(text: str, path: Path) -> Cues:
 
 _OTHERWISE = {
     "no hours", "no milliseconds",  # FFmpeg wants both, VLC neither
-    "digits end a cue, numbers missing", "numbers and empty lines missing",  # FFmpeg takes what was said for a number
+    # FFmpeg takes what was said for a number.
+    "digits end a cue, numbers missing", "numbers and empty lines missing",
+    "an empty line after what was said, one number missing",
 }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def parse_subrip(text: str) -> Iterator[TimedText]:
     # Converted once too often, a file may end its lines in \r\r\n.
     lines = re.sub(r"\r{0,2}\n|\r", "\n", text.removeprefix("\ufeff")).split("\n")
     marks = [at for at, line in enumerate(lines) if "->" in line and _TIMES.match(line[:_MAX_LINE])][: MAX_CUES + 1]
-    numbered = bool(marks) and marks[0] > 0 and _NUMBER.fullmatch(lines[marks[0] - 1]) is not None
+    numbered = bool(marks) and _NUMBER.fullmatch(_last_row(lines[: marks[0]])) is not None
     for at, following in zip(marks[:MAX_CUES], [*marks[1:], len(lines)], strict=False):
         match = _TIMES.match(lines[at][:_MAX_LINE])
         assert match
@@ -54,10 +54,19 @@ def without_markup(text: str) -> str:
 def _without_number(lines: Sequence[str], start: int, times: int, *, numbered: bool) -> int:
     """Where the text before a line of times ends. Digits there are the cue's number, or what was said: "350"."""
     last = times - 1
+    while numbered and last > start and not lines[last].strip():
+        last -= 1  # every line end was doubled
     if last < start or not _NUMBER.fullmatch(lines[last]):
         return times
     after_empty_line = last == start or not lines[last - 1].strip()
+    if last < times - 1:
+        return last if last > start and after_empty_line else times
     return last if after_empty_line or numbered else times
+
+
+def _last_row(lines: Sequence[str]) -> str:
+    """The last line that is not empty."""
+    return next((line for line in reversed(lines) if line.strip()), "")
 
 
 def _joined(lines: Sequence[str]) -> str:
