@@ -69,6 +69,27 @@ def test_little_narration_leaves_the_middle(videos: int) -> None:
     assert find_moment(few) == Moment()
 
 
+@pytest.mark.parametrize("clips", [1, 2])
+def test_words_that_a_shift_moves_out_of_short_videos_are_not_explained(clips: int) -> None:
+    rng = np.random.default_rng(0)
+    looks = rng.normal(size=(len(WORDS), 16))
+    videos = []
+    for number in range(480):
+        shown = [number % len(WORDS), int(rng.integers(len(WORDS)))][:clips]
+        starts: NDArray[np.float64] = np.arange(clips, dtype=np.float64) * CLIP
+        times = [(start + 0.1, start + 1.2) for start in starts.tolist()]
+        cues = [
+            {"start_seconds": start, "end_seconds": end, "text": WORDS[verb]}
+            for (start, end), verb in zip(times, shown, strict=True)
+        ]
+        rows = looks[shown] + 0.3 * rng.normal(size=(clips, 16))
+        ends = np.add(starts, CLIP, dtype=np.float64)
+        videos.append(Narration(video_id=f"v{number}", rows_NK=rows, starts_N=starts, ends_N=ends, cues=cues))
+    moment = find_moment(videos)
+    assert 0 <= moment.of(0.1, 1.2) < CLIP
+    assert 0.5 < moment.explained_in_the_middle <= moment.explained < 1
+
+
 def test_a_moment_is_a_time_of_the_video() -> None:
     assert Moment().of(2.0, 4.0) == 3.0
     assert Moment(point=1.0, shift_seconds=-0.5).of(2.0, 4.0) == 3.5

@@ -82,10 +82,13 @@ def find_moment(videos: Sequence[Narration]) -> Moment:
     rows_NK /= np.maximum(rows_NK.std(axis=0), 1e-9)
     regression = _Regression(np.concatenate([rows_NK, np.ones((len(rows_NK), 1))], axis=1), folds_N)
     said = [_Said(video, place) for video in videos]
-    found = {
+    tried = {
         (point, shift): regression.explained(np.concatenate([video.at(point, shift) for video in said]))
         for point, shift in itertools.product(_POINTS, _SHIFTS.tolist())
     }
+    # Of the variance in the middle at least: a shift that moves words out of short videos explains none of these.
+    least_F = np.maximum(tried[0.5, 0.0][1], 1e-9)
+    found = {moment: explained_F / np.maximum(of_F, least_F) for moment, (explained_F, of_F) in tried.items()}
     middle_F = found[0.5, 0.0]
     (point, shift), best_F = max(found.items(), key=lambda item: float(item[1].mean()))
     if not (best_F > np.maximum(middle_F, 0)).all():
@@ -106,20 +109,21 @@ class _Regression:
         ridge_KK = _RIDGE * np.eye(rows_NK.shape[1])
         self._inverses = [np.linalg.inv(sum(self._squares) - own + ridge_KK) for own in self._squares]
 
-    def explained(self, words_NW: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Share of the variance, [F]."""
+    def explained(self, words_NW: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Variance that is explained and all there is, each [F]."""
         said = [words_NW[places] for places in self._places]
         products = [rows.T @ words for rows, words in zip(self._rows, said, strict=True)]
         total_W = words_NW.sum(axis=0)
-        shares = []
+        explained, spreads = [], []
         for words, product, square, inverse in zip(said, products, self._squares, self._inverses, strict=True):
             fitted_KW = inverse @ (sum(products) - product)
             mean_W = (total_W - words.sum(axis=0)) / max(1, len(words_NW) - len(words))
             # Words are 0 or 1, so that their sum is that of their squares.
             left = words.sum() - 2 * (fitted_KW * product).sum() + (fitted_KW * (square @ fitted_KW)).sum()
             spread = words.sum() - 2 * (mean_W * words.sum(axis=0)).sum() + len(words) * (mean_W**2).sum()
-            shares.append(1 - left / max(spread, 1e-9))
-        return np.array(shares)
+            explained.append(spread - left)
+            spreads.append(spread)
+        return np.array(explained), np.array(spreads)
 
 
 class _Said:
