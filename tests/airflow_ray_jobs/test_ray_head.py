@@ -70,7 +70,16 @@ def test_exit_code_2_is_bad_input_and_carries_the_log_tail(head: RayHead, tmp_pa
 
 def test_a_job_over_its_deadline_is_stopped(head: RayHead, tmp_path: Path) -> None:
     with pytest.raises(RayJobTimeout):
-        run(operator_on(head, tmp_path, "sleep 60", deadline=timedelta(seconds=4)), "slow")
+        run(operator_on(head, tmp_path, "sleep 600", deadline=timedelta(seconds=4)), "slow")
+
+    async def states() -> list[JobStatus]:
+        found = [
+            job["submission_id"] for job in json.loads(head.get("/api/jobs/")) if job["entrypoint"].endswith("600")
+        ]
+        async with JobsApi(Endpoint(url=head.url, token=head.token)) as jobs:
+            return [state.status for name in found if (state := await jobs.state(name))]
+
+    assert asyncio.run(states()) == [JobStatus.STOPPED]
 
 
 SUBMIT_AND_DIE = """

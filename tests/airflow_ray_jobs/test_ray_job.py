@@ -319,6 +319,19 @@ def test_a_job_that_another_run_watches_outlives_a_clear(fake: FakeJobsApi, supe
     assert deferred(operator(job_key="shared"), "2", max_tries=6).trigger.submission_id.endswith("-a2")
 
 
+def test_after_a_head_that_stayed_away_a_retry_watches_the_job_and_a_clear_starts_a_new_one(
+    fake: FakeJobsApi, supervisor: FakeSupervisor
+) -> None:
+    supervisor.set_state(FakeTaskInstance("run"), "running")
+    first = deferred(operator()).trigger.submission_id
+    away = {"submission_id": first, "status": "UNREACHABLE", "message": "no answer"}
+    for _ in range(2):
+        with pytest.raises(RayUnavailable):
+            operator().execute_complete(context()[0], away)
+        assert deferred(operator()).trigger.submission_id == first and not fake.stopped
+    assert deferred(operator(), max_tries=4).trigger.submission_id.endswith("-a2") and fake.stopped == [first]
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_the_old_trigger_of_a_cleared_task_stops_nothing_of_the_new_try(
     fake: FakeJobsApi, supervisor: FakeSupervisor, late: bool
