@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import tyro
 
 from videobert.application import application_names, class_name_of
+from videobert.batch_key import parse_batch_keys
 from videobert.errors import EMPTY_BATCH_EXIT_CODE, EmptyBatchError, InputError, PipelineError
 
 __all__ = ["COMMANDS", "load_command", "main", "parse_command", "report_errors"]
@@ -55,6 +56,9 @@ COMMANDS = {
     **{name: f".applications.{name.replace('-', '_')}:{class_name_of(name)}" for name in application_names()},
 }
 """Name -> module of this package, or `.` and one of `videobert`, and class; only what is asked for is imported."""
+
+_BATCH_FLAGS = ("batch", "reference")
+"""Flags that hold batch keys, in whatever command: looked at before any work, as in the DAGs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -103,7 +107,7 @@ def _storage_errors() -> tuple[type[BaseException], ...]:
 
 
 def parse_command(arguments: Sequence[str]) -> Command:
-    """The command with its flags. Raises InputError for a command that does not exist, SystemExit for a wrong flag."""
+    """The command with its flags. Raises InputError for no such command or key, SystemExit for a wrong flag."""
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         raise InputError(f"there is no command {name!r}; the commands are {', '.join(COMMANDS)}")
@@ -113,6 +117,8 @@ def parse_command(arguments: Sequence[str]) -> Command:
     parsed: Command = tyro.cli(
         command, args=rest, default=default, prog=f"videobert {name}", config=(tyro.conf.AvoidSubcommands,)
     )
+    for flag in _BATCH_FLAGS:
+        parse_batch_keys(getattr(parsed, flag, ""))
     return parsed
 
 
