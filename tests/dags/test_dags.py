@@ -13,6 +13,7 @@ import pytest
 
 from videobert.errors import EMPTY_BATCH_EXIT_CODE
 from videobert.runtime.job_result import BatchResult, JobResult
+from videobert.stages import stage_names
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("av", "duckdb", "numpy", "onnxruntime", "pyarrow", "ray", "s3fs", "torch", "transformers")
@@ -223,6 +224,52 @@ def test_an_option_that_changes_what_one_stage_writes_is_refused(
         run_python(tmp_path, code, **{variable: value})
     assert f"{variable} holds {flag}, which would change" in str(caught.value)
     assert "VIDEOBERT_RECIPE" in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def option_checks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """Variable -> flag -> what the parse of the DAG that runs this stage says of it; empty: taken."""
+    code = """
+import dataclasses, json, os, sys; sys.path.insert(0, sys.argv[1])
+from airflow.dag_processing.dagbag import DagBag
+from videobert.stages import all_stages
+flags = [f"--{s.name}.{f.name.replace('_', '-')}" for s in all_stages() for f in dataclasses.fields(s.config)]
+import videobert_common as common
+def told(variable, flag):
+    try:
+        common._options(variable, flag + " x")
+    except common.InputError as error:
+        return str(error)
+    return ""
+found = {"VIDEOBERT_OPTIONS": {flag: told("VIDEOBERT_OPTIONS", flag) for flag in flags}}
+for stage in all_stages():
+    variable = f"VIDEOBERT_OPTIONS_{stage.name.upper()}"
+    os.environ[variable] = "--executor.workers 2 --embed.pool cls"
+    found[variable] = {"--embed.pool": " ".join(DagBag(sys.argv[1]).import_errors.values())}
+    del os.environ[variable]
+print(json.dumps(found))
+"""
+    told = run_python(tmp_path_factory.mktemp("options"), code)
+    found: dict[str, dict[str, str]] = json.loads(told.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("stage", stage_names())
+def test_the_variable_of_every_stage_is_looked_at_when_its_dag_is_parsed(
+    option_checks: dict[str, dict[str, str]], stage: str
+) -> None:
+    variable = f"VIDEOBERT_OPTIONS_{stage.upper()}"
+    assert f"{variable} holds --embed.pool, which would change" in option_checks[variable]["--embed.pool"]
+
+
+def test_just_the_fields_of_no_spec_are_taken(option_checks: dict[str, dict[str, str]]) -> None:
+    """Written out: a field that joins them is a decision."""
+    assert {flag for flag, told in option_checks["VIDEOBERT_OPTIONS"].items() if not told} == {
+        "--ingest.source", "--ingest.limits", "--features.device", "--features.batch-clips", "--features.limits",
+        "--features.chunk-minutes", "--features.decode-ahead",
+        "--codebook.device", "--codebook.worker-clips", "--pretrain.keep-checkpoints", "--embed.device",
+        "--finetune.checkpoint-every-steps", "--predict.device",
+    }  # fmt: skip
 
 
 def test_an_option_that_changes_no_result_is_taken(tmp_path: Path) -> None:

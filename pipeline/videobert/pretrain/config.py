@@ -127,7 +127,8 @@ class PretrainConfig:
     """One pretraining run."""
 
     NOT_IN_SPEC: ClassVar[tuple[str, ...]] = ("keep_checkpoints", "window_segments")
-    """`pretrain_spec` adds `window_segments` where a corpus has several windows: in a single one it changes nothing."""
+    SOMETIMES_IN_SPEC: ClassVar[tuple[str, ...]] = ("window_segments",)
+    """`pretrain_spec` adds it where a corpus has several windows: in a single one it changes nothing."""
     ADDED_LATER: ClassVar[Mapping[str, object]] = {
         "pair_masking": "both", "context_clips": 0, "residual_dropout": 0.0, "least_steps": 0, "most_epochs": 0.0,
         "most_steps": 0, "validation": Validation(),

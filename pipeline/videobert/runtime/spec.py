@@ -60,7 +60,7 @@ def fields_outside_spec(config: type[Any]) -> frozenset[str]:
     named = frozenset(field.name for field in dataclasses.fields(config))
     if hasattr(config, "OUTPUT_FIELDS"):  # features names those that its spec takes in, rather than those it leaves out
         return named - {*config.OUTPUT_FIELDS, *getattr(config, "ADDED_LATER", {})}
-    return named & set(getattr(config, "NOT_IN_SPEC", ()))
+    return named & set(getattr(config, "NOT_IN_SPEC", ())) - set(getattr(config, "SOMETIMES_IN_SPEC", ()))
 
 
 def _as_json(config: Any) -> dict[str, Any]:
