@@ -85,7 +85,7 @@ class Counting:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "other"), [(come_in, turn), (turn_and_back, come_in)])
+@pytest.mark.parametrize(("first", "other"), [(come_in, turn), (come_in, turn_and_back), (turn_and_back, come_in)])
 def test_whatever_comes_in_between(two: TwoModels, first: Work, other: Work) -> None:
     """The one is interrupted at each of its requests by the whole of the other."""
     turns = 0
@@ -137,11 +137,15 @@ def test_a_run_that_ends_after_the_move_of_a_promotion_that_died_is_visible(two:
     assert turns > 5
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.integers(0, 1), max_size=_MOST_TURNS))
-def test_in_any_interleaving(two: TwoModels, order: Sequence[int]) -> None:
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from((turn, turn_and_back)), st.lists(st.integers(0, 40), min_size=1, max_size=7))
+def test_in_any_interleaving(two: TwoModels, mover: Work, runs: Sequence[int]) -> None:
+    """By turns so many requests of the one and so many of the other: single ones in any order hardly ever let the one
+    do much of its work between two requests of the other."""
+    order = [number % 2 for number, turns in enumerate(runs) for _ in range(turns)]
     two.reset()
-    assert take_turns([partial(come_in, two), partial(turn_and_back, two)], order) == [None, None]
+    assert take_turns([partial(come_in, two), partial(mover, two)], order) == [None, None]
     assert invisible(two) == []
 
 
