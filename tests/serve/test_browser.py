@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 import videobert
+from tests.evaluate import test_report
 from tests.query import rows
 from tests.query.silent import copy_half_silent, is_silent
 from tests.serve.conftest import TOKEN, serving
@@ -26,6 +28,8 @@ from tests.serve.predictions import write_predictions
 from tests.serve.sound_root import copy_with_sound
 from tests.small_root import BATCHES, SmallRoot
 from videobert.api import Hit
+from videobert.evaluate.report import render_report
+from videobert.runtime.manifest import load_manifest, save_manifest
 from videobert.runtime.pointer import Pointer, move_pointer, read_pointer
 from videobert.runtime.storage import Store
 from videobert.serve.options import ServeOptions
@@ -76,10 +80,15 @@ def visiting(browser: Browser, client: httpx.Client, **context: Any) -> Iterator
 
 @pytest.fixture(scope="module")
 def client(small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A service over the small root with a label for every segment."""
+    """A service over the small root with a label for every segment, and a gate of its evaluation."""
     folder = tmp_path_factory.mktemp("labelled") / "demo"
     shutil.copytree(small_root.root, folder)
-    write_predictions(Store(str(folder)), small_root.specs["embed"], lambda row: f"part {row['segment'] % 2}")
+    store = Store(str(folder))
+    write_predictions(store, small_root.specs["embed"], lambda row: f"part {row['segment'] % 2}")
+    evaluated = load_manifest(store, "evaluate", small_root.specs["evaluate"], "")
+    assert evaluated is not None
+    gate = {"gate": "verb top-1 above the language prior, standard errors", "found": 25.2, "needed": 5, "holds": True}
+    save_manifest(store, replace(evaluated, facts={**evaluated.facts, "gates": [gate]}))
     with serving(str(folder)) as client:
         yield client
 
@@ -341,20 +350,22 @@ def paths(client: httpx.Client) -> list[str]:
     return [*first, "/map", "/batches", "/dead-letters", "/models", "/none", "/rows/none"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(browser: Browser, client: httpx.Client, hostile: httpx.Client, scheme: str) -> None:
+def violations(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe-core says against a page: rules, and where they are broken."""
     package = find_spec("axe_playwright_python")
     assert package is not None and package.origin is not None
-    axe = Path(package.origin).with_name("axe.min.js").read_text()
+    page.evaluate(Path(package.origin).with_name("axe.min.js").read_text())
+    found = page.evaluate("() => axe.run()")
+    assert len(found["passes"]) > 10
+    return [(v["id"], [n["html"][:200] for n in v["nodes"]][:3]) for v in found["violations"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Browser, client: httpx.Client, hostile: httpx.Client, scheme: str) -> None:
     for served in (client, hostile) if scheme == "light" else (client,):
         with visiting(browser, served, color_scheme=scheme) as visit:
             for path in paths(served):
-                page = visit(path)
-                page.evaluate(axe)
-                found = page.evaluate("() => axe.run()")
-                assert len(found["passes"]) > 10
-                told = [(v["id"], [n["html"][:200] for n in v["nodes"]][:3]) for v in found["violations"]]
-                assert told == [], path
+                assert violations(visit(path)) == [], path
 
 
 def test_nothing_runs_off_a_narrow_screen(browser: Browser, client: httpx.Client, hostile: httpx.Client) -> None:
@@ -363,6 +374,16 @@ def test_nothing_runs_off_a_narrow_screen(browser: Browser, client: httpx.Client
             for path in paths(served):
                 width = visit(path).evaluate("document.scrollingElement.scrollWidth")
                 assert width <= 320, path
+
+
+def test_a_report_is_as_readable_as_the_page(browser: Browser) -> None:
+    """It is a file, with tables of seven columns."""
+    page = browser.new_page(viewport={"width": 320, "height": 640})
+    page.set_content(render_report(test_report._metrics(), test_report.CURVE, test_report.FACTS).decode())
+    assert page.get_by_role("heading", level=1).inner_text().startswith("VideoBERT pretrain-onion")
+    assert violations(page) == []
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 320
+    page.close()
 
 
 def test_hostile_texts_are_shown_and_never_run(browser: Browser, hostile: httpx.Client) -> None:
