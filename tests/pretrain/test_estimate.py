@@ -9,7 +9,7 @@ import pytest
 
 from tests.model.material import TINY, random_videos, vocabulary
 from videobert.pretrain.data import PretrainData
-from videobert.pretrain.estimate import estimate_training
+from videobert.pretrain.estimate import estimate_training, likely_segments
 from videobert.pretrain.presets import own
 
 OWN = replace(own(), architecture=TINY, retrieval_dim=16)
@@ -36,3 +36,18 @@ def test_seconds_are_those_of_a_step() -> None:
     found = estimate_training(OWN, segments=400, leaves=40, pieces=60, components=8)
     assert 0 < 5 * found.seconds_per_step < time.perf_counter() - since
     assert found.seconds == found.steps * found.seconds_per_step
+
+
+@pytest.mark.parametrize(
+    ("videos", "captioned", "clips", "caption_bytes", "segments"),
+    [
+        (1, 0, 1, 0, 1),
+        (100, 100, 9_600, 70 * 1_500, 1_500),  # cues of long talks
+        (100, 0, 9_600, 0, 600),  # sixteen silent clips each
+        (100, 80, 100, 80 * 30, 100),  # a short sentence a clip, and short silent videos
+        (100, 50, 200, 70 * 100_000, 450),  # captions of longer versions
+    ],
+)
+def test_every_video_has_a_segment(videos: int, captioned: int, clips: int, caption_bytes: int, segments: int) -> None:
+    found = likely_segments(videos=videos, captioned=captioned, clips=clips, caption_bytes=caption_bytes)
+    assert found == segments

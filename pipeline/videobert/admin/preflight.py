@@ -24,8 +24,6 @@ _BYTES_PER_WEIGHT = 12
 """Of a checkpoint: a weight and two moments of Adam."""
 _TIMED_WEIGHTS = 20_000_000
 """Of a model whose steps take a second at most on a CPU."""
-_BYTES_PER_CUE = 70
-"""Of a caption file: two times and a short sentence."""
 _PIECES = 3_000
 """WordPieces that captions of a few thousand segments fill, about."""
 _FEATURES = 2_560
@@ -55,12 +53,13 @@ def check_run(recipe: Recipe, store: Store, batches: Sequence[str]) -> list[Find
             findings.append(Finding(what=what, said=str(error), failed=True))
 
     sizes: dict[str, int] = {}
-    captions = 0
+    captions, captioned = 0, set[str]()
     for batch in batches:
         try:
-            said, found, of_captions = _source(recipe, store, batch)
+            said, found, of_captions, with_captions = _source(recipe, store, batch)
             sizes |= found
             captions += of_captions
+            captioned |= with_captions
             findings.append(Finding(what=f"source of {batch}", said=said))
         except (PipelineError, OSError) as error:
             empty = isinstance(error, EmptyBatchError)
@@ -76,12 +75,12 @@ def check_run(recipe: Recipe, store: Store, batches: Sequence[str]) -> list[Find
     look("text", lambda: _text(recipe))
     look("encoder", lambda: _encoder(recipe, clips))
     if sizes:
-        look("training", lambda: _training(recipe, len(sizes), clips, captions))
+        look("training", lambda: _training(recipe, len(sizes), clips, captions, len(captioned)))
     return findings
 
 
-def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, dict[str, int], int]:
-    """What to say of a batch, the bytes of its videos by URI, and those of all its caption files."""
+def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, dict[str, int], int, set[str]]:
+    """What to say of a batch, the bytes of its videos by URI, those of all its caption files, and whose these are."""
     from videobert.ingest.contents import sort_files
     from videobert.ingest.language import language_tag
     from videobert.ingest.listing import list_batch, nothing_in, source_of, uri_of
@@ -99,7 +98,8 @@ def _source(recipe: Recipe, store: Store, batch: str) -> tuple[str, dict[str, in
     sizes = {video.uri: listing[video.uri].size_bytes for video in found.videos}
     captions = [uri for uri, owners in found.owners.items() if owners]
     said = f"{source}: {len(sizes):,} videos, {_bytes(sum(sizes.values()))}, {len(captions):,} caption files"
-    return said, sizes, sum(listing[uri].size_bytes for uri in captions)
+    owners = {video for uri in captions for video in found.owners[uri]}
+    return said, sizes, sum(listing[uri].size_bytes for uri in captions), owners
 
 
 def _duration(durations: Durations, clips: int) -> str:
@@ -176,7 +176,7 @@ def _device(name: str) -> str:
     return str(pick_device(name)) if name == "auto" else name
 
 
-def _training(recipe: Recipe, videos: int, clips: int, caption_bytes: int) -> str:
+def _training(recipe: Recipe, videos: int, clips: int, caption_bytes: int, captioned: int) -> str:
     share = recipe.codebook.heldout_share(videos)
     held_out = f"about {share * videos:,.0f} of {videos:,} videos are held out" if share else "no video is held out"
     config = recipe.pretrain
@@ -185,9 +185,9 @@ def _training(recipe: Recipe, videos: int, clips: int, caption_bytes: int) -> st
         why = f"begins with {config.init_from}" if config.init_from else f"has {weights / 1e6:,.0f} million weights"
         steps = f"{config.steps:,} steps" if config.steps else f"{config.epochs:g} epochs"
         return f"{held_out}; {steps} on {_device(config.device)}, whose time is not estimated: the model {why}"
-    from videobert.pretrain.estimate import estimate_training
+    from videobert.pretrain.estimate import estimate_training, likely_segments
 
-    segments = max(1, clips // 16, min(2 * clips, caption_bytes // _BYTES_PER_CUE))
+    segments = likely_segments(videos=videos, captioned=captioned, clips=clips, caption_bytes=caption_bytes)
     found = estimate_training(
         config, segments=max(1, round((1 - share) * segments)), leaves=_leaves(recipe, clips),
         pieces=min(recipe.codebook.vocabulary_size, _PIECES), components=recipe.codebook.components,

@@ -15,7 +15,7 @@ from videobert.pretrain.data import PretrainData
 from videobert.pretrain.train import train
 from videobert.tokens.records import Segment, TokenizedVideo
 
-__all__ = ["TrainingTime", "estimate_training"]
+__all__ = ["TrainingTime", "estimate_training", "likely_segments"]
 
 _TIMED_STEPS = 4
 _MOST_SEGMENTS = 2_000
@@ -23,6 +23,10 @@ _SEGMENTS_PER_VIDEO = 20
 _CLIPS, _WORDS = 2, 8
 """Of a segment."""
 _SPECIAL = 5
+_BYTES_PER_CUE = 70
+"""Of a caption file: two times and a short sentence."""
+_SILENT_CLIPS = 16
+"""Of a segment without text."""
 _PASSES = 100.0
 """Over which the steps of one are averaged, since a part of a step counts as one."""
 
@@ -38,6 +42,16 @@ class TrainingTime:
     def seconds(self) -> float:
         """Of all steps."""
         return self.steps * self.seconds_per_step
+
+
+def likely_segments(*, videos: int, captioned: int, clips: int, caption_bytes: int) -> int:
+    """Segments of so many videos, `captioned` of which have caption files of `caption_bytes` together.
+
+    One or more a video, however short.
+    """
+    said = min(2 * clips, max(captioned, caption_bytes // _BYTES_PER_CUE))
+    silent = videos - captioned
+    return max(1, said + max(silent, clips * silent // (videos * _SILENT_CLIPS)))
 
 
 def estimate_training(
