@@ -19,6 +19,8 @@ from videobert.codebook.config import CodebookConfig
 from videobert.evaluate.config import EvaluateConfig
 from videobert.features.config import FeaturesConfig
 from videobert.ingest.config import IngestConfig
+from videobert.pretrain.config import PretrainConfig
+from videobert.pretrain.estimate import TrainingTime
 from videobert.recipes import Recipe, own
 from videobert.runtime.storage import Store
 from videobert.video.limits import DecoderLimits
@@ -61,6 +63,20 @@ def test_everything_that_is_wrong_is_told_at_once(
     wrong: dict[str, Any] = {what: said for what, (failed, said) in found.items() if failed}
     assert set(wrong) == {"root", "temporary folder", "labels", "text", "encoder"}
     assert "1 kB free" in wrong["root"] and "set TMPDIR" in wrong["temporary folder"]
+
+
+def test_training_is_estimated_with_the_codebook_that_the_clips_get(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaves: list[int] = []
+
+    def estimate(config: PretrainConfig, *, leaves: int, found: list[int] = leaves, **_: int) -> TrainingTime:
+        found.append(leaves)
+        return TrainingTime(steps=1, seconds_per_step=1.0)
+
+    monkeypatch.setattr("videobert.pretrain.estimate.estimate_training", estimate)
+    looked(own(), videos, tmp_path / "root")
+    assert leaves == [12]  # of 14 clips
 
 
 def test_files_that_are_no_videos_are_counted_and_do_not_decide(videos: Path, tmp_path: Path) -> None:

@@ -134,8 +134,8 @@ def _learnt_bytes(recipe: Recipe, clips: int) -> int:
 
 
 def _leaves(recipe: Recipe, clips: int) -> int:
-    """Of the codebook, at most."""
-    return min(clips, int(recipe.codebook.branching ** (recipe.codebook.depth or 4)))
+    """Of the codebook that so many clips get."""
+    return recipe.codebook.sized(clips).leaves
 
 
 def _weights(recipe: Recipe, clips: int) -> int:
