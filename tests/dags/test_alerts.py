@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.definitions.deadline import DeadlineReference
 from airflow.sdk.execution_time import task_runner
 
 from tests.airflow_ray_jobs.fakes import FakeSupervisor
@@ -84,7 +85,9 @@ def test_a_late_run_is_told_by_the_triggerer(alerts: ModuleType, inbox: Inbox, m
         stored = json.loads(json.dumps(callback.kwargs)) | {"context": {"dag_run": run}}
         return [event.payload async for event in CallbackTrigger(callback.path, stored).run()]
 
+    assert len(deadlines) == 2  # by mail and by post
     for deadline in deadlines:
+        assert deadline.reference == DeadlineReference.DAGRUN_QUEUED_AT  # a run of a partition has no logical date
         payloads = asyncio.run(fire(deadline.callback))
         assert payloads[-1]["state"] == "success", payloads
     (mail,), (post,) = inbox.mails, inbox.posts

@@ -182,6 +182,11 @@ def test_on_call_finds_owner_docs_deadlines_and_retries(parsed: dict[str, Any]) 
         assert all(retries >= 1 for task, retries in dag["retries"].items() if task != "gates")
 
 
+def test_nobody_is_told_and_no_run_is_late_unless_somebody_wishes(parsed: dict[str, Any]) -> None:
+    """As for approvals, which the edges show."""
+    assert {name: dag["told"] for name, dag in parsed["dags"].items()} == {name: [0, []] for name in parsed["dags"]}
+
+
 def test_a_day_without_videos_is_skipped(parsed: dict[str, Any]) -> None:
     assert set(parsed["dags"]["videobert_ingest"]["empty_days"]) == {EMPTY_BATCH_EXIT_CODE}
 
