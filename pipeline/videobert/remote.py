@@ -163,7 +163,7 @@ class RemoteRoot(Root):
     def _ask(
         self, path: str, query: dict[str, Any] | None = None, *, body: Any = None, form: tuple[str, bytes] | None = None
     ) -> Any:
-        given = urlencode({name: value for name, value in (query or {}).items() if value not in ("", 0)})
+        given = urlencode({name: value for name, value in (query or {}).items() if value != ""})
         headers = {"Authorization": f"Bearer {os.environ.get('VIDEOBERT_TOKEN', '')}"}
         kind, data = form or ("application/json", None if body is None else json.dumps(body).encode())
         request = Request(

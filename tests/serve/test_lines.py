@@ -15,7 +15,8 @@ from tests.small_root import BATCHES, SmallRoot
 from videobert.admin.replay import find_letters
 from videobert.cli.main import parse_command
 from videobert.runtime.storage import Store
-from videobert.serve.lines import letter_lines, replay_lines
+from videobert.serve.answers import Question
+from videobert.serve.lines import letter_lines, replay_lines, search_lines
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,13 @@ def test_a_quote_in_a_reason_stays_a_quote() -> None:
     assert "reason = 'it''s'" in shlex.split(command)[2] and python.endswith("""letter.reason == "it's"]""")
     ((_, replay),) = replay_lines("demo", "", "", "empty' or 1=1 --")
     assert "reason = 'empty'' or 1=1 --'" in shlex.split(replay)
+
+
+@pytest.mark.parametrize("text", ["--root=s3://elsewhere", "-h", "-5 eggs"])
+def test_a_question_is_no_flag(text: str) -> None:
+    command = search_lines("demo", Question(text=text), "current")[0][1]
+    parsed = parse_command(shlex.split(command)[1:])
+    assert (getattr(parsed, "text", ""), getattr(parsed, "root", "")) == (text, "demo")
 
 
 def test_the_line_of_the_map_gives_its_points(client: httpx.Client) -> None:

@@ -37,7 +37,12 @@ def test_answers_are_those_of_the_root(remote: Root, small_root: SmallRoot) -> N
 def test_refusals_are_the_services_sentences(remote: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"no embeddings of 'none'"):
         remote.search("egg", model="none")
-    for refused in (lambda: remote.sql("select 1"), remote.embeddings, lambda: remote.search("a", row="b")):
+    for refused in (
+        lambda: remote.sql("select 1"),
+        remote.embeddings,
+        lambda: remote.search("a", row="b"),
+        lambda: remote.search("egg", top=0),
+    ):
         with pytest.raises(InputError):
             refused()
     with pytest.raises(AttributeError, match="open the root itself"):

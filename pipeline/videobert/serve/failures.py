@@ -39,7 +39,10 @@ def install_error_handlers(app: FastAPI, render: Render) -> None:
         told = str(error) if isinstance(error, PipelineError) else "storage failed; ask again, and see the log"
         if not isinstance(error, PipelineError):
             _LOG.error(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        return answer(request, status, told)
+        refusal = answer(request, status, told)
+        if status == 503:
+            refusal.headers["retry-after"] = "1"
+        return refusal
 
     def refuse(request: Request, error: Exception) -> Response:
         """What FastAPI refuses by itself, in the same form and without repeating what was sent."""

@@ -35,9 +35,11 @@ def search_lines(root: str, asked: Question, model: str, **more: str) -> Lines:
     values: dict[str, Any] = dict(more)
     values |= {name: value for name, value in query_of(asked, model).items() if name not in ("text", "offset")}
     values["top"] = asked.top + asked.offset
-    words = ["videobert", "search", *([asked.text] if asked.text else []), "--root", root]
+    flagged = asked.text.startswith("-")  # whoever sent the address wrote it: it is no flag
+    words = ["videobert", "search", *([asked.text] if asked.text and not flagged else []), "--root", root]
     for name, value in values.items():
         words += [f"--{flags.get(name, name.replace('_', '-'))}", str(value)]
+    words += ["--", asked.text] if flagged else []
     keywords = {"from": "from_seconds", "to": "to_seconds", "batch": "batches"}
     arguments = [repr(asked.text)] if asked.text else []
     arguments += [f"{keywords.get(name, name)}={value!r}" for name, value in values.items()]
