@@ -257,8 +257,11 @@ def test_without_an_answer_about_the_task_the_job_lives(fake: FakeJobsApi, monke
     assert not fake.stopped
 
 
-def test_the_stop_survives_airflow_cancelling_it_at_every_sync(fake: FakeJobsApi, supervisor: FakeSupervisor) -> None:
+def test_the_stop_survives_airflow_cancelling_it_at_every_sync(
+    fake: FakeJobsApi, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Airflow's own runner of triggers; 3.3.2 cancels one that shall end again and again, about once a second."""
+    monkeypatch.setattr("airflow_ray_jobs.trigger._STOP_PAUSE_SECONDS", 0.05)
     fake.jobs["base-a1"] = FakeJob("RUNNING")
     supervisor.set_state(FakeTaskInstance("run"), "deferred")
     found = trigger()
@@ -271,6 +274,7 @@ def test_the_stop_survives_airflow_cancelling_it_at_every_sync(fake: FakeJobsApi
         await asyncio.sleep(0.2)
         supervisor.set_state(FakeTaskInstance("run"), "failed")
         fake.delay_seconds = 0.5  # a slow head: each of the requests takes longer than the time between two syncs
+        fake.failing_answers = 2  # a request that was sent would have its effect, whoever has cancelled it since
         while not task.done():
             task.cancel(_USER_ACTION_CANCEL_MSG)
             await asyncio.sleep(0.05)
