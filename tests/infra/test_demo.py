@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+from pathlib import Path
 
 import pytest
 
 from infra.local import demo
+from infra.local.airflow import Airflow
+from infra.local.ray_head import inherited_env
 from videobert.cli.main import parse_command
 
 _CALLS = [
@@ -24,3 +27,10 @@ def test_a_command_of_the_demo_is_one(call: ast.Call) -> None:
 
 def test_all_of_them_were_found() -> None:
     assert len(_CALLS) > 3
+
+
+@pytest.mark.slow
+def test_airflow_writes_the_lines_of_a_job(tmp_path: Path) -> None:
+    """They are INFO: at WARNING, the UI of `make demo --keep` shows an empty log."""
+    airflow = Airflow(home=tmp_path / "home", dags=tmp_path, env=inherited_env())
+    assert airflow.run("config", "get-value", "logging", "logging_level").split()[-1] == "INFO"
