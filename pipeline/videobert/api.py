@@ -56,7 +56,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-_FUSED_AT_LEAST = 200
+_FUSED = 200
 """Hits of each kind that are fused: ranks beyond hardly add to a sum."""
 
 
@@ -175,8 +175,9 @@ class Root(_Methods):
             if by == "words":
                 return nearest_by_words(rows, text, top=count, where=where)
             if by == "both":
-                among = max(_FUSED_AT_LEAST, count)
-                return fused([near(among), nearest_by_words(rows, text, top=among, where=where)], top=count)
+                among = max(_FUSED, count)
+                lists = [near(among), nearest_by_words(rows, text, top=among, where=where)]
+                return fused(lists, top=count, depth=_FUSED)
             return near(count)
 
         def near(count: int) -> list[Hit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -84,7 +85,19 @@ def _hit(row_id: str, score: float) -> Hit:
 def test_fusion_prefers_what_both_lists_have_and_equals_share_a_rank() -> None:
     near = [_hit("a", 0.9), _hit("b", 0.8), _hit("c", 0.8), _hit("d", 0.1)]
     said = [_hit("d", 5.0), _hit("c", 4.0)]
-    found = fused([near, said], top=3)
+    found = fused([near, said], top=3, depth=200)
     assert [hit.row_id for hit in found] == ["c", "d", "a"]
     assert found[0].score == pytest.approx(1 / 62 + 1 / 62) and found[1].score == pytest.approx(1 / 64 + 1 / 61)
-    assert fused([near, near], top=9)[1].score == fused([near, near], top=9)[2].score
+    assert fused([near, near], top=9, depth=200)[1].score == fused([near, near], top=9, depth=200)[2].score
+
+
+def test_the_first_hits_of_a_fusion_are_the_same_however_many_are_asked_for() -> None:
+    """What is deep in one list and early in the other must not move up once the first list is read further."""
+    near = [_hit(f"n{place:03}", 1 - place / 1000) for place in range(40)]
+    said = [_hit(f"n{place:03}", 99.0 - place) for place in reversed(range(25, 40))]
+    whole = fused([near, said], top=100, depth=10)
+    assert sorted(hit.row_id for hit in whole) == [hit.row_id for hit in near]
+    assert all(a.score >= b.score for a, b in itertools.pairwise(whole))
+    for top in (5, 12, 20, 33):
+        asked = max(10, top)
+        assert fused([near[:asked], said[:asked]], top=top, depth=10) == whole[:top]

@@ -192,10 +192,9 @@ def _training(recipe: Recipe, videos: int, clips: int, caption_bytes: int, capti
         config, segments=max(1, round((1 - share) * segments)), leaves=_leaves(recipe, clips),
         pieces=min(recipe.codebook.vocabulary_size, _PIECES), components=recipe.codebook.components,
     )  # fmt: skip
-    most = "at most " if config.validation.checks else ""
-    stops = "; it stops earlier once videos kept aside gain no more" if most else ""
+    stops = "; it stops earlier once videos kept aside gain no more" if config.validation.checks else ""
     return (
-        f"{held_out}; {most}about {found.steps:,} steps, {_time(found.seconds)} of one worker on "
+        f"{held_out}; about {found.steps:,} steps, {_time(found.seconds)} of one worker on "
         f"{_device(config.device)}{stops}"
     )
 
