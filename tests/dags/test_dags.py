@@ -231,6 +231,15 @@ def test_an_option_that_changes_what_one_stage_writes_is_refused(
     assert "VIDEOBERT_RECIPE" in str(caught.value)
 
 
+def test_a_variable_of_no_stage_is_refused(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\nimport videobert_common as common\n"
+        "common._stage_command('embed', '', ())"
+    )
+    with pytest.raises(AssertionError, match="VIDEOBERT_OPTIONS_FEATRUES is set and there is no such stage.*_FEATURES"):
+        run_python(tmp_path, code, VIDEOBERT_OPTIONS_FEATRUES="--executor.workers 2")
+
+
 @pytest.fixture(scope="module")
 def option_checks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """Variable -> flag -> what the parse of the DAG that runs this stage says of it; empty: taken."""
