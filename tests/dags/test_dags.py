@@ -236,7 +236,7 @@ def test_a_variable_of_no_stage_is_refused(tmp_path: Path) -> None:
         "import sys; sys.path.insert(0, sys.argv[1])\nimport videobert_common as common\n"
         "common._stage_command('embed', '', ())"
     )
-    with pytest.raises(AssertionError, match="VIDEOBERT_OPTIONS_FEATRUES is set and there is no such stage.*_FEATURES"):
+    with pytest.raises(AssertionError, match=r"FEATRUES is set and there is no such stage.*_FEATURES"):
         run_python(tmp_path, code, VIDEOBERT_OPTIONS_FEATRUES="--executor.workers 2")
 
 

@@ -17,7 +17,7 @@ def fused(lists: Sequence[Sequence[Hit]], *, top: int, depth: int) -> list[Hit]:
     """The `top` hits by the sum of 1 / (60 + rank) over the first `depth` of every list, which becomes their score.
 
     Hits of equal score share the first of their ranks, as the order among them says nothing. Of equal sums those
-    better in an earlier list come first, then those of lower row id. What lies deeper in the lists follows by its place,
+    better in an earlier list come first, then those of lower row id. What lies deeper in the lists follows by place,
     so that the first hits are the same however many are asked for.
     """
     score: dict[str, float] = {}
