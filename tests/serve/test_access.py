@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +120,29 @@ def test_metrics_count_by_route_and_not_by_address(client: httpx.Client) -> None
     text = client.get("/metrics").text
     assert 'videobert_requests_total{method="GET",route="/api/v1/rows/{row_id}",status="404"}' in text
     assert "none:1" not in text and "videobert_request_seconds_bucket" in text
+
+
+def test_only_a_few_videos_arrive_at_the_same_time(tmp_path: Path) -> None:
+    """Each may fill the disk while it is read, before the queue is asked."""
+    head = b'--b\r\ncontent-disposition: form-data; name="video"; filename="a.mp4"\r\n\r\n'
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield head
+        begun.set()
+        go_on.wait(30)
+        yield b"x\r\n--b--\r\n"
+
+    with serving(str(tmp_path), ServeOptions(most_waiting=1)) as client, ThreadPoolExecutor(1) as other:
+        first = other.submit(client.post, "/api/v1/videos", content=slowly(), headers=kind, timeout=60)
+        assert begun.wait(30)
+        whole = b"".join([head, b"x\r\n--b--\r\n"])
+        answers = []
+        while not answers or answers[-1].status_code != 503:  # the first may not have arrived yet
+            answers.append(client.post("/api/v1/videos", content=whole, headers=kind))
+            assert len(answers) < 50
+        assert answers[-1].headers["retry-after"]
+        go_on.set()
+        assert first.result().status_code != 503
+        assert client.post("/api/v1/videos", content=whole, headers=kind).status_code != 503

@@ -46,24 +46,31 @@ class Gate:
         self._app, self._access, self._admin, self._metrics = app, access, admin, metrics
         self._most, self._most_bytes = options.most_requests, options.most_upload_bytes
         self._rate = RateLimit(rate=options.rate, burst=options.burst)
-        self._running = 0
+        self._running, self._receiving, self._most_receiving = 0, 0, options.most_waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began, told = time.monotonic(), _Told(send)
+        brings_file = scope["method"] == "POST" and scope["path"].endswith(_TAKES_FILES)
         self._running += 1
+        self._receiving += brings_file
         self._metrics.in_flight.inc()
         try:
             # Forms send what is left empty; here an empty value is as good as none.
             given = scope["query_string"].split(b"&")
             scope["query_string"] = b"&".join(pair for pair in given if pair.partition(b"=")[2])
             refusal = self._refusal(scope)
-            most = self._most_bytes if scope["path"].endswith(_TAKES_FILES) else _MOST_TOLD_BYTES
+            if brings_file and self._receiving > self._most_receiving:  # each may fill the disk while it is read
+                refusal = refusal or _error(
+                    503, "many videos arrive just now; send it again later", {"retry-after": "9"}
+                )
+            most = self._most_bytes if brings_file else _MOST_TOLD_BYTES
             await (refusal or self._app)(scope, _bounded(receive, most), told)
         finally:
             self._running -= 1
+            self._receiving -= brings_file
             self._metrics.in_flight.dec()
             self._record(scope, told, time.monotonic() - began)
 

@@ -34,7 +34,7 @@ class ServeOptions:
     most_upload_seconds: float = 7200.0
     """Length of an uploaded video."""
     most_waiting: int = 8
-    """Uploaded videos that may wait; one at a time is embedded."""
+    """Uploaded videos that may wait, and that may arrive at the same time; one at a time is embedded."""
     most_job_seconds: float = 3600.0
     """Time that embedding one may take."""
     jobs_remembered: int = 64
