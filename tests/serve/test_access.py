@@ -138,7 +138,7 @@ def test_only_a_few_videos_arrive_at_the_same_time(tmp_path: Path) -> None:
         first = other.submit(client.post, "/api/v1/videos", content=slowly(), headers=kind, timeout=60)
         assert begun.wait(30)
         whole = b"".join([head, b"x\r\n--b--\r\n"])
-        answers = []
+        answers: list[httpx.Response] = []
         while not answers or answers[-1].status_code != 503:  # the first may not have arrived yet
             answers.append(client.post("/api/v1/videos", content=whole, headers=kind))
             assert len(answers) < 50
