@@ -223,16 +223,16 @@ def executor_options(stage: str) -> list[str]:
     return words
 
 
-_OPTIONS = "VIDEOBERT_OPTIONS"
-
-
 def _options_of(stage: str) -> list[str]:
     """Those for every job, then those of the stage. Raises InputError for a variable of a stage that does not exist."""
-    stages = [f"{_OPTIONS}_{each.name.upper()}" for each in all_stages()]
-    if strays := sorted(name for name in os.environ if name.startswith(f"{_OPTIONS}_") and name not in stages):
-        raise InputError(f"{strays[0]} is set and there is no such stage; the variables are {', '.join(stages)}")
-    names = (_OPTIONS, f"{_OPTIONS}_{stage.upper()}")
-    return [word for name in names for word in _options(name, os.environ.get(name, ""))]
+    of_stages = [f"VIDEOBERT_OPTIONS_{each.name.upper()}" for each in all_stages()]
+    strays = sorted(name for name in os.environ if name.startswith("VIDEOBERT_OPTIONS_") and name not in of_stages)
+    if strays:
+        raise InputError(f"{strays[0]} is set and there is no such stage; the variables are {', '.join(of_stages)}")
+    return [
+        *_options("VIDEOBERT_OPTIONS", os.environ.get("VIDEOBERT_OPTIONS", "")),
+        *_options(f"VIDEOBERT_OPTIONS_{stage.upper()}", os.environ.get(f"VIDEOBERT_OPTIONS_{stage.upper()}", "")),
+    ]
 
 
 def _options(variable: str, value: str) -> list[str]:
