@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 from tests.query.rows import EMBED, commit, unit_vectors, write_embeddings
 from videobert.codebook.config import CodebookConfig
@@ -159,6 +159,13 @@ def test_an_index_with_a_hierarchy_as_versions_before_built_it_is_read_and_repla
     assert renewed.config == {"lists": 64}
     assert renewed.outputs[0] != index.outputs[0]
     assert in_lists(store) == exact(store)
+
+
+def test_an_index_without_centroids_is_told_in_one_sentence(store: Store) -> None:
+    index = build_index(store, EMBED)
+    store.write(index.outputs[0].path, save({"level.0.counts": np.ones(64, np.int64)}))
+    with pytest.raises(InputError, match=r"holds no tensor 'level\.0\.centroids'"):
+        in_lists(store)
 
 
 def test_wrong_input_is_said(store: Store) -> None:

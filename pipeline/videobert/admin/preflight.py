@@ -187,7 +187,10 @@ def _training(recipe: Recipe, videos: int, clips: int, caption_bytes: int, capti
         return f"{held_out}; {steps} on {_device(config.device)}, whose time is not estimated: the model {why}"
     from videobert.pretrain.estimate import estimate_training, likely_segments
 
-    segments = likely_segments(videos=videos, captioned=captioned, clips=clips, caption_bytes=caption_bytes)
+    segments = likely_segments(
+        videos=videos, captioned=captioned, clips=clips, caption_bytes=caption_bytes,
+        silent_clips=recipe.tokens.clips_per_segment,
+    )  # fmt: skip
     found = estimate_training(
         config, segments=max(1, round((1 - share) * segments)), leaves=_leaves(recipe, clips),
         pieces=min(recipe.codebook.vocabulary_size, _PIECES), components=recipe.codebook.components,

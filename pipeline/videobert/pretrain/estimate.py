@@ -25,8 +25,6 @@ _CLIPS, _WORDS = 2, 8
 _SPECIAL = 5
 _BYTES_PER_CUE = 70
 """Of a caption file: two times and a short sentence."""
-_SILENT_CLIPS = 16
-"""Of a segment without text."""
 _PASSES = 100.0
 """Over which the steps of one are averaged, since a part of a step counts as one."""
 
@@ -44,14 +42,14 @@ class TrainingTime:
         return self.steps * self.seconds_per_step
 
 
-def likely_segments(*, videos: int, captioned: int, clips: int, caption_bytes: int) -> int:
+def likely_segments(*, videos: int, captioned: int, clips: int, caption_bytes: int, silent_clips: int) -> int:
     """Segments of so many videos, `captioned` of which have caption files of `caption_bytes` together.
 
-    One or more a video, however short.
+    One or more a video, however short; of the others one per `silent_clips` clips.
     """
     said = min(2 * clips, max(captioned, caption_bytes // _BYTES_PER_CUE))
     silent = videos - captioned
-    return max(1, said + max(silent, clips * silent // (videos * _SILENT_CLIPS)))
+    return max(1, said + max(silent, clips * silent // (videos * silent_clips)))
 
 
 def estimate_training(

@@ -133,7 +133,8 @@ class Lists:
 
     def __init__(self, store: Store, index: Manifest) -> None:
         codebook = TensorFile(store, index.outputs[0].path)
-        last = max(name.partition(".centroids")[0] for name in codebook.names if name.endswith(".centroids"))
+        levels = [name.removesuffix(".centroids") for name in codebook.names if name.endswith(".centroids")]
+        last = max(levels, default="level.0")
         self._centroid_LR, of_sample = codebook.whole(f"{last}.centroids"), codebook.whole(f"{last}.counts")
         square_L = (self._centroid_LR**2).sum(1)
         size_L = of_sample * (index.facts["segments"] / of_sample.sum())

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from videobert.api import DeadLetter, Hit, Lineage, ModelInfo, Root, StageStatus
 from videobert.errors import InputError
-from videobert.query.embeddings import embedding_dimension, embedding_manifests, open_embeddings, resolve_embed_spec
+from videobert.query.embeddings import embedding_dimension, embedding_manifests, open_files, resolve_embed_spec
 from videobert.query.filters import RowFilter
 from videobert.query.held_lists import HeldLists
 from videobert.query.index import load_index
 from videobert.query.model import OpenModel, open_model
 from videobert.query.times import CommitTime, commit_times
 from videobert.query.warm import WarmRows
-from videobert.runtime.manifest import Manifest
+from videobert.runtime.manifest import Output
 from videobert.runtime.spec import digest
 from videobert.runtime.storage import Store
 
@@ -122,17 +122,17 @@ class FreshRoot(Root):
     def _warm_up(self, spec: str, wanted: str) -> None:
         found = None
         with suppress(FileNotFoundError):  # a commit has just replaced a file: the next request tries again
-            rows = open_embeddings(self._store, spec)
+            current = self._current(spec)
+            rows = open_files(self._store, spec, [output.path for output in current])
             if WarmRows.bytes_of(rows, embedding_dimension(rows)) <= self._warm_bytes:
-                found = WarmRows(rows, self._lists(spec, rows))
+                found = WarmRows(rows, self._lists(spec, current, rows))
             if self._digest(spec) == wanted:  # so that what was read is what was wanted
                 with self._lock:
                     others = [(name, held) for name, held in self._warm.items() if name != spec]
                     self._warm = dict([*others[-1:], (spec, (wanted, found))])
 
-    def _lists(self, spec: str, rows: ds.Dataset) -> HeldLists | None:
-        """Of the rows' index, if there is one that can be read."""
-        current = [output for manifest in embedding_manifests(self._store, spec) for output in manifest.outputs]
+    def _lists(self, spec: str, current: Sequence[Output], rows: ds.Dataset) -> HeldLists | None:
+        """Of the index of these files, whose rows they are, if there is one that can be read."""
         try:
             index = load_index(self._store, spec)
             return HeldLists(self._store, index, current, rows) if index else None
@@ -142,11 +142,15 @@ class FreshRoot(Root):
 
     def _digest(self, spec: str) -> str:
         """Of the bytes of the committed files and of their index."""
-        index: Manifest | None = None
+        outputs = self._current(spec)
         with suppress(InputError):  # a broken index is as good as none: searches need it for their speed alone
             index = load_index(self._store, spec)
-        manifests = [*embedding_manifests(self._store, spec), index]
-        return digest([output.sha256 for manifest in manifests if manifest for output in manifest.outputs])
+            outputs += index.outputs if index else ()
+        return digest([output.sha256 for output in outputs])
+
+    def _current(self, spec: str) -> list[Output]:
+        """The committed files of now."""
+        return [output for manifest in embedding_manifests(self._store, spec) for output in manifest.outputs]
 
     def _twice(self, read: Callable[[], T]) -> T:
         """Readers of files that a commit has just replaced open those that took their place."""

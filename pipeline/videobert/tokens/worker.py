@@ -49,27 +49,34 @@ class TokensWorker:
         counts = {"videos": 0, "clips": table.num_rows, "segments": 0, "words": 0}
         unseen = 0
         for row in task.payload["videos"]:
-            sample, video = self.sample(row, table.filter(pc.equal(table["video_id"], row["video_id"])))
+            sentences = self.sentences(row)
+            sample, video = self.sample(row, table.filter(pc.equal(table["video_id"], row["video_id"])), sentences)
             if video.residuals is not None:
                 tar.add(f"{video.video_id}.residuals.npy", array_bytes(video.residuals))
             tar.add(f"{video.video_id}.json", canonical_json(sample))
             counts["videos"] += 1
             counts["segments"] += len(video.segments)
             counts["words"] += sum(len(s.text_ids) for s in video.segments)
-            unseen += len(self._sentences(row)) - sum(bool(s.text) for s in video.segments)
+            unseen += len(sentences) - sum(bool(s.text) for s in video.segments)
         tar.close()
         if unseen:
             counts["sentences_left_out"] = unseen
         return finish(self._store, task, data=sink.getvalue(), counts=counts, rejects=())
 
-    def sample(self, row: Mapping[str, Any], clips: pa.Table) -> tuple[dict[str, Any], TokenizedVideo]:
+    def sentences(self, row: Mapping[str, Any]) -> list[Sentence]:
+        """What is said in a video, by its catalog row."""
+        return split_sentences(row["cues"] or [], self._config)
+
+    def sample(
+        self, row: Mapping[str, Any], clips: pa.Table, sentences: Sequence[Sentence]
+    ) -> tuple[dict[str, Any], TokenizedVideo]:
         """One video by its catalog row and its rows of features: what the tar says of it, and the same as a record."""
         starts, ends = clips["start_seconds"], clips["end_seconds"]
         visual_N, residuals_NK = self.quantised(vectors_of(clips))
         video = TokenizedVideo(
             video_id=row["video_id"],
             visual=visual_N,
-            segments=self.segments(self._sentences(row), starts.to_numpy(), ends.to_numpy()),
+            segments=self.segments(sentences, starts.to_numpy(), ends.to_numpy()),
             residuals=residuals_NK,
         )
         times = {"clip_starts": starts.to_pylist(), "clip_ends": ends.to_pylist()}
@@ -85,9 +92,6 @@ class TokensWorker:
     ) -> tuple[Segment, ...]:
         """Those of the clips with these times in which the sentences are said."""
         return make_segments(sentences, starts_N, ends_N, tokenize=self._ids, config=self._config, moment=self._moment)
-
-    def _sentences(self, row: Mapping[str, Any]) -> list[Sentence]:
-        return split_sentences(row["cues"] or [], self._config)
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)

@@ -178,7 +178,9 @@ class Session:
         row["uri"] = uri_of(str(self._path.absolute().parent)) + self._path.name
         self._rows.keep(row["video_id"], source.damaged, held_from=source.held_from)
         self._rows.write(self._folder / "rows.parquet")
-        sample, video = self._tokens.sample(row, pq.read_table(self._folder / "rows.parquet"))
+        sample, video = self._tokens.sample(
+            row, pq.read_table(self._folder / "rows.parquet"), self._tokens.sentences(row)
+        )
         if video.residuals is not None:
             sample["residuals"] = video.residuals
         embedded = self._embed.of_sample(sample)
