@@ -253,24 +253,3 @@ def test_the_middle_of_a_sentence_is_kept_in_clips_where_cues_stand_alone() -> N
     )
     video = TokenizedVideo(video_id="v", visual=np.zeros(6, np.int32), segments=tuple(found))
     assert from_json(to_json(video)).segments == tuple(found)
-
-
-def _said(first: int, last: int, number: int, at: float | None) -> Segment:
-    return Segment(
-        start_seconds=0, end_seconds=1, first_clip=first, last_clip=last, text="x", text_ids=(number,), said_at=at
-    )
-
-
-def test_a_sentence_is_said_over_clips_by_how_close_its_middle_is() -> None:
-    segments = (_said(3, 4, 1, 3.2), _said(3, 4, 2, 3.5), _said(0, 8, 3, 4.0))
-    video = TokenizedVideo(video_id="v", visual=np.zeros(9, np.int32), segments=segments)
-    assert video.sentences_near(3, 4) == {(1,): pytest.approx(0.7), (2,): 1.0, (3,): pytest.approx(0.875)}
-    assert video.sentences_near(2, 3) == {(1,): pytest.approx(0.3), (3,): pytest.approx(0.625)}
-    assert video.sentences_near(8, 9) == {}
-    assert video.sentences_near(2, 6)[(1,)] == pytest.approx(0.7)  # the clip that is nearest
-
-
-def test_where_no_middle_is_kept_sharing_a_clip_decides() -> None:
-    video = TokenizedVideo(video_id="v", visual=np.zeros(9, np.int32), segments=(_said(3, 5, 1, None),))
-    assert video.sentences_near(4, 9) == {(1,): 1.0}
-    assert video.sentences_near(5, 9) == {}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from videobert.model.vocabulary import Vocabulary
 from videobert.tokens.footage import Footage, take
 from videobert.tokens.records import TokenizedVideo
+from videobert.tokens.said import Said
 
 __all__ = ["SegmentIndex", "Span", "subsample"]
 
@@ -49,6 +50,7 @@ class SegmentIndex:
 
     def __init__(self, videos: Sequence[TokenizedVideo], vocabulary: Vocabulary) -> None:
         self._videos = videos
+        self._said: dict[int, Said] = {}
         for video in videos:
             vocabulary.visual_ids(video.visual)  # refuses foreign leaves now; kept as they are, in half of the room
         self._texts: list[_Text] = []
@@ -150,10 +152,12 @@ class SegmentIndex:
         return take(video.visual, video.residuals, clips_N, around=around)
 
     def sentences_near(self, span: Span) -> dict[tuple[int, ...], float]:
-        """`TokenizedVideo.sentences_near` of a single segment's clips."""
+        """`Said.near` of a single segment's clips."""
         video = self._videos[span.video]
         segment = video.segments[span.first]
-        return video.sentences_near(segment.first_clip, segment.last_clip)
+        if span.video not in self._said:
+            self._said[span.video] = Said(video.segments)
+        return self._said[span.video].near(segment.first_clip, segment.last_clip)
 
 
 def subsample(clips_N: NDArray[np.int64], *, rates: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,26 +54,6 @@ class TokenizedVideo:
             raise ValueError(f"visual tokens are int32 [N], got {self.visual.dtype} {self.visual.shape}")
         if any(s.last_clip > len(self.visual) for s in self.segments):
             raise ValueError(f"a segment of {self.video_id} reaches beyond its {len(self.visual)} clips")
-
-    def sentences_near(self, first: int, last: int) -> dict[tuple[int, ...], float]:
-        """Word ids of the sentences said over clips first .. last-1, and how much over these: 0 to 1.
-
-        1 when a sentence's middle is that of a clip, falling to 0 over one clip, or half of a longer sentence. Where
-        the middle is not kept, 1 for every sentence that shares a clip.
-        """
-        found: dict[tuple[int, ...], float] = {}
-        for segment in self.segments:
-            if not segment.text_ids:
-                continue
-            if segment.said_at is None:
-                near = float(segment.first_clip < last and first < segment.last_clip)
-            else:
-                nearest = min(max(segment.said_at - 0.5, first), last - 1)
-                away = min(abs(segment.said_at - 0.5 - clip) for clip in (math.floor(nearest), math.ceil(nearest)))
-                near = 1 - away / max(1.0, (segment.last_clip - segment.first_clip) / 2)
-            if near > found.get(segment.text_ids, 0.0):
-                found[segment.text_ids] = near
-        return found
 
     def footage(self, first: int, last: int, *, around: int = 0) -> Footage:
         """Clips first .. last-1 as a model reads them, with up to `around` clips on either side."""
