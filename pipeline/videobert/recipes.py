@@ -94,7 +94,7 @@ def own() -> Recipe:
             heldout_fraction=0.25,
             heldout_videos=200,
         ),
-        tokens=TokensConfig(cues="alone"),
+        tokens=TokensConfig(cues="alone", short_sentences="moment"),
         pretrain=own_pretraining(),
         evaluate=EvaluateConfig(answers="narration"),
     )

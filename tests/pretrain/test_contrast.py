@@ -166,7 +166,7 @@ def test_parts_of_a_batch_hold_all_of_its_spans() -> None:
 
 
 def batch_without_residuals(batch: Batch) -> Batch:
-    return dataclasses.replace(batch, tokens=dataclasses.replace(batch.tokens, residuals_TK=None))
+    return dataclasses.replace(batch, tokens=dataclasses.replace(batch.tokens, residuals_NK=None))
 
 
 def test_a_projection_of_zero_is_the_model_of_tokens_alone() -> None:

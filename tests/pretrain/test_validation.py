@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 
 from tests.model.material import TINY, random_videos, vocabulary
 from videobert.errors import InputError
 from videobert.model.checkpoint import load_model, save_model
 from videobert.model.network import VideoBert
+from videobert.model.scoring import encode_text, encode_video
 from videobert.pretrain.checkpoint_io import write_checkpoint
 from videobert.pretrain.checkpoints import checkpoint_at, drop_old_checkpoints, find_checkpoint
-from videobert.pretrain.config import PretrainConfig, Validation
+from videobert.pretrain.config import Mixture, PretrainConfig, Validation
 from videobert.pretrain.state import TrainState, load_state, save_state
 from videobert.pretrain.stopping import best_step, has_stopped, is_best, stop_sentence
 from videobert.pretrain.train import train
@@ -23,6 +25,7 @@ from videobert.pretrain.validation import LEAST_VIDEOS, Validator, keep_aside
 from videobert.pretrain.windows import Windows
 from videobert.runtime.storage import Store
 from videobert.tokens.records import TokenizedVideo
+from videobert.tokens.said import Said
 
 WORDS = vocabulary(60, 40)
 CENTROIDS = np.random.default_rng(0).standard_normal((WORDS.leaves, 24))
@@ -66,10 +69,35 @@ def test_some_videos_are_kept_aside_whatever_their_order_and_window() -> None:
 def test_a_check_repeats_itself_and_leaves_training_as_it_was() -> None:
     model = fresh().train()
     validator = Validator(VIDEOS[:4], model, CONFIG, torch.device("cpu"))
-    first = validator.loss()
+    first = validator.check()
     torch.manual_seed(7)
-    assert validator.loss() == first and model.training
+    assert validator.check() == first and model.training
     assert first["loss"] > 1 and {"joint_text", "joint_video", "retrieval"} < set(first)
+
+
+def test_a_ranking_is_that_of_the_spans_by_their_sentences_whatever_batch_they_are_in() -> None:
+    contrast = Mixture(text_only=1, video_only=1, video_text=1, contrast=3)
+    config = dataclasses.replace(
+        CONFIG, mixture=contrast, context_clips=1, validation=dataclasses.replace(CONFIG.validation, best_by="ranking")
+    )
+    model = VideoBert.create(config, vocabulary=WORDS, centroids_NF=CENTROIDS)
+    found = Validator(VIDEOS[:4], model, config, torch.device("cpu")).check()
+    model.eval()
+    spans, texts, said = [], {}, []
+    for video in VIDEOS[:4]:
+        for segment in video.segments:
+            spans.append(video.footage(segment.first_clip, segment.last_clip, around=1))
+            said.append(set(Said(video.segments).near(segment.first_clip, segment.last_clip)))
+            if segment.text_ids:
+                texts[segment.text_ids] = None
+    scores = encode_video(model, spans) @ encode_text(model, list(texts)).T
+    wanted = [
+        average_precision_score([text in own for own in said], scores[:, column]) for column, text in enumerate(texts)
+    ]
+    assert found["ranking"] == pytest.approx(np.mean(wanted), abs=1e-6)
+    by_loss = Validator(VIDEOS[:4], model, dataclasses.replace(config, validation=CONFIG.validation), model.device)
+    assert "ranking" not in by_loss.check()
+    assert "ranking" not in Validator(VIDEOS[:4], fresh(), config, model.device).check(), "no contrast, no sentences"
 
 
 def test_training_stops_when_the_videos_kept_aside_get_worse_and_resumes_to_the_same_end(tmp_path: Path) -> None:
@@ -113,6 +141,9 @@ def test_the_first_of_equal_checks_is_the_best_and_patience_counts_from_it() -> 
     assert has_stopped(checks, patience=2) and not has_stopped(checks, patience=3)
     training = {"plan": {"steps": 600, "videos": 3, "segments": 9}, "checks": checks, "ended": 20}
     assert "after 20 of 600 steps" in stop_sentence(training) and "after 10 steps" in stop_sentence(training)
+    ranked = [{**check, "ranking": value} for check, value in zip(checks, (0.1, 0.2, 0.4, 0.3), strict=True)]
+    assert best_step(ranked) == 15 and best_step([*ranked, {"step": 25, "loss": 1.0}]) == 25, "not all are ranked"
+    assert "with 0.400 of 1, after 15 steps" in stop_sentence({**training, "checks": ranked})
     assert "too few training videos" in stop_sentence({**training, "checks": []})
 
 
@@ -133,5 +164,7 @@ def test_own_takes_batch_and_steps_from_the_segments(segments: int, batch: int, 
 def test_what_cannot_stop_is_refused() -> None:
     with pytest.raises(InputError, match="patience 0"):
         Validation(checks=3, patience=0)
+    with pytest.raises(InputError, match="best_by 'luck'"):
+        Validation(best_by="luck")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"fraction 1\.0"):
         Validation(fraction=1.0)

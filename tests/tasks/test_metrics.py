@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, r2_score
 
+from videobert.model.ranking import average_precisions
 from videobert.tasks import metrics
 
 RNG = np.random.default_rng(0)
@@ -16,7 +17,7 @@ OWN_BC = TRUTH_B[:, None] == np.arange(5)
 
 def test_average_precision_and_f1_are_those_of_scikit_learn() -> None:
     wanted = [average_precision_score(OWN_BC[:, c], SHARES_BC[:, c]) for c in range(4)]
-    assert metrics.average_precisions(SHARES_BC, OWN_BC) == pytest.approx(wanted)
+    assert average_precisions(SHARES_BC, OWN_BC) == pytest.approx(wanted)
     found = metrics.single_label(SHARES_BC, TRUTH_B)
     assert found["map"] == pytest.approx(np.mean(wanted))
     assert found["macro_f1"] == pytest.approx(f1_score(TRUTH_B, SHARES_BC.argmax(1), average="macro", zero_division=0))

@@ -232,10 +232,34 @@ def test_punctuation_decides_where_there_is_any() -> None:
 def test_the_way_of_cutting_is_checked() -> None:
     with pytest.raises(InputError, match="join or alone"):
         TokensConfig(cues="apart")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="whole or moment"):
+        TokensConfig(short_sentences="cut")  # type: ignore[arg-type]
+
+
+def test_a_short_sentence_may_take_the_one_clip_that_shows_its_moment() -> None:
+    starts = np.arange(8, dtype=np.float64) * 1.5
+    sentences = [
+        Sentence(start_seconds=0.1, end_seconds=0.4, text="wash it"),  # shown before the first clip
+        Sentence(start_seconds=2.0, end_seconds=4.0, text="cut it"),  # over the middles of two clips
+        Sentence(start_seconds=6.0, end_seconds=10.5, text="stir"),  # of three
+    ]
+
+    def spans(**options: Any) -> list[tuple[int, int, str]]:
+        found = make_segments(
+            sentences, starts, starts + 1.5, tokenize=_tokenize, config=TokensConfig(cues="alone", **options),
+            moment=lambda start, end: end - 0.875,
+        )  # fmt: skip
+        return [(s.first_clip, s.last_clip, s.text) for s in found]
+
+    whole = [(0, 1, "wash it"), (1, 3, "cut it"), (3, 4, ""), (4, 7, "stir"), (7, 8, "")]
+    assert spans() == spans(short_sentences="whole") == whole
+    moments = [(0, 1, "wash it"), (1, 2, ""), (2, 3, "cut it"), (3, 4, ""), (4, 7, "stir"), (7, 8, "")]
+    assert spans(short_sentences="moment") == moments
 
 
 def test_a_config_of_the_first_release_keeps_its_spec() -> None:
     assert "cues" not in output_config(TokensConfig())
+    assert "short_sentences" not in output_config(TokensConfig())
     assert output_config(TokensConfig(cues="alone"))["cues"] == "alone"
 
 

@@ -44,6 +44,10 @@ def _curves(curve: Sequence[Mapping[str, float]], checks: Sequence[Mapping[str, 
     if checks:
         points = [(check["step"], check["loss"]) for check in checks]
         axes.plot(*zip(*points, strict=True), label="loss, kept aside", linewidth=2, linestyle="--")
+        if all("ranking" in check for check in checks):
+            found = axes.twinx()
+            found.plot(*zip(*((check["step"], check["ranking"]) for check in checks), strict=True), "k:")
+            found.set(ylabel="mean average precision, kept aside (dotted)", ylim=(0, 1))
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=0)

@@ -28,8 +28,10 @@ class Tokens:
     types_T: Tensor
     positions_T: Tensor
     packing: Packing
-    residuals_TK: Tensor | None = None
-    """What the visual tokens dropped, zero for words and masks; None: there are no residuals in the batch."""
+    residuals_NK: Tensor | None = None
+    """What the visual tokens dropped, of the N clips that are seen; None: there are no residuals in the batch."""
+    seen_N: Tensor | None = None
+    """Their places among T: words and masks have none."""
 
     def to(self, device: torch.device) -> Tokens:
         """The same tokens on another device."""
@@ -38,7 +40,8 @@ class Tokens:
             types_T=self.types_T.to(device),
             positions_T=self.positions_T.to(device),
             packing=self.packing.to(device),
-            residuals_TK=None if self.residuals_TK is None else self.residuals_TK.to(device),
+            residuals_NK=None if self.residuals_NK is None else self.residuals_NK.to(device),
+            seen_N=None if self.seen_N is None else self.seen_N.to(device),
         )
 
 
@@ -106,12 +109,14 @@ def pack_sequences(
     order_B = np.argsort(-lengths_B, kind="stable")
     place_B = np.empty(len(ids), dtype=np.int64)
     place_B[order_B] = np.arange(len(ids))
+    residuals_NK, seen_N = _seen(residuals, lengths_B, order_B)
     tokens = Tokens(
         ids_T=torch.from_numpy(np.concatenate([ids[i] for i in order_B])),
         types_T=torch.from_numpy(np.concatenate([types[i] for i in order_B])),
         positions_T=torch.from_numpy(np.concatenate([_positions(positions, i, lengths_B[i]) for i in order_B])),
         packing=pack_lengths(lengths_B[order_B].tolist()),
-        residuals_TK=_residual_rows(residuals, lengths_B, order_B),
+        residuals_NK=residuals_NK,
+        seen_N=seen_N,
     )
     return tokens, place_B
 
@@ -150,16 +155,20 @@ def _positions(positions: Sequence[NDArray[np.int64] | None], i: int, length: in
     return np.arange(length) if given is None else given
 
 
-def _residual_rows(
+def _seen(
     residuals: Sequence[NDArray[np.floating] | None], lengths_B: NDArray[np.int64], order_B: NDArray[np.int64]
-) -> Tensor | None:
-    width = next((rows.shape[1] for rows in residuals if rows is not None), 0)
-    if not width:
-        return None
-    found = [residuals[i] for i in order_B]
-    nothing = [np.zeros((lengths_B[i], width)) for i in order_B]
-    rows = [zeros if own is None else own for own, zeros in zip(found, nothing, strict=True)]
-    return torch.from_numpy(np.concatenate(rows).astype(np.float32))
+) -> tuple[Tensor | None, Tensor | None]:
+    """Rows of residuals that are not zero, and their places among the packed tokens."""
+    if all(rows_LK is None for rows_LK in residuals):
+        return None, None
+    first_B = np.cumsum(lengths_B[order_B]) - lengths_B[order_B]
+    rows, places = [], []
+    for first, number in zip(first_B, order_B, strict=True):
+        if (rows_LK := residuals[number]) is not None:
+            seen = np.flatnonzero(rows_LK.any(axis=1))
+            rows.append(rows_LK[seen])
+            places.append(first + seen)
+    return torch.from_numpy(np.concatenate(rows).astype(np.float32)), _indices(places)
 
 
 def _contrast(examples: Sequence[Example], place_B: NDArray[np.int64]) -> Contrast:

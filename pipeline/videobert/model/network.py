@@ -166,8 +166,9 @@ class VideoBert(nn.Module):
         A visual token enters as its row of the table and, where the model reads residuals, their projection.
         """
         rows_TD = self.bert.embeddings.word_embeddings(tokens.ids_T)
-        if self.reading.components and tokens.residuals_TK is not None:
-            rows_TD = rows_TD + self.residual(self.residual_dropout(tokens.residuals_TK.to(rows_TD.dtype)))
+        if self.reading.components and tokens.residuals_NK is not None and tokens.seen_N is not None:
+            kept_ND = self.residual(self.residual_dropout(tokens.residuals_NK.to(rows_TD.dtype)))
+            rows_TD = rows_TD.index_add(0, tokens.seen_N, kept_ND.to(rows_TD.dtype))
         embedded_1TD = self.bert.embeddings(
             inputs_embeds=rows_TD.unsqueeze(0),
             token_type_ids=tokens.types_T.unsqueeze(0),

@@ -111,6 +111,11 @@ class Validation:
     """Segments below which nothing is kept aside: the loss on so few says more about these than about training."""
     most_segments: int = 1_000
     """No further video is kept aside once those that are have so many segments: a check takes as long as some steps."""
+    best_by: Literal["loss", "ranking"] = "loss"
+    """What tells the best check: the least loss, or, with `mixture.contrast`, the highest mean average precision of
+    the spans found by their sentences. A model that grows too sure of itself loses by the first, not by the other."""
+
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"best_by": "loss"}
 
     def __post_init__(self) -> None:
         if self.checks < 0 or min(self.patience, self.least_segments, self.most_segments) < 1:
@@ -118,6 +123,8 @@ class Validation:
                 f"validation.checks {self.checks}, patience {self.patience}, least_segments {self.least_segments}, "
                 f"most_segments {self.most_segments}: give 0 checks or more, and at least 1 of the others"
             )
+        if self.best_by not in ("loss", "ranking"):
+            raise InputError(f"validation.best_by {self.best_by!r} is unknown: choose loss or ranking")
         if not 0.0 < self.fraction < 1.0:
             raise InputError(f"validation.fraction {self.fraction} is no share of videos: give a value such as 0.1")
 

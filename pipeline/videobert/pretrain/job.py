@@ -60,9 +60,10 @@ class TrainJob:
 
         def on_check(at: TrainState) -> None:
             if rank == 0:
-                loss, best = at.checks[-1]["loss"], best_step(at.checks)
+                check, best = at.checks[-1], best_step(at.checks)
+                ranking = f", ranking {check['ranking']:.3f}" if "ranking" in check else ""
                 _LOG.info(
-                    "pretrain: step %d, loss %.3f on the videos kept aside; %s", at.step, loss,
+                    "pretrain: step %d, loss %.3f%s on the videos kept aside; %s", at.step, check["loss"], ranking,
                     "the best so far" if best == at.step else f"best after {best} steps",
                 )  # fmt: skip
 

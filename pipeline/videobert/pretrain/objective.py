@@ -30,9 +30,10 @@ def counts(batch: Batch) -> Tensor:
     return torch.cat([masked, others]).double()
 
 
-def loss_sums(model: VideoBert, batch: Batch, *, weights: LossWeights) -> Tensor:
-    """Sum of every loss over the batch, unweighted, [6] in the order of PARTS."""
-    hidden_TD = model(batch.tokens)
+def loss_sums(model: VideoBert, batch: Batch, *, weights: LossWeights, hidden_TD: Tensor | None = None) -> Tensor:
+    """Sum of every loss over the batch, unweighted, [6] in the order of PARTS; `hidden_TD` where it is known."""
+    if hidden_TD is None:
+        hidden_TD = model(batch.tokens)
     zero = at_least_float32(hidden_TD.new_zeros(()))
     cloze = zero.expand(len(Part))
     if len(batch.masked_M):

@@ -86,6 +86,6 @@ def own() -> PretrainConfig:
         least_steps=600,
         most_epochs=200.0,
         most_steps=20_000,
-        validation=Validation(checks=24),
+        validation=Validation(checks=24, best_by="ranking"),
         batch_size=160,
     )

@@ -33,7 +33,7 @@ class TrainState:
     window_steps: list[int] = field(default_factory=list)
     """Steps of every window of the corpus met so far; empty when the corpus is a single one."""
     checks: list[dict[str, float]] = field(default_factory=list)
-    """One record per check on the videos kept aside: step, loss and its parts."""
+    """One record per check on the videos kept aside: step, loss and its parts, ranking."""
     plan: dict[str, int] = field(default_factory=dict)
     """Where training may stop early: its full `steps`, `videos` kept aside and their `segments`; else empty."""
 

@@ -10,12 +10,21 @@ __all__ = ["TRAINING_FILE", "best_step", "has_stopped", "is_best", "stop_sentenc
 TRAINING_FILE = "training.json"
 """In the folder of a model that was trained with checks: the curve of training to its end, and the checks."""
 Checks = Sequence[Mapping[str, float]]
-"""Records of checks in order: step, loss, parts of the loss."""
+"""Records of checks in order: step, loss, parts of the loss, and the ranking where that is what tells the best."""
 
 
 def best_step(checks: Checks) -> int | None:
-    """The step of least loss, the first among equals; None without a check."""
-    return int(min(checks, key=lambda check: check["loss"])["step"]) if checks else None
+    """The step of the best ranking, or of least loss where it is not measured; the first among equals.
+
+    None without a check.
+    """
+    if not checks:
+        return None
+    return int(min(checks, key=lambda check: -check["ranking"] if _ranked(checks) else check["loss"])["step"])
+
+
+def _ranked(checks: Checks) -> bool:
+    return all("ranking" in check for check in checks)
 
 
 def is_best(checks: Checks) -> bool:
@@ -37,9 +46,12 @@ def stop_sentence(training: Mapping[str, Any]) -> str:
         return (
             f"All {ended:,} steps were trained: there are too few training videos to keep some aside and stop by them."
         )
-    least = min(check["loss"] for check in checks)
+    if _ranked(checks):
+        best = f"were found best by their sentences, with {max(check['ranking'] for check in checks):.3f} of 1,"
+    else:
+        best = f"had their least loss, {min(check['loss'] for check in checks):.3f},"
     aside = f"{plan['videos']:,} training video{'s' * (plan['videos'] > 1)} kept aside"
-    where = f"{aside} had their least loss, {least:.3f}, after {best_step(checks):,} steps, which are the model"
+    where = f"{aside} {best} after {best_step(checks):,} steps, which are the model"
     if ended < plan["steps"]:
         return f"Training stopped after {ended:,} of {plan['steps']:,} steps: {where}."
     return f"All {ended:,} steps were trained: {where}."

@@ -115,14 +115,14 @@ def _checker(
 ) -> Callable[..., bool | None]:
     """`check(last=)` adds to the state's checks where one is due, and says whether it is the best; None: not due.
 
-    The loss is that of the first worker on all of them: they must agree when to stop.
+    What is measured is that of the first worker on all of them: they must agree when to stop.
     """
     validator = Validator(aside, model, config, device) if aside else None
 
     def check(*, last: bool) -> bool | None:
         if validator is None or not (last or _divides(every, state.step)):
             return None
-        found = from_first_worker(validator.loss(), device)
+        found = from_first_worker(validator.check(), device)
         state.checks.append({"step": state.step, **found})
         return is_best(state.checks)
 

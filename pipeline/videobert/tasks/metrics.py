@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videobert.evaluate.metrics import top_k_hits
+from videobert.model.ranking import average_precisions
 
 __all__ = [
-    "average_precisions", "bootstrap", "calibration_error", "confusion", "macro_f1", "multi_label", "regression",
+    "bootstrap", "calibration_error", "confusion", "macro_f1", "multi_label", "regression",
     "single_label",
 ]  # fmt: skip
 
@@ -64,20 +65,6 @@ def macro_f1(chosen_BC: NDArray[np.bool_], own_BC: NDArray[np.bool_]) -> float:
     right_C = (chosen_BC & own_BC).sum(axis=0)
     total_C = chosen_BC.sum(axis=0) + own_BC.sum(axis=0)
     return _mean(2 * right_C[total_C > 0] / total_C[total_C > 0])
-
-
-def average_precisions(scores_BC: Probabilities, own_BC: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Average precision of every class that occurs; examples of equal score count together, as one threshold."""
-    found = []
-    for scores_B, own_B in zip(scores_BC.T, own_BC.T, strict=True):
-        if not own_B.any():
-            continue
-        order_B = np.argsort(-scores_B, kind="stable")
-        right_B = np.cumsum(own_B[order_B])
-        ends = np.append(np.flatnonzero(np.diff(scores_B[order_B])), len(scores_B) - 1)
-        recalled = np.diff(right_B[ends], prepend=0) / right_B[-1]
-        found.append(float((recalled * right_B[ends] / (ends + 1)).sum()))
-    return np.array(found)
 
 
 def calibration_error(confidence_B: NDArray[np.floating], right_B: NDArray[np.bool_]) -> float:

@@ -15,7 +15,7 @@ __all__ = ["TokensConfig"]
 class TokensConfig:
     """How captions are cut into sentences and sentences into segments."""
 
-    ADDED_LATER: ClassVar[Mapping[str, object]] = {"cues": "join"}
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"cues": "join", "short_sentences": "whole"}
 
     clips_per_segment: int = 16
     """Visual tokens of a segment where there is no text (section 3.2 of the paper)."""
@@ -29,6 +29,9 @@ class TokensConfig:
     """What becomes of captions without punctuation. `join`: every cue is taken for a fragment. `alone`: a cue is a
     sentence of its own, unless it ends in the middle of a phrase ("now take the") or the video's cues mostly do; and
     of every sentence the middle is kept, by which the clips around it are told apart."""
+    short_sentences: Literal["whole", "moment"] = "whole"
+    """Clips of a sentence over which no more than two have their middle. `whole`: these. `moment`: the one that shows
+    what is said, so that a row is about one moment; the other clip is no part of it."""
 
     def __post_init__(self) -> None:
         for name in ("clips_per_segment", "max_sentence_words"):
@@ -39,3 +42,5 @@ class TokensConfig:
                 raise InputError(f"tokens.{name} is {getattr(self, name)}; seconds cannot be negative")
         if self.cues not in ("join", "alone"):
             raise InputError(f"tokens.cues is {self.cues!r}; choose join or alone")
+        if self.short_sentences not in ("whole", "moment"):
+            raise InputError(f"tokens.short_sentences is {self.short_sentences!r}; choose whole or moment")

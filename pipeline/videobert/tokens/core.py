@@ -19,6 +19,8 @@ __all__ = ["Sentence", "from_json", "make_segments", "split_sentences", "to_json
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][\"')\]])|(?<=[.!?…][\"')\]]{2}))\s+")
 _GAP_SECONDS = 1e-3
 """Times of clips are floats: less is no gap, and a lost clip is far more."""
+_SHORT = 2
+"""Clips of a sentence that is about one moment."""
 _ENDS = re.compile(r"[.!?…][\"')\]]*$")
 
 
@@ -74,8 +76,8 @@ def make_segments(
 ) -> tuple[Segment, ...]:
     """Segments of one video in time order.
 
-    A sentence takes the clips whose middle lies in it, or the one clip that shows its middle; one that is spoken where
-    no clip is, beyond the last clip or where damage took them, has no segment. Spans that no sentence takes are cut
+    A sentence takes the clips whose middle lies in it, or the one clip that shows its middle; if it is short, it may
+    take the one that shows its moment instead (`TokensConfig.short_sentences`). One that is spoken where no clip is, beyond the last clip or where damage took them, has no segment. Spans that no sentence takes are cut
     into segments of `clips_per_segment` clips without text, none of which reaches over a gap in time. `moment` tells
     from start and end when a sentence's pictures are seen, their middle if None.
     """
@@ -95,11 +97,15 @@ def make_segments(
         ids = tokenize(sentence.text)
         if not ids:
             continue
+        at = moment(sentence.start_seconds, sentence.end_seconds)
+        place = float(np.interp(at, middles_N, np.arange(len(middles_N)) + 0.5))
+        if config.short_sentences == "moment" and last - first <= _SHORT:
+            first = int(place)
+            last = first + 1
         free[first:last] = False
         segment = _segment(first, last, clip_starts_N, clip_ends_N, text=sentence.text, ids=tuple(ids))
         if config.cues == "alone":
-            at = moment(sentence.start_seconds, sentence.end_seconds)
-            segment = replace(segment, said_at=float(np.interp(at, middles_N, np.arange(len(middles_N)) + 0.5)))
+            segment = replace(segment, said_at=place)
         segments.append(segment)
     for first, last in _runs(free, gaps=clip_starts_N[1:] - clip_ends_N[:-1] > _GAP_SECONDS):
         for start in range(first, last, config.clips_per_segment):
