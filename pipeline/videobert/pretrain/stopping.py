@@ -14,13 +14,14 @@ Checks = Sequence[Mapping[str, float]]
 
 
 def best_step(checks: Checks) -> int | None:
-    """The step of the best ranking, or of least loss where it is not measured; the first among equals.
+    """The step of the best ranking, where that is measured; among equals that of least loss, the first of them.
 
     None without a check.
     """
     if not checks:
         return None
-    return int(min(checks, key=lambda check: -check["ranking"] if _ranked(checks) else check["loss"])["step"])
+    ranked = _ranked(checks)
+    return int(min(checks, key=lambda check: (-check["ranking"] if ranked else 0.0, check["loss"]))["step"])
 
 
 def _ranked(checks: Checks) -> bool:

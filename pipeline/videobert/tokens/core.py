@@ -77,9 +77,10 @@ def make_segments(
     """Segments of one video in time order.
 
     A sentence takes the clips whose middle lies in it, or the one clip that shows its middle; if it is short, it may
-    take the one that shows its moment instead (`TokensConfig.short_sentences`). One that is spoken where no clip is, beyond the last clip or where damage took them, has no segment. Spans that no sentence takes are cut
-    into segments of `clips_per_segment` clips without text, none of which reaches over a gap in time. `moment` tells
-    from start and end when a sentence's pictures are seen, their middle if None.
+    take the one that shows its moment instead (`TokensConfig.short_sentences`). One that is spoken where no clip is,
+    beyond the last clip or where damage took them, has no segment. Spans that no sentence takes are cut into segments
+    of `clips_per_segment` clips without text, none of which reaches over a gap in time. `moment` tells from start and
+    end when a sentence's pictures are seen, their middle if None.
     """
     moment = moment or (lambda start, end: (start + end) / 2)
     middles_N = (clip_starts_N + clip_ends_N) / 2
