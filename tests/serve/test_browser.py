@@ -26,6 +26,7 @@ from tests.serve.frames import difference, frames, shown_at
 from tests.serve.hostile_root import ARABIC, HOSTILE, write_hostile_root
 from tests.serve.predictions import write_predictions
 from tests.serve.sound_root import copy_with_sound
+from tests.serve.tables import WrittenFlag, write_table
 from tests.small_root import BATCHES, SmallRoot
 from videobert.api import Hit
 from videobert.evaluate.report import render_report
@@ -89,7 +90,12 @@ def client(small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> I
     assert evaluated is not None
     gate = {"gate": "verb top-1 above the language prior, standard errors", "found": 25.2, "needed": 5, "holds": True}
     save_manifest(store, replace(evaluated, facts={**evaluated.facts, "gates": [gate]}))
-    with serving(str(folder)) as client:
+    found = videobert.open(str(folder)).search("egg", top=30)
+    write_table(f"{folder}-tables", "best-of", "a", [
+        WrittenFlag(row_id=hit.row_id, model=small_root.specs["embed"], kind="good", verdict="yes" if n % 2 else "")
+        for n, hit in enumerate(found)
+    ])  # fmt: skip
+    with serving(str(folder), ServeOptions(applications=f"{folder}-tables")) as client:
         yield client
 
 
@@ -101,8 +107,13 @@ def visit(browser: Browser, client: httpx.Client) -> Iterator[Visit]:
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    store = write_hostile_root(str(tmp_path_factory.mktemp("hostile")))
-    with serving(store.root) as client:
+    folder = tmp_path_factory.mktemp("hostile")
+    store = write_hostile_root(f"{folder}/root")
+    write_table(f"{folder}/tables", "best-of", "a", [
+        WrittenFlag(row_id=f"v{n}:0", model=("current", text)[n % 2], verdict=text, kind=text, text=text, title=text)
+        for n, text in enumerate([*HOSTILE, ARABIC])
+    ])  # fmt: skip
+    with serving(store.root, ServeOptions(applications=f"{folder}/tables")) as client:
         yield client
 
 
@@ -341,13 +352,36 @@ def test_a_point_of_the_map_opens_its_row(visit: Visit, small_root: SmallRoot) -
     assert page.locator("#player").count() == 1
 
 
+def test_a_table_of_an_application_is_looked_through_with_the_keyboard(visit: Visit) -> None:
+    """Narrowed to what nobody has judged, its clips play in focus, and Enter opens the row."""
+    page = visit("/applications")
+    page.get_by_role("link", name="a", exact=True).press("Enter")
+    page.wait_for_url("**/applications/best-of/a")
+    assert page.locator(".card").count() == 24
+    page.get_by_role("link", name="Next").press("Enter")
+    page.wait_for_url("**offset=24")
+    assert page.locator(".card").count() == 6 and "30 rows, from number 25" in page.locator(".count").inner_text()
+    page.get_by_label("Only where").select_option("verdict")
+    page.get_by_role("button", name="Show").press("Enter")
+    page.wait_for_url("**column=verdict**")
+    assert page.locator(".card").count() == 15 and page.locator(".verdict .badge").count() == 0
+    card = page.locator(".card").first
+    card.locator("a.shown").focus()
+    video = card.locator("video").element_handle()
+    page.wait_for_function("v => !v.paused && v.currentTime > Number(v.dataset.start)", arg=video)
+    card.locator("a.shown").press("Enter")
+    page.wait_for_url("**/rows/**")
+    assert page.locator("#player").count() == 1
+
+
 def paths(client: httpx.Client) -> list[str]:
     """Every page that there is, with something on it."""
     row_id = client.get("/api/v1/map").json()["points"][0]["row_id"]
     first = [f"/?row={row_id}", f"/?row={row_id}&other=current", f"/rows/{row_id}"]
     if "<" not in client.get("/api/v1/labels").text:  # where there is a model
         first.append(f"/rows/{row_id}/forecast")
-    return [*first, "/map", "/batches", "/dead-letters", "/models", "/none", "/rows/none"]
+    tables = ["/applications", "/applications/best-of/a", "/applications/best-of/none"]
+    return [*first, "/map", "/batches", *tables, "/dead-letters", "/models", "/none", "/rows/none"]
 
 
 def violations(page: Page) -> list[tuple[str, list[str]]]:

@@ -14,8 +14,30 @@ from videobert.query.predictions import Prediction
 from videobert.query.rows import Row
 from videobert.query.timeline import Timeline
 from videobert.serve.answers import NotFoundError, Question
-from videobert.serve.parameters import AnswersOf, Asked, Base, OtherName, RowId, Spec, VideoId
-from videobert.serve.records import Comparison, Matrix, Point, PointMap, Reason, RowPage, SearchPage, Sentence
+from videobert.serve.parameters import (
+    AnswersOf,
+    Asked,
+    AskedRows,
+    Base,
+    OtherName,
+    RowId,
+    Spec,
+    TableId,
+    VideoId,
+    WrittenOf,
+)
+from videobert.serve.records import (
+    ApplicationPage,
+    ApplicationTables,
+    Comparison,
+    Matrix,
+    Point,
+    PointMap,
+    Reason,
+    RowPage,
+    SearchPage,
+    Sentence,
+)
 from videobert.visualization.environment import COPY_SCRIPT_HASH
 from videobert.visualization.page import Row as TokenRow
 
@@ -175,6 +197,20 @@ def letter_picture(
 ) -> Response:
     """The last picture that could be decoded of a video, for those that lie in a shard."""
     return answers.letter_picture(batch=batch, stage=stage, video=video)
+
+
+@router.get("/applications")
+def applications(written: WrittenOf, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0) -> ApplicationTables:
+    """The tables that applications wrote, 50 a page: by application, each with the last by name first."""
+    return written.tables(offset)
+
+
+@router.get("/applications/{application}/{table}")
+def application_rows(
+    written: WrittenOf, application: TableId, table: TableId, asked: AskedRows, base: Base
+) -> ApplicationPage:
+    """Rows of a table, each with its segment or video, where the embeddings that it names have it."""
+    return written.page(application, table, asked, base)
 
 
 @router.get("/map")

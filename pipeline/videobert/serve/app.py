@@ -24,6 +24,7 @@ from videobert.serve.options import ServeOptions
 from videobert.serve.pages import add_pages, problem_page
 from videobert.serve.replays import Replays
 from videobert.serve.scratch import Scratch
+from videobert.serve.written import Written
 
 __all__ = ["create_app"]
 
@@ -56,6 +57,7 @@ def create_app(
         docs_url=None, redoc_url=None,  # both load scripts from outside
     )  # fmt: skip
     app.state.answers = Answers(fresh, footage, options)
+    app.state.written = Written(fresh, options.applications)
     app.state.jobs, app.state.scratch, app.state.replays = jobs, scratch, replays
     app.state.close = close
     app.include_router(api.router)

@@ -6,11 +6,12 @@ import shlex
 from dataclasses import replace
 from typing import Any
 
+from videobert.query.application_tables import TableQuery
 from videobert.serve.answers import MOST_POINTS, Question
 
 __all__ = [
-    "letter_lines", "listing_lines", "map_lines", "query_of", "replay_lines", "reports_line", "search_lines",
-    "upload_lines",
+    "letter_lines", "listing_lines", "map_lines", "query_of", "replay_lines", "reports_line", "rows_query",
+    "search_lines", "table_lines", "upload_lines",
 ]  # fmt: skip
 
 Lines = list[tuple[str, str]]
@@ -76,6 +77,25 @@ def reports_line(root: str, a: str, b: str) -> str:
         f"from videobert.runtime.storage import Store; store = Store({root!r}); "
         f"[read_metrics(store, load_manifest(store, 'evaluate', spec, '')) for spec in {(a, b)!r}]"
     )
+
+
+def rows_query(asked: TableQuery) -> dict[str, Any]:
+    """Which rows of a table, as the parameters of an address; those that say nothing are left out."""
+    plain = TableQuery()
+    return {
+        name: getattr(asked, name)
+        for name in TableQuery.__dataclass_fields__
+        if getattr(asked, name) != getattr(plain, name)
+    }
+
+
+def table_lines(folder: str, application: str, table: str, asked: TableQuery) -> Lines:
+    """The rows of a table that are shown."""
+    given = ", ".join(f"{name}={value!r}" for name, value in rows_query(asked).items())
+    imported = "from videobert.query.application_tables import TableQuery, read_table_part"
+    return [
+        ("Python", f"{imported}; read_table_part({folder!r}, {application!r}, {table!r}, TableQuery({given})).rows")
+    ]
 
 
 def letter_lines(root: str, batch: str, stage: str, reason: str) -> Lines:

@@ -41,6 +41,9 @@ class ServeOptions:
     """Uploaded videos whose vectors are kept in memory after they were embedded."""
     encoder: str = "packaged"
     """The encoder that the model learnt from, as `--features.encoder`; only uploaded videos need it."""
+    applications: str = ""
+    """Folder of what applications wrote, NAME/TABLE.parquet, a path or a URL, as VIDEOBERT_APPLICATIONS_OUT; empty:
+    their page shows none."""
     warm_bytes: int = 1 << 30
     """Rows of a model that are kept in memory for searches, up to so many bytes, of two models; more are read from
     the files each time, for which an index helps."""

@@ -26,11 +26,25 @@ from videobert.serve.lines import (
     query_of,
     replay_lines,
     reports_line,
+    rows_query,
     search_lines,
+    table_lines,
     upload_lines,
 )  # fmt: skip
-from videobert.serve.parameters import AnswersOf, Asked, Base, ModelName, OtherName, RowId, Spec
+from videobert.serve.parameters import (
+    AnswersOf,
+    Asked,
+    AskedRows,
+    Base,
+    ModelName,
+    OtherName,
+    RowId,
+    Spec,
+    TableId,
+    WrittenOf,
+)
 from videobert.serve.uploads import JobId, job_of, stretch_of, take_upload
+from videobert.serve.written import is_row_id
 from videobert.visualization.environment import page_environment
 
 __all__ = ["add_pages", "problem_page"]
@@ -111,6 +125,26 @@ def batches_page(answers: AnswersOf, base: Base) -> Response:
     """Batches by stages."""
     commands = listing_lines(answers.root.url, "status")
     return _page(answers, base, "batches.html", "/batches", matrix=answers.matrix(), commands=commands)
+
+
+@router.get("/applications")
+def applications_page(
+    answers: AnswersOf, written: WrittenOf, base: Base, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0
+) -> Response:
+    """The tables that applications wrote."""
+    return _page(answers, base, "applications.html", "/applications", found=written.tables(offset), offset=offset)
+
+
+@router.get("/applications/{application}/{table}")
+def table_page(
+    answers: AnswersOf, written: WrittenOf, application: TableId, table: TableId, asked: AskedRows, base: Base
+) -> Response:
+    """Rows of one of them, with their pictures."""
+    return _page(
+        answers, base, "table.html", "/applications", found=written.page(application, table, asked, base), asked=asked,
+        turned=lambda offset: urlencode(rows_query(asked) | {"offset": max(0, offset)}), is_row_id=is_row_id,
+        commands=table_lines(written.folder, application, table, asked),
+    )  # fmt: skip
 
 
 @router.get("/dead-letters")

@@ -6,10 +6,15 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query, Request
 
+from videobert.query.application_tables import TABLE_NAME, TableQuery
 from videobert.query.filters import Captions
 from videobert.serve.answers import Answers, Question
+from videobert.serve.written import Written
 
-__all__ = ["AnswersOf", "Asked", "Base", "BatchKeys", "ModelName", "OtherName", "RowId", "Spec", "SpecId", "VideoId"]
+__all__ = [
+    "AnswersOf", "Asked", "AskedRows", "Base", "BatchKeys", "ModelName", "OtherName", "RowId", "Spec", "SpecId",
+    "TableId", "VideoId", "WrittenOf",
+]  # fmt: skip
 
 _SPEC = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
 
@@ -18,6 +23,7 @@ RowId = Annotated[
 ]
 BatchKeys = Annotated[str, Query(max_length=4000, description="Batch keys, separated by commas.")]
 SpecId = Annotated[str, Path(pattern=_SPEC, description="Embeddings, such as models list.")]
+TableId = Annotated[str, Path(pattern=f"^{TABLE_NAME}$", description="As the list of tables calls it.")]
 VideoId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$", description="sha256 of the video's bytes.")]
 
 
@@ -27,6 +33,14 @@ def _answers(request: Request) -> Answers:
 
 
 AnswersOf = Annotated[Answers, Depends(_answers)]
+
+
+def _written(request: Request) -> Written:
+    found: Written = request.app.state.written
+    return found
+
+
+WrittenOf = Annotated[Written, Depends(_written)]
 
 
 def _base(request: Request) -> str:
@@ -87,3 +101,16 @@ def _question(
 
 
 Asked = Annotated[Question, Depends(_question)]
+
+
+def _asked_rows(
+    column: Annotated[str, Query(max_length=200, description="Only rows whose `column` is `value`.")] = "",
+    value: Annotated[str, Query(max_length=2000)] = "",
+    sort: Annotated[str, Query(max_length=200, description="A column; `-COLUMN`: the highest first.")] = "",
+    top: Annotated[int, Query(ge=1, le=200)] = 24,
+    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+) -> TableQuery:
+    return TableQuery(column=column, value=value, sort=sort, top=top, offset=offset)
+
+
+AskedRows = Annotated[TableQuery, Depends(_asked_rows)]

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from videobert.api import Hit, LineageStep
+from videobert.query.application_tables import Value
 from videobert.query.rows import Row
 
 __all__ = [
+    "ApplicationPage",
+    "ApplicationRow",
+    "ApplicationTable",
+    "ApplicationTables",
     "Comparison",
     "Done",
     "FoundHit",
@@ -148,6 +153,70 @@ class PointMap:
     """Share of the variance that the plane shows."""
     total: int
     points: list[Point]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationTable:
+    """A table that an application wrote."""
+
+    application: str
+    table: str
+    """As the batch, where the DAG wrote it."""
+    rows: int
+    models: list[str]
+    """Embeddings that it names, first and last by name; none where it has no column `model`."""
+    size_bytes: int
+    written_at: str
+    """ISO 8601 in UTC; empty where the storage does not tell."""
+    error: str
+    """Why it cannot be read; empty where it can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationTables:
+    """What applications wrote, by application, each with the last table by name first."""
+
+    folder: str
+    """Where it lies; empty where the service was told of no folder."""
+    about: Mapping[str, str]
+    """Application -> what it does, of those that this installation has."""
+    tables: list[ApplicationTable]
+    total: int
+    next_offset: int | None
+    """Of the page that follows; none when this is the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationRow:
+    """A row of such a table."""
+
+    values: Mapping[str, Value]
+    """Column -> what it holds; of a forgotten video only `row_id` and `video_id`."""
+    model: str
+    """Embeddings that its links name."""
+    row: Row | None
+    """The segment or video of these; None where they lack it."""
+    links: Links | None
+    video_row_id: str
+    """Row of the whole video; empty where there is none."""
+    forgotten: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationPage:
+    """Rows of one table."""
+
+    application: str
+    table: str
+    about: str
+    columns: list[str]
+    """Those that a query may filter and sort by."""
+    rows: list[ApplicationRow]
+    total: int
+    """Rows that the query takes."""
+    verdicts: Mapping[str, int]
+    """What people wrote into the column `verdict` of these -> rows, '' where nobody has; empty without that column."""
+    next_offset: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

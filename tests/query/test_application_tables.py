@@ -1,0 +1,104 @@
+"""Tables of applications, as pages read them: whatever their columns are called, in parts, filtered and sorted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from videobert.errors import InputError
+from videobert.query.application_tables import TableQuery, list_tables, read_table_part, table_summary
+from videobert.runtime.storage import Store
+
+ROWS = 50
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Row groups of seven rows, so that a part crosses their bounds."""
+    path = tmp_path_factory.mktemp("applications")
+    table = pa.table({
+        "row_id": [f"v{n}:0" for n in range(ROWS)],
+        "score": [math.nan if n == 3 else float(n * 7 % ROWS) for n in range(ROWS)],
+        "alarm": [n % 2 == 0 for n in range(ROWS)],
+        "verdict": [("yes", "No ", "", None)[n % 4] for n in range(ROWS)],
+        "embedding": [[0.0, 1.0]] * ROWS,
+        "model": ["a.1"] * 25 + ["b.2"] * 25,
+    })  # fmt: skip
+    (path / "best-of").mkdir()
+    pq.write_table(table, path / "best-of" / "a.parquet", row_group_size=7)
+    pq.write_table(table.slice(0, 0), path / "best-of" / "b.parquet")
+    (path / "best-of" / "broken.parquet").write_bytes(b"no table")
+    (path / "best-of" / "note.txt").write_text("not one")
+    (path / "best-of" / "no key.parquet").write_text("not one")
+    return str(path)
+
+
+def numbers(folder: str, **asked: str | int) -> list[int]:
+    part = read_table_part(folder, "best-of", "a", TableQuery(**asked))  # type: ignore[arg-type]
+    return [int(str(row["row_id"])[1:-2]) for row in part.rows]
+
+
+def test_tables_are_found_by_their_place(folder: str) -> None:
+    found = list_tables(Store(folder))
+    assert [(one.application, one.table) for one in found] == [("best-of", name) for name in ("broken", "b", "a")]
+    assert all(one.written_at.endswith("+00:00") and one.size_bytes > 0 for one in found)
+    assert table_summary(Store(folder), "best-of", "a") == (ROWS, ["a.1", "b.2"])
+    assert table_summary(Store(folder), "best-of", "b")[0] == 0
+    assert list_tables(Store(f"{folder}/none")) == []
+
+
+@pytest.mark.parametrize("top", [1, 6, 7, 8, 50])
+def test_parts_together_are_the_table(folder: str, top: int) -> None:
+    found = [n for offset in range(0, ROWS, top) for n in numbers(folder, top=top, offset=offset)]
+    assert found == list(range(ROWS)) and numbers(folder, offset=ROWS) == []
+
+
+def test_what_is_shown_are_texts_numbers_and_truth_values(folder: str) -> None:
+    part = read_table_part(folder, "best-of", "a", TableQuery(offset=2, top=2))
+    assert part.columns == ["row_id", "score", "alarm", "verdict", "model"] and part.total == ROWS
+    assert part.rows[0] == {"row_id": "v2:0", "score": 14.0, "alarm": True, "verdict": "", "model": "a.1"}
+    assert part.rows[1]["score"] is None and part.rows[1]["verdict"] is None, "JSON has no NaN"
+    assert part.verdicts == {"": 24, "no": 13, "yes": 13}
+
+
+def test_rows_are_filtered_by_what_a_column_says(folder: str) -> None:
+    assert numbers(folder, column="alarm", value="true", top=50) == list(range(0, ROWS, 2))
+    assert numbers(folder, column="verdict", value="", top=50) == [n for n in range(ROWS) if n % 4 > 1]
+    assert numbers(folder, column="row_id", value="v9:0") == [9]
+    part = read_table_part(folder, "best-of", "a", TableQuery(column="verdict", value="yes"))
+    assert part.total == 13 and part.verdicts == {"yes": 13}
+
+
+@pytest.mark.parametrize("sort", ["score", "-score"])
+def test_rows_are_sorted_with_what_is_unknown_at_the_end(folder: str, sort: str) -> None:
+    scores = np.array([n * 7 % ROWS for n in range(ROWS)], float)
+    expected = [n for n in np.argsort(scores if sort == "score" else -scores, kind="stable").tolist() if n != 3]
+    assert numbers(folder, sort=sort, top=50) == [*expected, 3]
+    assert numbers(folder, sort=sort, top=5, offset=10) == expected[10:15]
+    odd = [n for n in expected if n % 2] + [3]
+    assert numbers(folder, sort=sort, column="alarm", value="false", top=50) == odd
+
+
+def test_a_sorted_truth_value_keeps_the_order_of_equals(folder: str) -> None:
+    assert numbers(folder, sort="-alarm", top=50) == [*range(0, ROWS, 2), *range(1, ROWS, 2)]
+
+
+def test_what_is_not_there_is_said(folder: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_table_part(folder, "best-of", "none", TableQuery())
+    with pytest.raises(InputError, match="no column 'title'; it has row_id, score"):
+        read_table_part(folder, "best-of", "a", TableQuery(sort="-title"))
+    with pytest.raises(InputError, match=r"broken.parquet is no readable Parquet"):
+        read_table_part(folder, "best-of", "broken", TableQuery())
+    for name in ("..", "../best-of", "a/b", ""):
+        with pytest.raises(InputError, match="no name"):
+            read_table_part(folder, name, "a", TableQuery())
+
+
+def test_an_empty_table_has_no_rows(folder: str) -> None:
+    part = read_table_part(folder, "best-of", "b", TableQuery(sort="score", column="alarm", value="true"))
+    assert (part.rows, part.total, part.verdicts) == ([], 0, {})
