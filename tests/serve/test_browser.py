@@ -90,7 +90,7 @@ def client(small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> I
     assert evaluated is not None
     gate = {"gate": "verb top-1 above the language prior, standard errors", "found": 25.2, "needed": 5, "holds": True}
     save_manifest(store, replace(evaluated, facts={**evaluated.facts, "gates": [gate]}))
-    found = videobert.open(str(folder)).search("egg", top=30)
+    found = (videobert.open(str(folder)).search("egg", top=30) * 2)[:30]
     write_table(f"{folder}-tables", "best-of", "a", [
         WrittenFlag(row_id=hit.row_id, model=small_root.specs["embed"], kind="good", verdict="yes" if n % 2 else "")
         for n, hit in enumerate(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ __all__ = [
 TABLE_NAME = BATCH_KEY
 """Of applications and of their tables, which the DAG calls as the batch."""
 _SUFFIX = ".parquet"
+_MOST_VERDICTS = 20
+"""Different ones that are counted, the most frequent."""
 Value = str | int | float | bool | None
 """What a column holds that is shown."""
 
@@ -185,7 +187,5 @@ def _finite(value: Any) -> Value:
 def _verdicts(keys: pa.Table | None, places_N: NDArray[np.int64]) -> dict[str, int]:
     if keys is None or "verdict" not in keys.column_names:
         return {}
-    said: Mapping[str, int] = Counter(
-        str(value or "").strip().lower() for value in keys["verdict"].take(pa.array(places_N)).to_pylist()
-    )
-    return dict(sorted(said.items()))
+    said = Counter(str(value or "").strip().lower() for value in keys["verdict"].take(pa.array(places_N)).to_pylist())
+    return dict(sorted(said.most_common(_MOST_VERDICTS)))
