@@ -14,15 +14,19 @@ import torch
 import videobert
 from tests.model.material import TINY, vocabulary
 from tests.small_root import SmallRoot
-from videobert.applications.explain.answer import Explained
+from videobert.applications.explain.answer import Explained, explain_similarity
 from videobert.applications.explain.core import integrated_gradients, rollout
 from videobert.applications.explain.hit import explain_hit, score_without
+from videobert.applications.explain.labels import check_question
 from videobert.cli.main import main
 from videobert.model.network import Reading, VideoBert
 from videobert.model.scoring import encode_text, encode_video
 from videobert.pretrain.config import PretrainConfig
+from videobert.runtime.manifest import Manifest
 from videobert.tasks.base import Example
+from videobert.tasks.choices import VideoBertForMultipleChoice
 from videobert.tasks.classifier import VideoBertForVideoClassification
+from videobert.tasks.retrieval import VideoBertForRetrieval
 from videobert.tokens.footage import Footage
 
 WORDS = vocabulary(20, 30)
@@ -151,3 +155,57 @@ def test_a_network_of_two_sequences_is_not_explained() -> None:
     )
     with pytest.raises(videobert.InputError, match="fusion early only"):
         Explained(network, Example(video_id="", text_ids=(7,)))
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=["plain", "own"])
+def test_what_the_parts_add_to_a_choice_is_the_difference_of_its_logits(reading: Reading) -> None:
+    """Each choice is a sequence with the question, and its logit is the one that all choices are compared by."""
+    network, footage = VideoBertForMultipleChoice(model_of(reading)).eval(), footage_of(reading)
+    options = ((7, 9), (12,), (14, 15, 16))
+    with torch.no_grad():
+        (logits_O,) = network.logits([Example(video_id="", text_ids=(6,), footage=footage, options=options)])
+    assert len(set(logits_O.tolist())) == 3
+    for option, logit in zip(options, logits_O.tolist(), strict=True):
+        explained = Explained(network, Example(video_id="", text_ids=(6, *option), footage=footage))
+        found = explained.explain(0)
+        assert found.score == pytest.approx(logit, abs=1e-5)
+        assert found.score - found.baseline == pytest.approx(found.words.sum() + found.clips.sum(), abs=2e-3)
+        assert (found.words.shape, found.clips.shape) == ((1 + len(option),), (9,))
+        everything = [*explained.word_places, *explained.clip_places]
+        assert explained.score_without(0, everything) == pytest.approx(found.baseline, abs=1e-6)
+        assert np.abs(found.clips).max() > 1e-3 and np.abs(found.words).max() > 1e-3
+
+
+@pytest.mark.parametrize("clips", [9, 200], ids=["short", "too long"])
+@pytest.mark.parametrize("reading", READINGS, ids=["plain", "own"])
+def test_what_the_parts_add_to_a_similarity_is_the_difference_of_two(reading: Reading, clips: int) -> None:
+    """Also of a span of which not all clips are read: the score is what the fine-tuned model predicts."""
+    network, rng = VideoBertForRetrieval(model_of(reading)).eval(), np.random.default_rng(2)
+    rest = rng.standard_normal((clips, 3)) if reading.components else None
+    footage = Footage(leaves=rng.integers(30, size=clips), first=0, last=clips, residuals=rest)
+    example = Example(video_id="", text_ids=(7, 9, 12), footage=footage)
+    found, read = explain_similarity(network, example)
+    assert found.score == pytest.approx(network.predictions([example])[0], abs=1e-5)
+    assert found.score - found.baseline == pytest.approx(found.words.sum() + found.clips.sum(), abs=2e-3)
+    assert len(found.clips) == len(read) == len(found.clip_attention) <= clips and (np.diff(read) > 0).all()
+    assert (clips == 9) == (len(read) == clips) and (found.word_attention == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("task", "question", "label", "told"),
+    [
+        ("captions", "", "", "is for captions, .* name a model for classification, open-questions, choices, retrieval"),
+        ("open-questions", " ", "", "is for open-questions; give a question as --text"),
+        ("choices", "what is it?", "", "name the one to explain as --label"),
+        ("choices", "", "an egg", "is for choices; give the question as --text"),
+        ("retrieval", "", "", "is for retrieval; give a sentence as --text"),
+        ("retrieval", "an egg", "an egg", "has no label 'an egg'"),
+        ("classification", "what is it?", "", "answers no questions; leave it out as --text"),
+    ],
+)
+def test_what_a_task_needs_is_one_sentence(task: str, question: str, label: str, told: str) -> None:
+    tuned = Manifest(
+        stage="finetune", spec="finetune-1", batch="", config={}, sources=(), outputs=(), facts={"task": task}
+    )
+    with pytest.raises(videobert.InputError, match=told):
+        check_question(tuned, question=question, label=label)

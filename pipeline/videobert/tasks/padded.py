@@ -1,4 +1,4 @@
-"""A fine-tuned classifier as a plain padded network: what is exported to ONNX, and what gradients are asked of.
+"""Fine-tuned networks as plain padded ones: what is exported to ONNX, and what gradients are asked of.
 
 B sequences, L longest, D hidden width, C classes, K components.
 """
@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from videobert.errors import InputError
+from videobert.model.network import VideoBert
 from videobert.model.padded import PaddedNetwork
 from videobert.tasks.classifier import VideoBertForVideoClassification
 
-__all__ = ["PaddedClassifier"]
+__all__ = ["PaddedClassifier", "PaddedJudge"]
 
 
 class PaddedClassifier(PaddedNetwork):
@@ -54,3 +55,22 @@ class PaddedClassifier(PaddedNetwork):
             pooled_BD = (hidden_BLD * keep_BL.unsqueeze(-1)).sum(1) / keep_BL.sum(1, keepdim=True)
         logits_BC: Tensor = self.classifier(torch.tanh(self.dense(pooled_BD)))
         return logits_BC
+
+
+class PaddedJudge(PaddedNetwork):
+    """The alignment head, which judges each choice of a question. Shares the weights."""
+
+    pool = "cls"
+
+    def __init__(self, encoder: VideoBert) -> None:
+        super().__init__(encoder)
+        self.alignment = encoder.alignment
+
+    def logits(
+        self, rows_BLD: Tensor, types_BL: Tensor, positions_BL: Tensor, keep_BL: Tensor,
+        shares: list[Tensor] | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Log odds [B, 1] that text and video belong together; see `PaddedClassifier.logits`."""
+        hidden_BLD = self.hidden(self.embedded(rows_BLD, types_BL, positions_BL), keep_BL, shares)
+        logits_B1: Tensor = self.alignment(hidden_BLD[:, 0])
+        return logits_B1

@@ -38,7 +38,7 @@ class Part:
     around: bool
     """A clip before or after the segment, which the model reads too."""
     score: float
-    """Cosine of the text and the segment; or the logit of the label, of a value that in units of its spread."""
+    """Cosine of the text and the segment; logit of the label or choice, of a value that in units of its spread."""
     baseline: float
     """The same with every word and clip masked."""
     row_id: str
@@ -47,7 +47,7 @@ class Part:
     task: str = ""
     """Spec of the fine-tuned model; empty for a hit."""
     label: str = ""
-    """The label or answer that is explained."""
+    """The label, answer, choice or sentence that is explained."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,18 +61,19 @@ class Explain(Application[Part]):
     videobert explain --root demo --row VIDEO_ID:SEGMENT --text "stir the egg" --out why.html
 
     Integrated gradients of the cosine, or of a label's logit, from a text and a video that are all masked: what the
-    parts add sums up to the difference. With a task for questions, the text is the question. --out writes a page with a
-    picture of every clip and bars. Runs the model: the extra `worker`.
+    parts add sums up to the difference. With a task for questions the text is the question, and with one for choices
+    the label is the choice; of a task for retrieval the cosine of its own towers is explained. --out writes a page with
+    a picture of every clip and bars. Runs the model: the extra `worker`.
     """
 
     row: str
     """Row id of the segment, VIDEO_ID:SEGMENT, as `search` prints it."""
     text: str = ""
-    """The query; with a task for questions, the question."""
+    """The query; with a task for questions or choices the question, for retrieval the sentence."""
     task: str = ""
-    """Spec of a fine-tuned model (classification, open-questions) whose answer is explained; empty: a search hit."""
+    """Spec of a fine-tuned model (classification, open-questions, choices, retrieval); empty: a search hit."""
     label: str = ""
-    """The class to explain; empty: the one that the model says."""
+    """The class to explain, empty: the one that the model says; with a task for choices the text of the choice."""
     out: str = ""
     """Page to write (.html), a path or a URL; empty: print the parts."""
 
@@ -91,10 +92,11 @@ class Explain(Application[Part]):
         return _parts(opened, sample, number, self.text, self.row)
 
     def _of_task(self, store: Store) -> Iterator[Part]:
-        from videobert.applications.explain.labels import answer_parts
+        from videobert.applications.explain.labels import answer_parts, check_question
         from videobert.predict.tuned import find_tuned
 
-        tuned = find_tuned(store, self.task, tasks=("classification", "open-questions"))
+        tuned = find_tuned(store, self.task)
+        check_question(tuned, question=self.text, label=self.label)
         sample, number = _segment(open_model(store, tuned.facts["model_spec"]), self.row)
         return answer_parts(store, tuned, sample, number, question=self.text, label=self.label)
 
@@ -112,7 +114,8 @@ class Explain(Application[Part]):
         parts = list(self.answer(videobert.open(self.root)))
         model, title = (parts[0].model, parts[0].label) if self.task else (self.model, self.text)
         write_file(self.out, page(Store(self.root), model, title, parts))
-        print(f"{'logit' if self.task else 'cosine'} {parts[0].score:.3f}, masked {parts[0].baseline:.3f}: {self.out}")
+        told = "score" if self.task else "cosine"
+        print(f"{told} {parts[0].score:.3f}, masked {parts[0].baseline:.3f}: {self.out}")
 
 
 def _segment(opened: OpenModel, row_id: str) -> tuple[dict[str, Any], int]:

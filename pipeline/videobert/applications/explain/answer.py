@@ -1,4 +1,4 @@
-"""A label or an answer of a fine-tuned classifier: what each word and each clip adds to its logit.
+"""A label, an answer, a choice or a similarity of a fine-tuned model: what each word and each clip adds to it.
 
 L tokens, D hidden width, S steps.
 """
@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videobert.applications.explain.core import integrated_gradients, rollout
+from videobert.applications.explain.hit import explain_hit
 from videobert.model.network import VideoBert
 from videobert.tasks.base import Example
+from videobert.tasks.choices import VideoBertForMultipleChoice
 from videobert.tasks.classifier import VideoBertForVideoClassification
-from videobert.tasks.padded import PaddedClassifier
+from videobert.tasks.padded import PaddedClassifier, PaddedJudge
+from videobert.tasks.retrieval import VideoBertForRetrieval
 from videobert.tasks.sequences import fitted, laid_out
 
-__all__ = ["AnswerExplanation", "Explained"]
+__all__ = ["AnswerExplanation", "Explained", "explain_similarity"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +34,26 @@ class AnswerExplanation:
     clips: NDArray[np.float64]
     word_attention: NDArray[np.float64]
     clip_attention: NDArray[np.float64]
-    """Share of each in what the head reads, by attention rollout."""
+    """Share of each in what the head reads, by attention rollout; of a similarity -1 for words."""
     score: float
-    """The logit of the label; of a regression, the value in units of its spread."""
+    """The logit of the label or choice; of a regression, the value in units of its spread; the similarity."""
     baseline: float
-    """Of a sequence whose words and clips are all masked."""
+    """The same when words and clips are all masked."""
 
 
 class Explained:
-    """One example of a classifier. Raises InputError for a network with `fusion` cross."""
+    """One example of a network that reads it in one sequence; of choices, a question with one of them as its text.
 
-    def __init__(self, network: VideoBertForVideoClassification, example: Example) -> None:
-        self._network = PaddedClassifier(network).eval()
+    Raises InputError for a classifier with `fusion` cross.
+    """
+
+    def __init__(self, network: VideoBertForVideoClassification | VideoBertForMultipleChoice, example: Example) -> None:
+        self._network: PaddedClassifier | PaddedJudge
+        if isinstance(network, VideoBertForMultipleChoice):
+            self._network = PaddedJudge(network.encoder)
+        else:
+            self._network = PaddedClassifier(network)
+        self._network.eval()
         encoder = network.encoder
         ids_L, types_L, positions_L, residuals_LK = laid_out(encoder, example)
         text, _ = fitted(encoder, example)
@@ -58,10 +69,11 @@ class Explained:
         self._rows, self._masked = (table(torch.from_numpy(x)).detach() for x in (ids_L, masked_L))
         if residuals_LK is not None and encoder.reading.components:
             self._rows = self._rows + encoder.residual(torch.from_numpy(residuals_LK).float()).detach()
-        self._pool_L = np.ones(len(ids_L)) if network.pool == "mean" else (np.arange(len(ids_L)) == 0).astype(float)
+        pool = self._network.pool
+        self._pool_L = np.ones(len(ids_L)) if pool == "mean" else (np.arange(len(ids_L)) == 0).astype(float)
 
     def explain(self, label: int) -> AnswerExplanation:
-        """Why the logit of this class is what it is."""
+        """Why the logit of this class is what it is; 0 of a choice."""
         found = integrated_gradients(lambda rows_SLD: self._logits(rows_SLD)[:, label], [self._rows], [self._masked])
         shares: list[Tensor] = []
         with torch.no_grad():
@@ -85,6 +97,21 @@ class Explained:
         return self._network.logits(
             rows_SLD, self._types.expand(keep_SL.shape), self._positions.expand(keep_SL.shape), keep_SL, shares
         )
+
+
+def explain_similarity(network: VideoBertForRetrieval, example: Example) -> tuple[AnswerExplanation, NDArray[np.int64]]:
+    """Why a sentence is as near to a span as it is, by both towers; and the clips that are read, by their numbers."""
+    assert example.footage is not None
+    shown = replace(example, text_ids=())
+    text, _ = fitted(network.encoder, replace(example, footage=None))
+    _, footage = fitted(network.encoder, shown)
+    assert footage is not None
+    found = explain_hit(network.encoder, text, footage)
+    explanation = AnswerExplanation(
+        words=found.words, clips=found.clips, word_attention=np.full(len(found.words), -1.0),
+        clip_attention=found.attention, score=found.score, baseline=found.baseline,
+    )  # fmt: skip
+    return explanation, _clips_read(network.encoder, shown)
 
 
 def _clips_read(encoder: VideoBert, example: Example) -> NDArray[np.int64]:

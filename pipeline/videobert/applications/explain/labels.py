@@ -1,66 +1,104 @@
-"""Why a fine-tuned classifier says a label or an answer of a segment, as the parts of `explain`."""
+"""Why a fine-tuned model says a label, an answer, a choice or a similarity of a segment, as the parts of `explain`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from videobert.applications.explain import Part
-from videobert.applications.explain.answer import Explained
+from videobert.applications.explain.answer import AnswerExplanation, Explained, explain_similarity
 from videobert.codebook.load import load_tokenizer
 from videobert.errors import InputError
 from videobert.finetune.data import said_over
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.storage import Store
 from videobert.tasks.base import Example
+from videobert.tasks.choices import VideoBertForMultipleChoice
 from videobert.tasks.classifier import VideoBertForVideoClassification
 from videobert.tasks.load import load_tuned
+from videobert.tasks.retrieval import VideoBertForRetrieval
 from videobert.tokens.core import from_json
 
-__all__ = ["answer_parts"]
+__all__ = ["answer_parts", "check_question"]
+
+_ASKED = {"open-questions": "a question", "choices": "the question", "retrieval": "a sentence"}
+"""Tasks that need --text, and what it is to them."""
+_EXPLAINED = ("classification", *_ASKED)
+
+
+def check_question(tuned: Manifest, *, question: str, label: str) -> None:
+    """Raises InputError for a task that cannot be explained, and for words that it needs or does not take."""
+    spec, task = tuned.spec, tuned.facts["task"]
+    if task not in _EXPLAINED:
+        raise InputError(
+            f"{spec} is for {task}, which come from many scores, one for each word that was written; name a model for "
+            f"{', '.join(_EXPLAINED)}"
+        )
+    if (task in _ASKED) != bool(question.strip()):
+        told = f"is for {task}; give {_ASKED[task]}" if task in _ASKED else "answers no questions; leave it out"
+        raise InputError(f"{spec} {told} as --text")
+    if task == "choices" and not label.strip():
+        raise InputError(f"{spec} judges each choice for itself; name the one to explain as --label")
+    if task == "retrieval" and label:
+        raise InputError(f"{spec} tells how near a sentence is and has no label {label!r}; leave --label out")
 
 
 def answer_parts(
     store: Store, tuned: Manifest, sample: dict[str, Any], number: int, *, question: str, label: str
 ) -> Iterator[Part]:
-    """What each word and clip of a segment adds to a label, empty: the one that the model says.
+    """What each word and clip of a segment adds to a label, empty: the one that the model says; to a choice, which
+    `label` holds; or to the similarity of a sentence.
 
-    Raises InputError for a label that it does not know, and where a model for questions is asked none.
+    Raises InputError as `check_question` does, and for a label that the model does not know.
     """
+    check_question(tuned, question=question, label=label)
     network, settings = load_tuned(store, tuned, device="cpu")
-    assert isinstance(network, VideoBertForVideoClassification)
     tokenizer, video = load_tokenizer(store, tuned), from_json(sample)
+
+    def ids_of(words: str) -> tuple[int, ...]:
+        return tuple(tokenizer.encode(words, add_special_tokens=False).ids)
+
     segment = video.segments[number]
-    asks = tuned.facts["task"] == "open-questions"
-    if asks != bool(question):
-        raise InputError(f"{tuned.spec} answers {'questions; give one' if asks else 'none; leave it out'} as --text")
     text: tuple[int, ...] = ()
-    if asks or settings["reads"] != "video":
-        ids = tuple(tokenizer.encode(question, add_special_tokens=False).ids)
-        text = ids if asks else said_over(video, segment.first_clip, segment.last_clip)
+    if tuned.facts["task"] in _ASKED:
+        text = ids_of(question) + (ids_of(label) if tuned.facts["task"] == "choices" else ())
+    elif settings["reads"] != "video":
+        text = said_over(video, segment.first_clip, segment.last_clip)
     around = network.encoder.reading.context_clips
     footage = video.footage(segment.first_clip, segment.last_clip, around=around)
     shown = None if settings["reads"] == "text" else footage
     example = Example(video_id=video.video_id, text_ids=text, footage=shown)
-    number_of_label = _class_of(network, example, label)
-    explained = Explained(network, example)
-    found = explained.explain(number_of_label)
+    found, clips, said = _explained(network, example, label)
     shared: dict[str, Any] = {
         "score": found.score, "baseline": found.baseline, "row_id": f"{video.video_id}:{number}",
-        "model": tuned.facts["model_spec"], "task": tuned.spec, "label": network.labels[number_of_label],
+        "model": tuned.facts["model_spec"], "task": tuned.spec, "label": said or question,
     }  # fmt: skip
     for token, adds, attention in zip(text, found.words, found.word_attention, strict=False):  # a long text is cut
         yield Part(
             kind="word", name=str(tokenizer.id_to_token(token)), start_seconds=-1, end_seconds=-1,
             adds=float(adds), attention=float(attention), around=False, **shared,
         )  # fmt: skip
-    for clip, adds, attention in zip(explained.clips, found.clips, found.clip_attention, strict=True):
+    for clip, adds, attention in zip(clips, found.clips, found.clip_attention, strict=True):
         place = segment.first_clip - footage.first + int(clip)
         yield Part(
             kind="clip", name=str(place), start_seconds=sample["clip_starts"][place],
             end_seconds=sample["clip_ends"][place], adds=float(adds), attention=float(attention),
             around=not segment.first_clip <= place < segment.last_clip, **shared,
         )  # fmt: skip
+
+
+def _explained(network: Any, example: Example, label: str) -> tuple[AnswerExplanation, NDArray[np.int64], str]:
+    """(the explanation, the numbers of the clips that are read, what is said; empty for a similarity)."""
+    if isinstance(network, VideoBertForRetrieval):
+        return *explain_similarity(network, example), ""
+    explained = Explained(network, example)
+    if isinstance(network, VideoBertForMultipleChoice):
+        return explained.explain(0), explained.clips, label
+    number = _class_of(network, example, label)
+    return explained.explain(number), explained.clips, network.labels[number]
 
 
 def _class_of(network: VideoBertForVideoClassification, example: Example, label: str) -> int:
