@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +17,11 @@ import pytest
 import videobert
 from tests.small_root import SmallRoot
 from videobert.errors import InputError
+from videobert.finetune.config import FinetuneConfig
+from videobert.flow import StageResult, run_stage
+from videobert.resolve import Selection
+from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.storage import Store
 
 _NOT_OF_THE_VIDEO = ["batch_key", "shard", "source_uri"]
 
@@ -47,6 +55,49 @@ def test_the_rows_of_a_finished_video_are_those_of_its_batch(small_root: SmallRo
     for segment in (one for one in found if one.kind == "segment"):
         (row,) = [r for r in told.values() if (r.start_seconds, r.text) == (segment.start_seconds, segment.text)]
         assert segment.embedding == pytest.approx(row.embedding, abs=1e-5) and segment.alarm
+
+
+@pytest.mark.slow
+def test_fine_tuned_heads_say_of_a_finished_video_what_the_batch_predicts(
+    small_root: SmallRoot, tmp_path: Path
+) -> None:
+    """A classifier that was trained on the steps of the small root, over a video that it was not trained on."""
+    shutil.copytree(small_root.root, tmp_path / "demo")
+    rows = [json.loads(line) for line in (small_root.folder / "corpus/truth/truth.jsonl").read_text().splitlines()]
+    verbs, videos = (sorted({row[name] for row in rows}) for name in ("verb", "video_id"))
+    split = dict(zip(videos, ("test", "validation", "train", "train", "train", "train"), strict=True))
+    labels = [
+        {
+            "video": row["video_id"], "start_seconds": row["start_seconds"], "end_seconds": row["end_seconds"],
+            "label": ("even", "odd")[verbs.index(row["verb"]) % 2], "split": split[row["video_id"]],
+        }
+        for row in rows
+    ]  # fmt: skip
+    (tmp_path / "demo" / "labels.jsonl").write_text("".join(json.dumps(label) + "\n" for label in labels))
+    config = FinetuneConfig(
+        labels="{root}/labels.jsonl", epochs=3, batch_size=4, learning_rate=3e-3, bootstrap_draws=20
+    )
+
+    def stage(name: str) -> list[StageResult]:
+        recipe, selection = replace(small_root.recipe, finetune=config), Selection(model="current")
+        store = Store(str(tmp_path / "demo"))
+        return run_stage(recipe, store, name, batches=(), selection=selection, executor=LocalExecutor())
+
+    (tuned,) = stage("finetune")
+    stage("predict")
+    files = sorted((tmp_path / "demo" / "predictions").rglob("*.parquet"))
+    told = {row["row_id"]: row for path in files for row in pq.read_table(path, partitioning=None).to_pylist()}
+    video = Path(urlsplit(next(row for row in told.values() if row["video_id"] == videos[0])["source_uri"]).path)
+    found = list(videobert.open(str(tmp_path / "demo")).watch(file=str(video)))
+    own = {one.row_id: one.labels for one in found if one.kind == "row" and ":" in one.row_id}
+    assert set(own) == {row_id for row_id, row in told.items() if row["video_id"] == videos[0]} and len(own) > 1
+    for row_id, labels_of in own.items():
+        assert list(labels_of) == [tuned.spec] and list(labels_of[tuned.spec]) == told[row_id]["labels"]
+        assert list(labels_of[tuned.spec].values()) == pytest.approx(told[row_id]["scores"], abs=1e-6)
+    scores = [row["scores"][row["labels"].index("odd")] for row in told.values()]
+    assert max(scores) - min(scores) > 1e-3, "all rows are alike; this proves nothing"
+    clips = [one for one in found if one.kind != "row"]
+    assert clips and all(set(one.labels[tuned.spec]) == {"even", "odd"} for one in clips)
 
 
 def test_a_file_that_grows_gives_the_rows_of_the_finished_file(small_root: SmallRoot, tmp_path: Path) -> None:
