@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -29,9 +30,18 @@ GONE, FORGOTTEN = "0" * 64, "f" * 64
 
 
 @pytest.fixture(scope="module")
-def folder(small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> str:
+def root(small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The finished run, from which a video was forgotten."""
+    folder = tmp_path_factory.mktemp("root") / "demo"
+    shutil.copytree(small_root.root, folder)
+    write_tombstone(Store(str(folder)), FORGOTTEN, [BATCHES[0]])
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(root: str, small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What three commands wrote, and a table of an application that nobody has."""
-    folder, root = tmp_path_factory.mktemp("applications"), small_root.root
+    folder = tmp_path_factory.mktemp("applications")
     (folder / "rules.toml").write_text(RULES)
     videos = dict.fromkeys(hit.video_id for hit in videobert.open(root).search("egg", top=50))
     views = [json.dumps({"person": f"p{n % 3}", "video_id": video}) for n, video in enumerate(videos)]
@@ -49,13 +59,12 @@ def folder(small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> s
         WrittenFlag(row_id="../../models", model="../../models", kind="strange"),
     ])  # fmt: skip
     (folder / "best-of" / "broken.parquet").write_bytes(b"no table")
-    write_tombstone(Store(root), FORGOTTEN, [BATCHES[0]])
     return str(folder)
 
 
 @pytest.fixture(scope="module")
-def client(small_root: SmallRoot, folder: str) -> Iterator[httpx.Client]:
-    with serving(small_root.root, ServeOptions(applications=folder)) as client:
+def client(root: str, folder: str) -> Iterator[httpx.Client]:
+    with serving(root, ServeOptions(applications=folder)) as client:
         yield client
 
 
