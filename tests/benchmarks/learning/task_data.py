@@ -1,6 +1,6 @@
 """The kitchen's tasks at token level: examples by split, and what an observer who knows the grammar answers.
 
-C classes; N clips.
+C classes; N clips; K components; A actions; T tokens.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.learning.world import World
+from videobert.demo.grammar import random_for
 from videobert.demo.labels import FAMILIES, STEP_TASKS, VIDEO_TASKS, asked_of, caption_of
 from videobert.demo.task_oracle import answer_shares, pair_answers, step_counts, step_shares, video_shares
 from videobert.demo.tokens import SampledVideo
@@ -22,13 +23,17 @@ from videobert.labels.records import LabelRow
 from videobert.tasks.base import Example, Task
 from videobert.tasks.registry import get_task
 
-__all__ = ["CAPTIONS_TESTED", "TASKS", "TaskData", "task_data"]
+__all__ = ["CAPTIONS_TESTED", "COMPONENTS", "TASKS", "Observed", "TaskData", "observe", "task_data", "with_residuals"]
 
 TASKS = (*STEP_TASKS, *VIDEO_TASKS, "questions", "captions")
 KINDS = {"questions": "open-questions", "captions": "captions"}
-CAPTIONS_TESTED = 300
+CAPTIONS_TESTED = 150
 """Sentences are written word by word, which takes longer than all else."""
+COMPONENTS = 8
+"""Of the residuals."""
 Labelled = list[tuple[SampledVideo, tuple[int, int], LabelRow]]
+Observed = tuple[list[str], list[Any]]
+"""Names of the classes, none where there are no classes, and an output for every row of a task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +59,13 @@ class TaskData:
         return self.splits
 
 
-def task_data(world: World, name: str, videos: dict[str, list[SampledVideo]], config: FinetuneConfig) -> TaskData:
-    """A task over videos by split. Test rows whose answer no training row has are left out, as the stage does."""
+def task_data(
+    world: World, name: str, videos: dict[str, list[SampledVideo]], config: FinetuneConfig, observed: Observed
+) -> TaskData:
+    """A task over videos by split. Test rows whose answer no training row has are left out, as the stage does.
+
+    `observed` is what `observe` says of the test videos.
+    """
     kind = get_task(KINDS.get(name, "classification"))
     rows = {split: _rows(found, name) for split, found in videos.items()}
     if name == "captions":
@@ -72,8 +82,34 @@ def task_data(world: World, name: str, videos: dict[str, list[SampledVideo]], co
         splits[split] = [e for e in made if e.target is not None]
         if split == "test":
             known = [e.target is not None for e in made]
-    observed = _observed(world, name, videos["test"], facts)[: len(known)]
-    return TaskData(kind=kind, facts=facts, splits=splits, ceiling=list(itertools.compress(observed, known)))
+    names, answers = observed
+    if names:
+        columns = [names.index(label) for label in facts["labels"]]
+        answers = [row[columns] for row in answers]
+    return TaskData(kind=kind, facts=facts, splits=splits, ceiling=list(itertools.compress(answers, known)))
+
+
+def with_residuals(world: World, videos: Sequence[SampledVideo]) -> list[SampledVideo]:
+    """The same videos with what their tokens drop: the way from a token's centroid to the clip's feature, [N, K].
+
+    The feature lies around the centre of the action on the screen, also where the token is noise; in each component its
+    spread is the length of a centre. So tokens and residuals together tell more than the observer of tokens knows.
+    """
+    count, actions = world.channel.size(world.kitchen.actions), world.kitchen.actions
+    rng = np.random.default_rng(2)
+    centres_AK = rng.standard_normal((actions, COMPONENTS)) / np.sqrt(COMPONENTS)
+    centroids_TK = rng.standard_normal((count, COMPONENTS)) / np.sqrt(COMPONENTS)
+    for action, ids in enumerate(world.channel.owned(actions)):
+        centroids_TK[ids.ravel()] = centres_AK[action]
+    found = []
+    for sampled in videos:
+        own = sampled.video
+        lengths = [segment.last_clip - segment.first_clip for segment in own.segments]
+        shown_NK = centres_AK[np.repeat([step.action for step in sampled.recipe.steps], lengths)]
+        noise_NK = random_for(world.kitchen.seed, f"residuals/{sampled.recipe.key}").standard_normal(shown_NK.shape)
+        residuals_NK = (shown_NK + noise_NK - centroids_TK[own.visual]).astype(np.float16)
+        found.append(replace(sampled, video=replace(own, residuals=residuals_NK)))
+    return found
 
 
 def _rows(videos: Sequence[SampledVideo], name: str) -> Labelled:
@@ -113,25 +149,22 @@ def _example(
     )  # fmt: skip
 
 
-def _observed(world: World, name: str, videos: list[SampledVideo], facts: dict[str, Any]) -> list[Any]:
-    """The observer's output for every row; classes in the order of the labels'."""
+def observe(world: World, name: str, videos: list[SampledVideo]) -> Observed:
+    """The observer's output for every row of some videos."""
     grammar, channel = world.grammar, world.channel
     if name == "steps":
-        return [np.array([count]) for count in step_counts(grammar, channel, videos)]
+        return [], [np.array([count]) for count in step_counts(grammar, channel, videos)]
     if name == "captions":
         words = [(grammar.words(one), grammar.words(two)) for one, two in pair_answers(grammar, channel, videos)]
         said = [" then ".join(f"{verb} the {noun}" for verb, noun in pair) for pair in words]
-        return [" ".join(map(str, world.text(sentence))) for sentence in said]
+        return [], [" ".join(map(str, world.text(sentence))) for sentence in said]
     if name == "questions":
         asked = [[verb for verb, _ in asked_of(v.recipe)] for v in videos]
-        names, shares = list(grammar.nouns), answer_shares(grammar, channel, videos, asked)
-    elif name in VIDEO_TASKS:
+        return list(grammar.nouns), answer_shares(grammar, channel, videos, asked)
+    if name in VIDEO_TASKS:
         names = list(grammar.nouns) if name == "ingredients" else list(FAMILIES)
-        shares = list(video_shares(grammar, channel, videos, task=name))
-    else:
-        names = list(grammar.nouns if name == "noun" else grammar.verbs)
-        steps = [(v, number) for v in videos for number in range(len(v.recipe.steps))]
-        found_NC = step_shares(grammar, channel, videos, task=name)
-        shares = [row for row, (v, n) in zip(found_NC, steps, strict=True) if STEP_TASKS[name](v.recipe, n)]
-    columns = [names.index(label) for label in facts["labels"]]
-    return [row[columns] for row in shares]
+        return names, list(video_shares(grammar, channel, videos, task=name))
+    steps = [(v, number) for v in videos for number in range(len(v.recipe.steps))]
+    found_NC = step_shares(grammar, channel, videos, task=name)
+    shares = [row for row, (v, n) in zip(found_NC, steps, strict=True) if STEP_TASKS[name](v.recipe, n)]
+    return list(grammar.nouns if name == "noun" else grammar.verbs), shares

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,82 +19,136 @@ from videobert.finetune.measure import frozen_features, shuffled
 from videobert.finetune.train import finetune
 from videobert.model.network import VideoBert
 from videobert.tasks.base import Example, TaskNetwork
+from videobert.tasks.classifier import VideoBertForVideoClassification
+from videobert.tokens.footage import Footage
 
-__all__ = ["ENCODERS", "Outputs", "outputs_of"]
+__all__ = ["ENCODERS", "Models", "outputs_of"]
 
-Outputs = dict[str, list[Any]]
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """What the lines of one seed start from."""
+
+    fresh: VideoBert
+    pretrained: VideoBert
+    continuous: VideoBert | None
+    """Pretrained with the residuals of its clips; None: not asked for."""
+
+
 WIDTH = 64
 """Of the continuous features: a fixed random vector for each visual token."""
-ENCODERS = ("baselines", "probe", "frozen", "fine-tuned", "text", "early", "cross", "scratch")
+ENCODERS = ("baselines", "probe", "frozen", "fine-tuned", "text", "early", "cross", "scratch", "continuous")
 
 
 def outputs_of(
-    data: TaskData, pretrained: VideoBert, fresh: VideoBert, config: FinetuneConfig, *, encoders: tuple[str, ...]
-) -> Outputs:
-    """Outputs on the test examples of the named encoders, with majority and ceiling."""
-    seed, found = config.seed, Outputs()
-    count = len(data.splits["test"])
-    if constant := data.kind.constant(data.targets("train"), data.facts, count):
-        found["majority"] = constant
-    found["ceiling"] = data.ceiling
+    data: TaskData, models: Models, config: FinetuneConfig, *, encoders: Sequence[str]
+) -> Iterator[tuple[str, list[Any]]]:
+    """Name and outputs on the test examples of majority, ceiling and the chosen encoders, one after the other."""
+    pretrained = models.pretrained
+    if constant := data.kind.constant(data.targets("train"), data.facts, len(data.splits["test"])):
+        yield "majority", constant
+    yield "ceiling", data.ceiling
     video = data.reading("video")
     if "probe" in encoders and data.kind.probes:
         features = {split: frozen_features(pretrained, examples) for split, examples in video.items()}
         targets = {split: data.targets(split) for split in video}
-        found["linear probe"] = data.kind.probe(features, targets, data.facts, config)
+        yield "linear probe", data.kind.probe(features, targets, data.facts, config)
     if "baselines" in encoders and data.kind.name != "captions":
-        found["mean MLP, scratch"] = _baseline(data, video, seed=seed, transformer=False)
-        found["VideoTransformer, scratch"] = _baseline(data, video, seed=seed, transformer=True)
-    runs: Mapping[str, tuple[str, VideoBert, str, dict[str, Any]]] = {
-        "scratch": ("VideoBERT, not pretrained", fresh, "video", {"freeze": "nothing"}),
-        "frozen": ("VideoBERT, frozen", pretrained, "video", {"freeze": "encoder", "head_epochs": 0}),
-        "fine-tuned": ("VideoBERT, fine-tuned", pretrained, "video", {"freeze": "nothing"}),
-        "text": ("text only, fine-tuned", pretrained, "text", {"freeze": "nothing"}),
-        "early": ("text and video, one sequence", pretrained, "both", {"freeze": "nothing"}),
-        "cross": ("text and video, gate", pretrained, "both", {"freeze": "nothing", "fusion": "cross"}),
-    }
-    for key, (name, encoder, reads, options) in runs.items():
-        if key not in encoders or (data.kind.asks and key in ("early", "cross")):
+        yield "mean MLP, scratch", _baseline(data, video, config, transformer=False)
+        yield "VideoTransformer, scratch", _baseline(data, video, config, transformer=True)
+    if "continuous" in encoders and data.kind.name != "captions":
+        outputs = _baseline(data, video, config, transformer=True, residuals=True)
+        yield "VideoTransformer with residuals, scratch", outputs
+    for key, (name, encoder, reads, options) in _runs(models).items():
+        if key not in encoders or key in _WITHOUT.get(data.kind.name, ()):
             continue
-        if key in ("early", "cross") and data.kind.name == "captions":
-            continue
-        if key == "scratch":
-            options = {**options, "head_epochs": 0, "encoder_rate": 1.0}
-        network = _tuned(data, data.reading(reads), encoder, replace(config, **options))
-        found[name] = network.outputs(data.reading(reads)["test"])
+        assert encoder is not None
+        splits = data.reading(reads)
+        network = _tuned(data, splits, encoder, replace(config, **options))
+        yield name, network.outputs(splits["test"])
         if key == "fine-tuned":
-            found["the same, videos shuffled"] = network.outputs(shuffled(video["test"], seed=seed))
-    return found
+            yield "the same, videos shuffled", network.outputs(shuffled(video["test"], seed=config.seed))
+
+
+_WITHOUT = {"captions": ("frozen", "early", "cross"), "open-questions": ("early", "cross")}
+"""Lines that a kind of task does without: it takes long, or it reads text anyhow."""
+
+
+def _runs(models: Models) -> Mapping[str, tuple[str, VideoBert | None, str, dict[str, Any]]]:
+    """Key -> name, encoder, what it reads, options."""
+    whole, pretrained = {"freeze": "nothing"}, models.pretrained
+    return {
+        "scratch": ("VideoBERT, not pretrained", models.fresh, "video", {**whole, "encoder_rate": 1.0}),
+        "frozen": ("VideoBERT, frozen", pretrained, "video", {"freeze": "encoder"}),
+        "fine-tuned": ("VideoBERT, fine-tuned", pretrained, "video", whole),
+        "text": ("text only, fine-tuned", pretrained, "text", whole),
+        "early": ("text and video, one sequence", pretrained, "both", whole),
+        "cross": ("text and video, gate", pretrained, "both", {**whole, "fusion": "cross"}),
+        "continuous": ("VideoBERT with residuals, fine-tuned", models.continuous, "video", whole),
+    }
 
 
 def _tuned(data: TaskData, splits: dict[str, list[Example]], encoder: VideoBert, config: FinetuneConfig) -> TaskNetwork:
     network = data.kind.network(copy.deepcopy(encoder), data.facts, config)
+    if config.freeze == "encoder" and isinstance(network, VideoBertForVideoClassification):
+        _read_once(network, splits)
     chosen, wanted = splits["validation"], data.targets("validation")
 
     def validate(tuned: TaskNetwork) -> dict[str, float]:
         tuned.eval()
+        outputs: list[Any] = []
         total = weight = 0.0
         with torch.inference_mode():
-            for begin in range(0, len(chosen), 64):
-                losses_B, weights_B = tuned.losses(chosen[begin : begin + 64])
+            for begin in range(0, len(chosen), 128):
+                batch = chosen[begin : begin + 128]
+                if isinstance(tuned, VideoBertForVideoClassification):
+                    logits_BC = tuned(batch)
+                    losses_B, weights_B = tuned.losses_of(logits_BC, np.stack([e.target for e in batch]))
+                    outputs += tuned.answered(logits_BC)
+                else:
+                    losses_B, weights_B = tuned.losses(batch)
                 total, weight = total + float((losses_B * weights_B).sum()), weight + float(weights_B.sum())
-        loss = total / weight
-        figures = {"minus_loss": -loss}
-        if not data.kind.by_loss:
-            figures = data.kind.figures(tuned.outputs(chosen), wanted, data.facts)
         tuned.train()
-        return figures | {"loss": loss}
+        loss = total / weight
+        return (data.kind.figures(outputs, wanted, data.facts) if outputs else {"minus_loss": -loss}) | {"loss": loss}
 
     finetune(network, splits["train"], validate, config)
     return network
 
 
-def _baseline(data: TaskData, splits: dict[str, list[Example]], *, seed: int, transformer: bool) -> list[Any]:
-    """As wide and as deep as the pretrained encoder. A question is one more vector at the beginning."""
+def _read_once(network: VideoBertForVideoClassification, splits: dict[str, list[Example]]) -> None:
+    """Let a frozen encoder without dropout read each example once, not in every epoch: its states are the same."""
+    examples = [e for found in splits.values() for e in found]
+    rows_BD = torch.from_numpy(frozen_features(network.encoder, examples))
+    places = {id(example): place for place, example in enumerate(examples)}
+    network.pooled = lambda examples: rows_BD[[places[id(e)] for e in examples]]  # type: ignore[method-assign]
+
+
+def _baseline(
+    data: TaskData,
+    splits: dict[str, list[Example]],
+    config: FinetuneConfig,
+    *,
+    transformer: bool,
+    residuals: bool = False,
+) -> list[Any]:
+    """As wide and as deep as the pretrained encoder. A question is one more vector at the beginning.
+
+    Five passes for every three of the pretrained network's, as it has more to learn.
+    """
+    seed = config.seed
     rng = np.random.default_rng(1)
     seen, asked = (rng.standard_normal((4096, WIDTH)).astype(np.float32) for _ in range(2))
+
+    def features(footage: Footage) -> Clips:
+        clips_NF = seen[footage.leaves]
+        if residuals:
+            assert footage.residuals is not None
+            clips_NF[:, : footage.residuals.shape[1]] += footage.residuals
+        return clips_NF
+
     clips: dict[str, list[Clips]] = {
-        split: [np.concatenate([asked[list(e.text_ids)], seen[e.footage.leaves]]) for e in found if e.footage]
+        split: [np.concatenate([asked[list(e.text_ids)], features(e.footage)]) for e in found if e.footage]
         for split, found in splits.items()
     }
     facts, classes = data.facts, len(data.facts["labels"])
@@ -119,14 +173,9 @@ def _baseline(data: TaskData, splits: dict[str, list[Example]], *, seed: int, tr
     fit(
         network, (clips["train"], wanted),
         lambda _: next(iter(data.kind.figures(outputs("validation"), data.targets("validation"), facts).values())),
-        loss, epochs=_epochs(len(wanted)), rate=1e-3, seed=seed,
+        loss, epochs=5 * config.epochs // 3, rate=1e-3, seed=seed,
     )  # fmt: skip
     return outputs("test")
-
-
-def _epochs(count: int) -> int:
-    """Passes that take some 1,000 steps, and no fewer than 6: more than the pretrained network gets."""
-    return int(np.clip(1_000 * 32 // count, 6, 60))
 
 
 _PROBLEMS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
