@@ -83,7 +83,7 @@ def test_choices(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     tuned, metrics = world.finetune("choices", rows)
     names = [
         "fine-tuned", "shuffled video", "video left out", "majority", "pretrained alignment",
-        "pretrained pseudo-log-likelihood",
+        "pretrained pseudo-log-likelihood", "linear probe", "text only",
     ]  # fmt: skip
     assert list(metrics["figures"]) == names and metrics["figures"]["fine-tuned"]["chance"]["value"] == 0.5
     folder = world.root / "finetuned" / tuned.spec
@@ -118,7 +118,7 @@ def test_open_questions_and_retrieval(world: World, capsys: pytest.CaptureFixtur
     AskCommand(video=uri, question="what?", root=str(world.root), start_seconds=0, end_seconds=3).execute()
     assert len(capsys.readouterr().out.splitlines()) == 2
     tuned, metrics = world.finetune("retrieval", [{"text": row["caption"]} for row in world.truth])
-    assert set(metrics["figures"]) == {"fine-tuned", "shuffled video", "pretrained"}
+    assert set(metrics["figures"]) == {"fine-tuned", "shuffled video", "majority", "linear probe", "pretrained"}
     assert metrics["figures"]["fine-tuned"]["candidates"]["value"] == metrics["examples"]["test"]
     assert all(-1 <= row["score"] <= 1 for row in world.predictions(tuned))
 
@@ -159,7 +159,9 @@ def test_two_tasks_on_one_encoder(world: World) -> None:
 @pytest.mark.slow
 def test_captions(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     tuned, metrics = world.finetune("captions", [{"text": row["caption"]} for row in world.truth])
-    assert set(metrics["figures"]) == {"fine-tuned", "majority", "shuffled video", "video left out"}
+    assert set(metrics["figures"]) == {
+        "fine-tuned", "majority", "shuffled video", "video left out", "nearest caption", "text only",
+    }  # fmt: skip
     assert list(metrics["figures"]["fine-tuned"]) == ["cider_d", "bleu_4", "rouge_l", "distinct"]
     assert all(row["label"] is None for row in world.predictions(tuned))
     CaptionCommand(video=world.truth[0]["video_id"], root=str(world.root)).execute()

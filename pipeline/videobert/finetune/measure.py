@@ -7,21 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from videobert.finetune.config import FinetuneConfig
 from videobert.finetune.data import Labelled
-from videobert.model.network import VideoBert, sequence_means
+from videobert.model.network import VideoBert
 from videobert.pretrain.seeding import generator, seed_of
 from videobert.tasks.base import Example, Task, TaskNetwork
 from videobert.tasks.metrics import bootstrap
-from videobert.tasks.sequences import encode
+from videobert.tasks.sequences import frozen_features
 
-__all__ = ["BOUND", "frozen_features", "measure", "shuffled"]
-
-BOUND = 64
-"""Examples a forward pass of the frozen encoder."""
+__all__ = ["measure", "shuffled"]
 
 
 def measure(
@@ -30,8 +25,8 @@ def measure(
     """(figures of the network and of each control, each with an interval over videos; the network's outputs).
 
     Controls: `majority` looks at nothing. `shuffled video`: the network, with the videos of other examples; `video left
-    out`: without any. `linear probe`: a linear model on what the pretrained encoder, untouched, makes of the same;
-    `text only`: that without the video.
+    out`: without any. `linear probe`, for captions `nearest caption`: a linear model on what the pretrained encoder,
+    untouched, makes of the same; `text only`: that without the video.
     """
     test = labelled.examples["test"]
     outputs = network.outputs(test)
@@ -45,7 +40,7 @@ def measure(
         found["video left out"] = network.outputs([replace(example, footage=None) for example in test])
     if task.probes:
         found |= _probes(task, pretrained, labelled, targets, config)
-    found |= task.controls(pretrained, test, labelled.facts, config)
+    found |= task.controls(pretrained, labelled.examples, labelled.facts, config)
     groups = [row.group or e.video_id for e, row in zip(test, labelled.rows["test"], strict=True)]
     figures = {name: _with_intervals(task, given, targets["test"], groups, labelled, config)
                for name, given in found.items()}  # fmt: skip
@@ -56,7 +51,7 @@ def _probes(
     task: Task, pretrained: VideoBert, labelled: Labelled, targets: Mapping[str, list[Any]], config: FinetuneConfig
 ) -> dict[str, list[Any]]:
     """Linear models on what the pretrained encoder makes of the examples, with the video and without."""
-    inputs = {"linear probe": labelled.examples}
+    inputs = {task.probe_name: labelled.examples}
     if config.reads == "both":
         inputs["text only"] = {
             split: [replace(e, footage=None) for e in examples] for split, examples in labelled.examples.items()
@@ -73,17 +68,6 @@ def shuffled(examples: Sequence[Example], *, seed: int) -> list[Example]:
     order = generator(seed, "shuffled").permutation(len(examples))
     taken = {int(own): examples[int(other)].footage for own, other in zip(order, np.roll(order, 1), strict=True)}
     return [replace(example, footage=taken[i]) for i, example in enumerate(examples)]
-
-
-def frozen_features(encoder: VideoBert, examples: Sequence[Example]) -> NDArray[np.float32]:
-    """Means of the final states of an encoder, [B, D]."""
-    encoder.eval()
-    found = []
-    with torch.inference_mode():
-        for begin in range(0, len(examples), BOUND):
-            hidden_TD, tokens, place_B = encode(encoder, examples[begin : begin + BOUND])
-            found.append(sequence_means(hidden_TD, tokens)[place_B].cpu().numpy())
-    return np.concatenate(found)
 
 
 def _with_intervals(

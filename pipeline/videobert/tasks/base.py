@@ -115,6 +115,8 @@ class Task(ABC):
     """Whether it chooses between texts, which `predict.choices` gives."""
     probes: ClassVar[bool] = False
     """Whether a linear model on frozen features can answer it."""
+    probe_name: ClassVar[str] = "linear probe"
+    """What the report calls that model."""
     reads_alone: ClassVar[bool] = True
     """Whether it can answer without the video, which is then a control."""
     by_loss: ClassVar[bool] = False
@@ -173,9 +175,13 @@ class Task(ABC):
         return answer.text or next(iter(answer.labels), "")
 
     def controls(
-        self, pretrained: VideoBert, examples: Sequence[Example], facts: Mapping[str, Any], config: FinetuneConfig
+        self,
+        pretrained: VideoBert,
+        examples: Mapping[str, Sequence[Example]],
+        facts: Mapping[str, Any],
+        config: FinetuneConfig,
     ) -> dict[str, list[Any]]:
-        """Outputs of what the pretrained model can do by itself, by name."""
+        """Further controls of the test split by name, from the pretrained model and the examples by split."""
         return {}
 
     @abstractmethod
@@ -197,5 +203,5 @@ class Task(ABC):
         facts: Mapping[str, Any],
         config: FinetuneConfig,
     ) -> list[Any]:
-        """Outputs on the test split of a linear model on frozen features by split, [B, D]; for tasks with `probes`."""
+        """Outputs on the test split of a plain model on frozen features by split, [B, D]; for tasks with `probes`."""
         raise NotImplementedError(self.name)

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from videobert.finetune.config import FinetuneConfig
 from videobert.labels.records import LabelRow
 from videobert.model.network import VideoBert
 from videobert.tasks.base import Answer, Encode, Task
 from videobert.tasks.caption_metrics import caption_figures, plain
 from videobert.tasks.captioner import VideoBertForVideoCaptioning
+from videobert.tasks.probe import nearest
 
 __all__ = ["Caption", "Captions"]
 
@@ -33,7 +37,8 @@ class Caption:
 
 class Captions(Task):
     name = "captions"
-    by_loss = True
+    by_loss = probes = True
+    probe_name = "nearest caption"
     summary = "a sentence for every segment or video"
     needs = "`text`"
 
@@ -67,6 +72,16 @@ class Captions(Task):
         """The sentence that is most common among the training rows."""
         said = Counter(target.text for target in targets)
         return [min(said, key=lambda text: (-said[text], text))] * count
+
+    def probe(
+        self,
+        features: Mapping[str, NDArray[np.float32]],
+        targets: Mapping[str, Sequence[Any]],
+        facts: Mapping[str, Any],
+        config: FinetuneConfig,
+    ) -> list[Any]:
+        """The caption of the training example whose features are nearest."""
+        return [targets["train"][place].text for place in nearest(features["train"], features["test"])]
 
     def answers(self, outputs: Sequence[Any], facts: Mapping[str, Any]) -> list[Answer]:
         return [Answer(text=words) for words in outputs]

@@ -22,7 +22,9 @@ from videobert.labels.records import LabelRow
 from videobert.model.network import VideoBert, at_least_float32
 from videobert.tasks.base import Answer, Encode, Example, Task, TaskNetwork
 from videobert.tasks.files import save_network
+from videobert.tasks.probe import fit_choice
 from videobert.tasks.sequences import encode as encode_examples
+from videobert.tasks.sequences import frozen_features
 
 __all__ = ["Choices", "VideoBertForMultipleChoice", "pseudo_log_likelihoods"]
 
@@ -48,11 +50,7 @@ class VideoBertForMultipleChoice(TaskNetwork):
 
     def logits(self, examples: Sequence[Example]) -> list[Tensor]:
         """Logits of the options of every example, [O] each."""
-        asked = [
-            replace(example, text_ids=(*example.text_ids, *option))
-            for example in examples
-            for option in example.options
-        ]
+        asked = _asked(examples)
         hidden_TD, tokens, place_B = encode_examples(self.encoder, asked)
         logits_B = at_least_float32(self.encoder.alignment_logits(hidden_TD[tokens.packing.first_B[place_B]]))
         return list(torch.split(logits_B, [len(example.options) for example in examples]))
@@ -140,14 +138,35 @@ class Choices(Task):
         return f"{row.question} {row.answer}"
 
     def controls(
-        self, pretrained: VideoBert, examples: Sequence[Example], facts: Mapping[str, Any], config: FinetuneConfig
+        self,
+        pretrained: VideoBert,
+        examples: Mapping[str, Sequence[Example]],
+        facts: Mapping[str, Any],
+        config: FinetuneConfig,
     ) -> dict[str, list[Any]]:
-        places = np.array([*facts["places"], *([0] * max(len(e.options) for e in examples))], dtype=np.float32)
+        test = examples["test"]
+        places = np.array([*facts["places"], *([0] * max(len(e.options) for e in test))], dtype=np.float32)
+        blind = {split: [replace(e, footage=None) for e in found] for split, found in examples.items()}
         return {
-            "majority": [places[: len(example.options)] for example in examples],
-            "pretrained alignment": VideoBertForMultipleChoice(pretrained).outputs(examples),
-            "pretrained pseudo-log-likelihood": pseudo_log_likelihoods(pretrained, examples),
+            "majority": [places[: len(example.options)] for example in test],
+            "pretrained alignment": VideoBertForMultipleChoice(pretrained).outputs(test),
+            "pretrained pseudo-log-likelihood": pseudo_log_likelihoods(pretrained, test),
+            "linear probe": _probed(pretrained, examples),
+            "text only": _probed(pretrained, blind),
         }
+
+
+def _asked(examples: Sequence[Example]) -> list[Example]:
+    """Each question with each of its options."""
+    return [replace(e, text_ids=(*e.text_ids, *option)) for e in examples for option in e.options]
+
+
+def _probed(encoder: VideoBert, examples: Mapping[str, Sequence[Example]]) -> list[NDArray[np.float32]]:
+    """What a linear model on the frozen states of each option makes of the test split."""
+    features = {split: frozen_features(encoder, _asked(found)) for split, found in examples.items()}
+    sizes = {split: [len(e.options) for e in found] for split, found in examples.items()}
+    targets = {split: [int(e.target) for e in found] for split, found in examples.items()}
+    return fit_choice(features, sizes, targets)
 
 
 def pseudo_log_likelihoods(encoder: VideoBert, examples: Sequence[Example]) -> list[NDArray[np.float32]]:

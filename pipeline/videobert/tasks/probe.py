@@ -1,8 +1,11 @@
-"""A linear model on frozen features: what fine-tuning must beat. B examples, D width of the features, C classes."""
+"""Plain models on frozen features: what fine-tuning must beat.
+
+B examples, D width of the features, C classes or candidates, Q queries, R options of all examples, O of one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-__all__ = ["fit_probe"]
+from videobert.evaluate.metrics import retrieval_ranks
+
+__all__ = ["fit_choice", "fit_map", "fit_probe", "nearest"]
 
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 """L2 weights, of which the validation split chooses."""
@@ -22,9 +28,7 @@ def fit_probe(
     features: Mapping[str, NDArray[np.float32]], truth: Mapping[str, NDArray[Any]], *, problem_type: str, classes: int
 ) -> list[NDArray[np.float32]]:
     """Probabilities [C] or values [1] of the test rows, by a model of the training rows on standardised features."""
-    mean_D = features["train"].mean(axis=0)
-    spread_D = np.maximum(features["train"].std(axis=0), 1e-6)
-    rows = {split: torch.from_numpy((found - mean_D) / spread_D).double() for split, found in features.items()}
+    rows = _standard(features)
     wanted = {split: torch.from_numpy(found) for split, found in truth.items()}
     centre, spread = 0.0, 1.0
     if problem_type == "regression":
@@ -45,6 +49,69 @@ def fit_probe(
     else:
         logits_BC = logits_BC.softmax(dim=-1)
     return list(logits_BC.numpy().astype(np.float32))
+
+
+def fit_choice(
+    features: Mapping[str, NDArray[np.float32]],
+    sizes: Mapping[str, Sequence[int]],
+    targets: Mapping[str, Sequence[int]],
+) -> list[NDArray[np.float32]]:
+    """Probabilities [O] of the options of the test examples: one linear score of each option, compared by softmax.
+
+    Features [R, D] by split are those of all options, one example after the other, of which each has `sizes`.
+    """
+    rows = _standard(features)
+    wanted = {split: torch.tensor(found) for split, found in targets.items()}
+    best, chosen = np.inf, torch.zeros(())
+    for decay in DECAYS:
+        weights_E1 = _fit(rows["train"], wanted["train"], _between(sizes["train"]), classes=1, decay=decay)
+        scores_R1 = _with_one(rows["validation"]) @ weights_E1
+        if (found := float(_between(sizes["validation"])(scores_R1, wanted["validation"]))) < best:
+            best, chosen = found, weights_E1
+    scores_R = (_with_one(rows["test"]) @ chosen)[:, 0]
+    return [scores_O.softmax(0).numpy().astype(np.float32) for scores_O in scores_R.split(list(sizes["test"]))]
+
+
+def _between(sizes: Sequence[int]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Cross-entropy of the right option among those of its example, from the scores of all, [R, 1]."""
+
+    def loss(scores_R1: Tensor, wanted_B: Tensor) -> Tensor:
+        parts = scores_R1[:, 0].split(list(sizes))
+        return F.cross_entropy(pad_sequence(parts, batch_first=True, padding_value=-torch.inf), wanted_B)
+
+    return loss
+
+
+def fit_map(videos: Mapping[str, NDArray[np.float32]], texts: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Cosine of each test text with what a linear map (ridge regression) makes of each test video, [Q, C].
+
+    Both are features [B, D] by split, row i of one belonging to row i of the other.
+    """
+    seen, said = _standard(videos), _standard(texts)
+    moments_DD = seen["train"].T @ seen["train"] / len(seen["train"])
+    shared_DD = seen["train"].T @ said["train"] / len(seen["train"])
+    best, chosen = np.inf, np.zeros(0)
+    for decay in DECAYS:
+        map_DD = torch.linalg.solve(moments_DD + decay * torch.eye(len(moments_DD), dtype=torch.float64), shared_DD)
+        near_QC, tested_QC = (
+            (F.normalize(said[split]) @ F.normalize(seen[split] @ map_DD).T).numpy() for split in ("validation", "test")
+        )
+        if (found := float(retrieval_ranks(near_QC).mean())) < best:
+            best, chosen = found, tested_QC
+    return chosen
+
+
+def nearest(train_BD: NDArray[np.float32], test_QD: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Row of the training features that is nearest to each of the test's by cosine, [Q]; the first of equal ones."""
+    rows = _standard({"train": train_BD, "test": test_QD})
+    return (F.normalize(rows["test"]) @ F.normalize(rows["train"]).T).argmax(dim=1).numpy()
+
+
+def _standard(features: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+    """Features by split in units of the training rows' spread, from their mean on."""
+    mean_D = features["train"].mean(axis=0)
+    spread_D = np.maximum(features["train"].std(axis=0), 1e-6)
+    return {split: torch.from_numpy((found - mean_D) / spread_D).double() for split, found in features.items()}
 
 
 def _fit(rows_BD: Tensor, wanted: Tensor, loss: Callable[[Tensor, Tensor], Tensor], *, classes: int, decay: float

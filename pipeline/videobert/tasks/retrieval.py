@@ -19,9 +19,12 @@ from videobert.evaluate.metrics import median_rank, recall_at_k, retrieval_ranks
 from videobert.finetune.config import FinetuneConfig
 from videobert.labels.records import LabelRow
 from videobert.model.network import VideoBert, at_least_float32
+from videobert.pretrain.seeding import generator
 from videobert.tasks.base import Answer, Encode, Example, Task, TaskNetwork
 from videobert.tasks.files import save_network
+from videobert.tasks.probe import fit_map
 from videobert.tasks.sequences import encode as encode_examples
+from videobert.tasks.sequences import frozen_features
 
 __all__ = ["Ranks", "Retrieval", "VideoBertForRetrieval"]
 
@@ -163,6 +166,25 @@ class Retrieval(Task):
         return f"rank {output[0]:g} of {output[2]}"
 
     def controls(
-        self, pretrained: VideoBert, examples: Sequence[Example], facts: Mapping[str, Any], config: FinetuneConfig
+        self,
+        pretrained: VideoBert,
+        examples: Mapping[str, Sequence[Example]],
+        facts: Mapping[str, Any],
+        config: FinetuneConfig,
     ) -> dict[str, list[Any]]:
-        return {"pretrained": VideoBertForRetrieval(pretrained).outputs(examples)}
+        """`majority`: the segments in an order drawn by lot, which is all that looking at nothing gives."""
+        test = examples["test"]
+        by_lot_Q = generator(config.seed, "order by lot").permutation(len(test)) + 1
+        said, shown = (
+            {
+                split: frozen_features(pretrained, [replace(e, **blank) for e in found])
+                for split, found in examples.items()
+            }
+            for blank in ({"footage": None}, {"text_ids": ()})
+        )
+        mapped_Q = retrieval_ranks(fit_map(shown, said))
+        return {
+            "majority": [(float(rank), float(rank), len(test)) for rank in by_lot_Q],
+            "linear probe": [(float(rank), float(rank), len(test)) for rank in mapped_Q],
+            "pretrained": VideoBertForRetrieval(pretrained).outputs(test),
+        }

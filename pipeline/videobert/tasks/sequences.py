@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from videobert.model.batch import Tokens, pack_sequences
-from videobert.model.network import VideoBert
+from videobert.model.network import VideoBert, sequence_means
 from videobert.tasks.base import Example
 from videobert.tasks.layout import Row, fitted_to, laid_out_in, thinned
 from videobert.tokens.footage import Footage
 
-__all__ = ["encode", "fitted", "laid_out", "padded_states", "thinned"]
+__all__ = ["encode", "fitted", "frozen_features", "laid_out", "padded_states", "thinned"]
+
+BOUND = 64
+"""Examples a forward pass of the frozen encoder."""
 
 
 def encode(encoder: VideoBert, examples: Sequence[Example]) -> tuple[Tensor, Tokens, Tensor]:
@@ -36,6 +41,17 @@ def padded_states(encoder: VideoBert, examples: Sequence[Example]) -> tuple[Tens
     lengths_B = torch.tensor([len(part) for part in parts], device=hidden_TD.device)
     states_BLD = pad_sequence(parts, batch_first=True)
     return states_BLD, torch.arange(states_BLD.shape[1], device=hidden_TD.device) < lengths_B[:, None]
+
+
+def frozen_features(encoder: VideoBert, examples: Sequence[Example]) -> NDArray[np.float32]:
+    """Means of the final states of an encoder, [B, D]."""
+    encoder.eval()
+    found = []
+    with torch.inference_mode():
+        for begin in range(0, len(examples), BOUND):
+            hidden_TD, tokens, place_B = encode(encoder, examples[begin : begin + BOUND])
+            found.append(sequence_means(hidden_TD, tokens)[place_B].cpu().numpy())
+    return np.concatenate(found)
 
 
 def fitted(encoder: VideoBert, example: Example) -> tuple[tuple[int, ...], Footage | None]:

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from tests.benchmarks.learning.baselines import Clips, MeanMlp, VideoTransformer, fit
 from tests.benchmarks.learning.task_data import TaskData
 from videobert.finetune.config import FinetuneConfig
-from videobert.finetune.measure import frozen_features, shuffled
+from videobert.finetune.measure import shuffled
 from videobert.finetune.train import finetune
 from videobert.model.network import VideoBert
 from videobert.tasks.base import Example, TaskNetwork
 from videobert.tasks.classifier import VideoBertForVideoClassification
+from videobert.tasks.sequences import frozen_features
 from videobert.tokens.footage import Footage
 
 __all__ = ["ENCODERS", "Models", "outputs_of"]
@@ -52,7 +53,7 @@ def outputs_of(
     if "probe" in encoders and data.kind.probes:
         features = {split: frozen_features(pretrained, examples) for split, examples in video.items()}
         targets = {split: data.targets(split) for split in video}
-        yield "linear probe", data.kind.probe(features, targets, data.facts, config)
+        yield data.kind.probe_name, data.kind.probe(features, targets, data.facts, config)
     if "baselines" in encoders and data.kind.name != "captions":
         yield "mean MLP, scratch", _baseline(data, video, config, transformer=False)
         yield "VideoTransformer, scratch", _baseline(data, video, config, transformer=True)
