@@ -142,7 +142,7 @@ def _baseline(
     seen, asked = (rng.standard_normal((4096, WIDTH)).astype(np.float32) for _ in range(2))
 
     def features(footage: Footage) -> Clips:
-        clips_NF = seen[footage.leaves]
+        clips_NF: Clips = seen[footage.leaves]
         if residuals:
             assert footage.residuals is not None
             clips_NF[:, : footage.residuals.shape[1]] += footage.residuals
