@@ -69,14 +69,14 @@ def fit_choice(
         if (found := float(_between(sizes["validation"])(scores_R1, wanted["validation"]))) < best:
             best, chosen = found, weights_E1
     scores_R = (_with_one(rows["test"]) @ chosen)[:, 0]
-    return [scores_O.softmax(0).numpy().astype(np.float32) for scores_O in scores_R.split(list(sizes["test"]))]
+    return [scores_O.softmax(0).numpy().astype(np.float32) for scores_O in torch.split(scores_R, list(sizes["test"]))]
 
 
 def _between(sizes: Sequence[int]) -> Callable[[Tensor, Tensor], Tensor]:
     """Cross-entropy of the right option among those of its example, from the scores of all, [R, 1]."""
 
     def loss(scores_R1: Tensor, wanted_B: Tensor) -> Tensor:
-        parts = scores_R1[:, 0].split(list(sizes))
+        parts = torch.split(scores_R1[:, 0], list(sizes))
         return F.cross_entropy(pad_sequence(parts, batch_first=True, padding_value=-torch.inf), wanted_B)
 
     return loss
