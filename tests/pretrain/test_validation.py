@@ -24,6 +24,7 @@ from videobert.pretrain.train import train
 from videobert.pretrain.validation import LEAST_VIDEOS, Validator, keep_aside
 from videobert.pretrain.windows import Windows
 from videobert.runtime.storage import Store
+from videobert.tokens.footage import Footage
 from videobert.tokens.records import TokenizedVideo
 from videobert.tokens.said import Said
 
@@ -83,14 +84,16 @@ def test_a_ranking_is_that_of_the_spans_by_their_sentences_whatever_batch_they_a
     model = VideoBert.create(config, vocabulary=WORDS, centroids_NF=CENTROIDS)
     found = Validator(VIDEOS[:4], model, config, torch.device("cpu")).check()
     model.eval()
-    spans, texts, said = [], {}, []
+    spans: list[Footage] = []
+    said: list[set[tuple[int, ...]]] = []
+    texts: dict[tuple[int, ...], None] = {}
     for video in VIDEOS[:4]:
         for segment in video.segments:
             spans.append(video.footage(segment.first_clip, segment.last_clip, around=1))
             said.append(set(Said(video.segments).near(segment.first_clip, segment.last_clip)))
             if segment.text_ids:
                 texts[segment.text_ids] = None
-    scores = encode_video(model, spans) @ encode_text(model, list(texts)).T
+    scores = np.matmul(encode_video(model, spans), encode_text(model, list(texts)).T)
     wanted = [
         average_precision_score([text in own for own in said], scores[:, column]) for column, text in enumerate(texts)
     ]

@@ -77,7 +77,7 @@ def _between(sizes: Sequence[int]) -> Callable[[Tensor, Tensor], Tensor]:
 
     def loss(scores_R1: Tensor, wanted_B: Tensor) -> Tensor:
         parts = torch.split(scores_R1[:, 0], list(sizes))
-        return F.cross_entropy(pad_sequence(parts, batch_first=True, padding_value=-torch.inf), wanted_B)
+        return F.cross_entropy(pad_sequence(list(parts), batch_first=True, padding_value=-torch.inf), wanted_B)
 
     return loss
 
