@@ -15,9 +15,10 @@ from videobert.finetune.train import finetune
 from videobert.model.network import VideoBert
 from videobert.pretrain.config import PretrainConfig
 from videobert.tasks.base import Example, TaskNetwork
-from videobert.tasks.caption_metrics import caption_figures, plain
+from videobert.tasks.caption_metrics import caption_figures, caption_measure, plain
 from videobert.tasks.captioner import VideoBertForVideoCaptioning
 from videobert.tasks.captions import Caption
+from videobert.tasks.metrics import bootstrap
 from videobert.tasks.sequences import padded_states
 from videobert.tokens.footage import Footage
 
@@ -117,3 +118,25 @@ def test_figures_of_known_captions() -> None:
     wrong = caption_figures(["grate a lemon", "peel it", "peel it"], same)
     assert max(wrong["bleu_4"], wrong["rouge_l"], wrong["cider_d"]) < 0.01
     assert plain("It's  CHOP-chop_1!") == "it's chop chop 1"
+
+
+@pytest.mark.slow
+def test_an_interval_of_captions_holds_their_figure() -> None:
+    """`slow`: aac-metrics imports for seconds. Drawn videos come twice, and a word is no more common for that."""
+    sentences = [f"{verb} the {noun}" for verb in ("chop", "stir", "peel", "boil") for noun in ("egg", "onion", "fish")]
+    from aac_metrics.functional.cider_d import cider_d
+
+    references = [(str(i), sentence) for i, sentence in enumerate(sentences)]
+    said = [sentence if i % 3 else sentences[0] for i, sentence in enumerate(sentences)]
+    measure, everything = caption_measure(said, references), range(len(said))
+    assert measure(everything) == caption_figures(said, references)
+    cider = [measure([i])["cider_d"] for i in everything]
+    assert measure(everything)["cider_d"] == pytest.approx(np.mean(cider))
+    assert measure([2, 2, 5])["cider_d"] == pytest.approx((2 * cider[2] + cider[5]) / 3)
+    whole = measure(everything)
+    intervals = bootstrap(measure, [str(i // 2) for i in everything], draws=100, seed=0)
+    for name in ("cider_d", "bleu_4", "rouge_l"):
+        low, high = intervals[name]
+        assert low < whole[name] < high, name
+    independent = cider_d([plain(s) for s in said], [[plain(s)] for _, s in references])[0]["cider_d"]
+    assert whole["cider_d"] == pytest.approx(float(independent))

@@ -78,9 +78,7 @@ def _with_intervals(
     labelled: Labelled,
     config: FinetuneConfig,
 ) -> dict[str, Any]:
-    def figures(chosen: Sequence[int]) -> dict[str, float]:
-        return task.figures([outputs[i] for i in chosen], [targets[i] for i in chosen], labelled.facts)
-
+    figures = task.measure(outputs, targets, labelled.facts)
     seed = seed_of(config.seed, "bootstrap", bits=63)
     intervals = bootstrap(figures, groups, draws=config.bootstrap_draws, seed=seed)
     return {

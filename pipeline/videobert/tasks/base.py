@@ -161,6 +161,12 @@ class Task(ABC):
     def figures(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> dict[str, float]:
         """Metrics; the first is the one by which epochs are compared, and larger is better."""
 
+    def measure(
+        self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]
+    ) -> Callable[[Sequence[int]], dict[str, float]]:
+        """What measures some of the examples, by number, also with repetitions: all of them give `figures`."""
+        return lambda chosen: self.figures([outputs[i] for i in chosen], [targets[i] for i in chosen], facts)
+
     @abstractmethod
     def answers(self, outputs: Sequence[Any], facts: Mapping[str, Any]) -> list[Answer]:
         """Outputs as rows of predictions say them."""

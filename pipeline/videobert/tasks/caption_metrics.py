@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from videobert.errors import InputError
 
-__all__ = ["caption_figures", "plain"]
+__all__ = ["Reference", "caption_figures", "caption_measure", "plain"]
+
+Reference = tuple[Any, str]
+"""What it is of, and the sentence: a caption is compared with all references of the same thing."""
 
 _WORDS = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
@@ -19,10 +24,18 @@ def plain(text: str) -> str:
     return " ".join(_WORDS.findall(text.lower()))
 
 
-def caption_figures(captions: Sequence[str], references: Sequence[tuple[Any, str]]) -> dict[str, float]:
-    """CIDEr-D, BLEU-4, ROUGE-L, and the share of different sentences.
+def caption_figures(captions: Sequence[str], references: Sequence[Reference]) -> dict[str, float]:
+    """CIDEr-D, BLEU-4, ROUGE-L, and the share of different sentences: `caption_measure` of all captions."""
+    return caption_measure(captions, references)(range(len(captions)))
 
-    A reference is (what it is of, sentence): a caption is compared with all references of the same thing.
+
+def caption_measure(
+    captions: Sequence[str], references: Sequence[Reference]
+) -> Callable[[Sequence[int]], dict[str, float]]:
+    """What measures some of the captions, by number, also with repetitions.
+
+    How rare a word is, by which CIDEr-D weighs it, and what a caption is compared with is told by all of them: a sample
+    in which sentences come twice has other rare words, and its CIDEr-D is that of another test.
     """
     try:
         from aac_metrics.functional.bleu import bleu
@@ -35,12 +48,20 @@ def caption_figures(captions: Sequence[str], references: Sequence[tuple[Any, str
     told = defaultdict(list)
     for of, sentence in references:
         told[of].append(plain(sentence))
-    candidates = [plain(caption) for caption in captions]
-    mult_references = [told[of] for of, _ in references]
-    found = {
-        # The document frequency of CIDEr-D needs two captions at least.
-        "cider_d": float(cider_d(candidates, mult_references)[0]["cider_d"]) if len(candidates) > 1 else 0.0,
-        "bleu_4": float(bleu(candidates, mult_references, n=4)[0]["bleu_4"]),
-        "rouge_l": float(rouge_l(candidates, mult_references)[0]["rouge_l"]),
-    }
-    return found | {"distinct": len(set(candidates)) / len(candidates)}
+    said_B = [plain(caption) for caption in captions]
+    known_B = [told[of] for of, _ in references]
+    # The document frequency of CIDEr-D needs two captions at least.
+    cider_B = cider_d(said_B, known_B)[1]["cider_d"].numpy() if len(said_B) > 1 else np.zeros(len(said_B))
+    rouge_B = rouge_l(said_B, known_B)[1]["rouge_l"].numpy()
+
+    def measure(chosen: Sequence[int]) -> dict[str, float]:
+        numbers = list(chosen)
+        some = [said_B[i] for i in numbers]
+        return {
+            "cider_d": float(cider_B[numbers].mean()),
+            "bleu_4": float(bleu(some, [known_B[i] for i in numbers], n=4)[0]["bleu_4"]),
+            "rouge_l": float(rouge_B[numbers].mean()),
+            "distinct": len(set(some)) / len(some),
+        }
+
+    return measure

@@ -6,7 +6,7 @@ BLEU-4 (Papineni et al. 2002), ROUGE-L (Lin 2004) and CIDEr-D (Vedantam et al. 2
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from videobert.finetune.config import FinetuneConfig
 from videobert.labels.records import LabelRow
 from videobert.model.network import VideoBert
 from videobert.tasks.base import Answer, Encode, Task
-from videobert.tasks.caption_metrics import caption_figures, plain
+from videobert.tasks.caption_metrics import caption_figures, caption_measure, plain
 from videobert.tasks.captioner import VideoBertForVideoCaptioning
 from videobert.tasks.probe import nearest
 
@@ -67,6 +67,11 @@ class Captions(Task):
 
     def figures(self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]) -> dict[str, float]:
         return caption_figures(outputs, [(target.of, target.text) for target in targets])
+
+    def measure(
+        self, outputs: Sequence[Any], targets: Sequence[Any], facts: Mapping[str, Any]
+    ) -> Callable[[Sequence[int]], dict[str, float]]:
+        return caption_measure(outputs, [(target.of, target.text) for target in targets])
 
     def constant(self, targets: Sequence[Any], facts: Mapping[str, Any], count: int) -> list[Any]:
         """The sentence that is most common among the training rows."""

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20_000, help="to pretrain on")
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.1, 1.0])
     parser.add_argument("--steps", type=int, default=200, help="of the optimiser: passes over many labels are fewer")
-    parser.add_argument("--draws", type=int, default=100, help="of videos behind an interval; a fifth for captions")
+    parser.add_argument("--draws", type=int, default=100, help="of videos behind an interval")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--read", type=Path, nargs="+")
     options = parser.parse_args()
@@ -122,16 +122,9 @@ def schedule(config: FinetuneConfig, count: int, *, steps: int) -> FinetuneConfi
 
 def figure(data: TaskData, outputs: Sequence[Any], *, draws: int) -> dict[str, Any]:
     """The first metric of the task, with its interval over videos; null without draws."""
-    targets = data.targets("test")
-
-    def measure(chosen: Sequence[int]) -> dict[str, float]:
-        found = data.kind.figures([outputs[i] for i in chosen], [targets[i] for i in chosen], data.facts)
-        name, value = next(iter(found.items()))
-        return {name: value}
-
-    ((name, value),) = measure(range(len(outputs))).items()
+    measure = data.kind.measure(outputs, data.targets("test"), data.facts)
+    name, value = next(iter(measure(range(len(outputs))).items()))
     groups = [e.video_id for e in data.splits["test"]]
-    draws = draws // 5 if data.kind.name == "captions" else draws
     return {"metric": name, "value": value, "interval": bootstrap(measure, groups, draws=draws, seed=0).get(name)}
 
 
