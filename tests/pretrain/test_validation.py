@@ -98,9 +98,16 @@ def test_a_ranking_is_that_of_the_spans_by_their_sentences_whatever_batch_they_a
         average_precision_score([text in own for own in said], scores[:, column]) for column, text in enumerate(texts)
     ]
     assert found["ranking"] == pytest.approx(np.mean(wanted), abs=1e-6)
+    seldom = dataclasses.replace(config, mixture=Mixture(text_only=3, video_only=1, video_text=1, contrast=1))
+    assert Validator(VIDEOS[:4], model, seldom, model.device).check()["ranking"] == pytest.approx(
+        np.mean(wanted), abs=1e-6
+    )
+    with torch.no_grad():
+        spoilt = VideoBert.create(config, vocabulary=WORDS, centroids_NF=CENTROIDS)
+        spoilt.retrieval_video.weight.fill_(torch.nan)
+    assert Validator(VIDEOS[:4], spoilt, config, model.device).check()["ranking"] == 0.0
     by_loss = Validator(VIDEOS[:4], model, dataclasses.replace(config, validation=CONFIG.validation), model.device)
     assert "ranking" not in by_loss.check()
-    assert "ranking" not in Validator(VIDEOS[:4], fresh(), config, model.device).check(), "no contrast, no sentences"
 
 
 def test_training_stops_when_the_videos_kept_aside_get_worse_and_resumes_to_the_same_end(tmp_path: Path) -> None:
@@ -167,6 +174,8 @@ def test_own_takes_batch_and_steps_from_the_segments(segments: int, batch: int, 
 def test_what_cannot_stop_is_refused() -> None:
     with pytest.raises(InputError, match="patience 0"):
         Validation(checks=3, patience=0)
+    with pytest.raises(InputError, match=r"contrast 0\.0"):
+        dataclasses.replace(CONFIG, validation=Validation(checks=3, best_by="ranking"))
     with pytest.raises(InputError, match="best_by 'luck'"):
         Validation(best_by="luck")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"fraction 1\.0"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from videobert.errors import InputError
-from videobert.query.application_tables import TableQuery, list_tables, read_table_part, table_summary
+from videobert.query.application_tables import TablePart, TableQuery, list_tables, read_table_part, table_summary
 from videobert.runtime.storage import Store
 
 ROWS = 50
@@ -24,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
         "row_id": [f"v{n}:0" for n in range(ROWS)],
         "score": [math.nan if n == 3 else float(n * 7 % ROWS) for n in range(ROWS)],
         "alarm": [n % 2 == 0 for n in range(ROWS)],
-        "verdict": [("yes", "No ", "", None)[n % 4] for n in range(ROWS)],
+        "verdict": [("yes", "no", "", None)[n % 4] for n in range(ROWS)],
         "embedding": [[0.0, 1.0]] * ROWS,
         "model": ["a.1"] * 25 + ["b.2"] * 25,
     })  # fmt: skip
@@ -97,6 +98,39 @@ def test_what_is_not_there_is_said(folder: str) -> None:
     for name in ("..", "../best-of", "a/b", ""):
         with pytest.raises(InputError, match="no name"):
             read_table_part(folder, name, "a", TableQuery())
+
+
+def test_any_columns_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+
+    def part(table: pa.Table, **asked: str) -> TablePart:
+        pq.write_table(table, tmp_path / "odd" / "a.parquet")
+        return read_table_part(str(tmp_path), "odd", "a", TableQuery(**asked))  # type: ignore[arg-type]
+
+    listed = pa.table({"model": [["a"], ["b"]], "row_id": ["v:0", "v:1"]})
+    assert [row["row_id"] for row in part(listed).rows] == ["v:0", "v:1"]
+    assert table_summary(Store(str(tmp_path)), "odd", "a") == (2, [])
+    assert part(pa.table({"vector": [[1.0], [2.0]]})).rows == [{}, {}]
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array([3])], names=["x", "x", "y"])
+    assert part(twice).rows == [{"y": 3}]
+    with pytest.raises(InputError, match="no column 'x'"):
+        part(twice, sort="x")
+    judged = part(pa.table({"verdict": [True, False, None]}), column="verdict", value="false")
+    assert judged.rows == [{"verdict": False}] and judged.verdicts == {"false": 1}
+
+
+@pytest.mark.parametrize("place", [-12, 8])
+def test_a_garbled_table_is_said(tmp_path: Path, place: int) -> None:
+    (tmp_path / "odd").mkdir()
+    path = tmp_path / "odd" / "a.parquet"
+    pq.write_table(pa.table({"row_id": [f"v:{n}" for n in range(500)]}), path, compression="zstd")
+    whole = bytearray(path.read_bytes())
+    whole[place - 40 if place < 0 else place : place if place < 0 else place + 400] = b"\xff" * (
+        40 if place < 0 else 400
+    )
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match="no readable Parquet"):
+        read_table_part(str(tmp_path), "odd", "a", TableQuery())
 
 
 def test_an_empty_table_has_no_rows(folder: str) -> None:

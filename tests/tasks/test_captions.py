@@ -117,6 +117,8 @@ def test_figures_of_known_captions() -> None:
     assert right["cider_d"] > 3 and right["distinct"] == pytest.approx(2 / 3)
     wrong = caption_figures(["grate a lemon", "peel it", "peel it"], same)
     assert max(wrong["bleu_4"], wrong["rouge_l"], wrong["cider_d"]) < 0.01
+    wordless = caption_figures(["chop it", "..."], [("a", "♪"), ("b", "...")])
+    assert wordless["rouge_l"] == pytest.approx(0.5)
     assert plain("It's  CHOP-chop_1!") == "it's chop chop 1"
 
 

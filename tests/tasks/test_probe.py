@@ -55,6 +55,9 @@ def test_the_nearest_caption_is_that_of_the_same_features() -> None:
     train_BD = normal(20, 4, seed=0)
     order = np.random.default_rng(1).permutation(20)
     assert nearest(train_BD, train_BD[order]).tolist() == order.tolist()
+    train_BD[:, 0] = 0.1  # says nothing, whatever rounding makes of it
+    asked_QD = train_BD[order] + np.array([0.01, *[0] * (train_BD.shape[1] - 1)], dtype=np.float32)
+    assert nearest(train_BD, asked_QD).tolist() == order.tolist()
     told = [Caption(ids=(i,), of=(str(i), None, None), text=f"sentence {i}") for i in range(20)]
     features = {"train": train_BD, "test": train_BD[order[:3]]}
     found = Captions().probe(features, {"train": told}, {}, FinetuneConfig())

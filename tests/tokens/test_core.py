@@ -257,6 +257,23 @@ def test_a_short_sentence_may_take_the_one_clip_that_shows_its_moment() -> None:
     assert spans(short_sentences="moment") == moments
 
 
+def test_a_short_sentence_keeps_its_clips_where_one_was_lost_or_none_shows_its_moment() -> None:
+    starts = np.array([0.0, 1.5, 3.0, 9.0, 10.5, 12.0])  # 4.5 to 9 is lost
+    config = TokensConfig(cues="alone", short_sentences="moment")
+
+    def spans(start: float, end: float, shift: float) -> list[tuple[int, int]]:
+        sentence = Sentence(start_seconds=start, end_seconds=end, text="cut it")
+        found = make_segments(
+            [sentence], starts, starts + 1.5, tokenize=_tokenize, config=config, moment=lambda a, b: b + shift
+        )
+        return [(s.first_clip, s.last_clip) for s in found if s.text]
+
+    assert spans(3.0, 10.0, -0.5) == [(2, 4)], "eleven seconds of video were lost or shown"
+    assert spans(3.0, 4.4, 2.0) == [(2, 3)], "the moment was lost"
+    assert spans(12.5, 13.4, 3.0) == [(5, 6)], "the moment is beyond the end"
+    assert spans(3.0, 4.4, -2.0) == [(1, 2)]
+
+
 def test_a_config_of_the_first_release_keeps_its_spec() -> None:
     assert "cues" not in output_config(TokensConfig())
     assert "short_sentences" not in output_config(TokensConfig())

@@ -269,6 +269,12 @@ def _check_optimisation(config: PretrainConfig) -> None:
             f"batch_size {config.batch_size} cannot be computed in {config.accumulation} parts: "
             "both are positive and accumulation is not above batch_size"
         )
+    ranked = config.validation.checks and config.validation.best_by == "ranking"
+    if ranked and not (config.mixture.contrast and config.weights.retrieval):
+        raise InputError(
+            f"validation.best_by is ranking, which mixture.contrast {config.mixture.contrast} with weights.retrieval "
+            f"{config.weights.retrieval} does not teach: choose loss, or make both positive"
+        )
     if config.steps < 0 or (config.steps == 0 and config.epochs <= 0):
         raise InputError(f"steps {config.steps} and epochs {config.epochs} train nothing: give one of them")
     if config.learning_rate <= 0 or config.weight_decay < 0 or config.clip_norm <= 0:

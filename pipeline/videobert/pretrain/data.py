@@ -137,6 +137,12 @@ class PretrainData:
         count, size = max(passes)
         return max(1, math.ceil(epochs * size / count))
 
+    @property
+    def contrast_steps(self) -> int:
+        """Optimiser steps in which the contrast regime passes over all segments once; 0 without it."""
+        segments = self.index.captioned + len(self.index.untexted)
+        return math.ceil(segments / self._contrast) if self._contrast else 0
+
     def examples(self, step: int, *, part: int = 0, parts: int = 1) -> list[Example]:
         """Examples `part`, `part` + `parts`, ... of every regime of a step; all parts together are the batch."""
         texts = self._entries("text", step, self._texts, self.index.captioned)

@@ -75,7 +75,8 @@ class Validator:
         own = replace(config, seed=seed_of(config.seed, "validation"), accumulation=1)
         batch = replace(own, batch_size=min(config.batch_size, max(8, 2 * segments)))
         data = PretrainData(videos, vocabulary=model.vocabulary, config=batch, max_length=model.max_length)
-        self._batches = [collate(data.examples(step)) for step in range(data.steps_of(1.0))]
+        steps = max(data.steps_of(1.0), data.contrast_steps)
+        self._batches = [collate(data.examples(step)) for step in range(steps)]
         self._model, self._config, self._device = model, config, device
 
     def check(self) -> dict[str, float]:
@@ -126,11 +127,16 @@ class _Found:
         self._said += [set(row) - {0} for row in said_CE.tolist()]
 
     def ranking(self) -> dict[str, float]:
-        """Mean average precision over the sentences, 0 to 1; nothing where none is said over any span."""
+        """Mean average precision over the sentences, 0 to 1; nothing where none is said over any span.
+
+        0 of a model whose vectors are no numbers.
+        """
         if not self._texts:
             return {}
         once = slice(self._segments)  # what comes after them was seen before: the last batch begins anew
         scores_CS = np.stack(self._videos[once]) @ np.stack(list(self._texts.values())).T
         said_CS = np.array([[number in said for number in self._texts] for said in self._said[once]])
         precisions = average_precisions(scores_CS, said_CS)
-        return {"ranking": float(precisions.mean())} if len(precisions) else {}
+        if not len(precisions):
+            return {}
+        return {"ranking": float(precisions.mean()) if np.isfinite(scores_CS).all() else 0.0}

@@ -95,8 +95,9 @@ def table_summary(store: Store, application: str, table: str) -> tuple[int, list
     with _Opened(store, application, table) as file:
         metadata = file.metadata
         models = set[str]()
-        if "model" in file.schema_arrow.names:
-            place = [metadata.schema.column(n).path for n in range(len(metadata.schema))].index("model")
+        paths = [metadata.schema.column(n).path for n in range(len(metadata.schema))]
+        if "model" in paths:  # a list of that name has another path
+            place = paths.index("model")
             for group in range(metadata.num_row_groups):
                 statistics = metadata.row_group(group).column(place).statistics
                 if statistics is not None and statistics.has_min_max:
@@ -110,7 +111,8 @@ def read_table_part(root: str, application: str, table: str, asked: TableQuery) 
     Raises FileNotFoundError when there is none, InputError for a column that it lacks and for what is no Parquet.
     """
     with _Opened(Store(root), application, table) as file:
-        columns = [field.name for field in file.schema_arrow if _is_plain(field.type)]
+        names = Counter(file.schema_arrow.names)
+        columns = [field.name for field in file.schema_arrow if _is_plain(field.type) and names[field.name] == 1]
         for wanted in (asked.column, asked.sort.removeprefix("-")):
             if wanted and wanted not in columns:
                 raise InputError(f"{application}/{table} has no column {wanted!r}; it has {', '.join(columns)}")
@@ -136,16 +138,27 @@ class _Opened:
         self._source = self._store.open(self._path)
         try:
             return pq.ParquetFile(self._source, pre_buffer=False)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:  # a garbled footer is an OSError of pyarrow's
             self._source.close()
-            raise InputError(f"{self._store.url(self._path)} is no readable Parquet file; write it again") from error
+            raise self._unreadable() from error
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._source.close()
+        if isinstance(error, (pa.ArrowException, OSError)):
+            raise self._unreadable() from error
+
+    def _unreadable(self) -> InputError:
+        return InputError(f"{self._store.url(self._path)} is no readable Parquet file; write it again")
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating)
+    tests = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_integer,
+        pa.types.is_float32,
+        pa.types.is_float64,
+    )
     return kind == pa.bool_() or any(test(kind) for test in tests)
 
 
@@ -169,6 +182,8 @@ def _rows(file: pq.ParquetFile, columns: Sequence[str], places: NDArray[np.int64
     """Those at these places, in this order; only the row groups that hold some are read."""
     counts = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
     ends = np.cumsum(counts)
+    if not columns:
+        return [{} for _ in places]
     group_of = np.searchsorted(ends, places, side="right")
     found: dict[int, dict[str, Any]] = {}
     for group in np.unique(group_of).tolist():
@@ -187,5 +202,7 @@ def _finite(value: Any) -> Value:
 def _verdicts(keys: pa.Table | None, places_N: NDArray[np.int64]) -> dict[str, int]:
     if keys is None or "verdict" not in keys.column_names:
         return {}
-    said = Counter(str(value or "").strip().lower() for value in keys["verdict"].take(pa.array(places_N)).to_pylist())
-    return dict(sorted(said.most_common(_MOST_VERDICTS)))
+    said = pc.fill_null(pc.cast(keys["verdict"].take(pa.array(places_N)), pa.string()), "")
+    counted = pc.value_counts(said).to_pylist()
+    often = sorted(counted, key=lambda one: (-one["counts"], one["values"]))[:_MOST_VERDICTS]
+    return dict(sorted((one["values"], one["counts"]) for one in often))

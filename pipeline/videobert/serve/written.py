@@ -34,6 +34,7 @@ _PAGE = 50
 """Tables of a page of their list: each is opened for its number of rows."""
 _AT_ONCE = 16
 _ROW_ID = re.compile(r"[A-Za-z0-9_-]{1,128}(:[0-9]{1,9})?")
+_VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _DIGEST = re.compile(r"[0-9a-f]{64}(:[0-9]{1,9})?")
 _SPEC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -95,19 +96,25 @@ class Written:
                 "VIDEOBERT_APPLICATIONS_OUT names"
             )
         folder = self._store.root
-        try:
-            return self._root.remembered(
-                ("application", application, table, asked), lambda: read_table_part(folder, application, table, asked)
-            )
-        except FileNotFoundError as error:
-            names = sorted({one.application for one in self._listed()})
-            own = [one.table for one in self._listed() if one.application == application]
-            there = f"its tables are {_some(own)}" if own else f"tables there are of {_some(names)}"
-            raise NotFoundError(f"{application} has no table {table!r} below {folder}; {there}") from error
+
+        def read() -> TablePart | None:
+            try:
+                return read_table_part(folder, application, table, asked)
+            except FileNotFoundError:  # of this table alone: what else is remembered is as it was
+                return None
+
+        part = self._root.remembered(("application", application, table, asked), read)
+        if part is not None:
+            return part
+        names = sorted({one.application for one in self._listed()})
+        own = [one.table for one in self._listed() if one.application == application]
+        there = f"its tables are {_some(own)}" if own else f"tables there are of {_some(names)}"
+        raise NotFoundError(f"{application} has no table {table!r} below {folder}; {there}")
 
     def _joined(self, rows: Sequence[Mapping[str, Value]], base: str) -> list[ApplicationRow]:
         """With the rows of the embeddings that each names."""
-        specs = [self._spec_of(values) for values in rows]
+        spec_of = {named: self._spec_of(named) for named in {_model_of(values) for values in rows}}
+        specs = [spec_of[_model_of(values)] for values in rows]
         ids = [_row_id_of(values) for values in rows]
         known: dict[str, dict[str, Row]] = {}
         for spec in dict.fromkeys(spec for spec in specs if spec):
@@ -122,7 +129,8 @@ class Written:
         self, values: Mapping[str, Value], row_id: str, spec: str, known: Mapping[str, Row], base: str
     ) -> ApplicationRow:
         video_id, found = row_id.partition(":")[0], known.get(row_id)
-        forgotten = bool(video_id) and found is None and self._is_forgotten(video_id)
+        named = {video_id, str(values.get("video_id") or "")} - {""}
+        forgotten = found is None and any(map(self._is_forgotten, sorted(filter(_VIDEO_ID.fullmatch, named))))
         if forgotten:
             values = {name: value for name, value in values.items() if name in ("row_id", "video_id")}
         return ApplicationRow(
@@ -130,9 +138,8 @@ class Written:
             video_row_id=video_id if video_id in known else "", forgotten=forgotten,
         )  # fmt: skip
 
-    def _spec_of(self, values: Mapping[str, Value]) -> str:
-        """Of the embeddings that a row was made from, of the promoted ones where it does not say; empty: of none."""
-        named = str(values.get("model") or "current")
+    def _spec_of(self, named: str) -> str:
+        """Of the embeddings that rows were made from; empty: there are none."""
         try:
             return self._root.spec(named) if _SPEC.fullmatch(named) else ""
         except InputError:  # they were removed, and the table can be read all the same
@@ -151,6 +158,11 @@ class Written:
     def _is_forgotten(self, video_id: str) -> bool:
         key = ("forgotten", video_id)
         return self._root.remembered(key, lambda: read_tombstone(self._root.store, video_id) is not None)
+
+
+def _model_of(values: Mapping[str, Value]) -> str:
+    """What a row says that it was made from; the promoted embeddings where it does not say."""
+    return str(values.get("model") or "current")
 
 
 def is_row_id(value: Value) -> bool:

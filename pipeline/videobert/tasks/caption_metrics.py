@@ -17,6 +17,8 @@ Reference = tuple[Any, str]
 """What it is of, and the sentence: a caption is compared with all references of the same thing."""
 
 _WORDS = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_NO_WORD = "_"
+"""What a sentence without any word is compared as: "..." and the like."""
 
 
 def plain(text: str) -> str:
@@ -47,8 +49,8 @@ def caption_measure(
         ) from error
     told = defaultdict(list)
     for of, sentence in references:
-        told[of].append(plain(sentence))
-    said_B = [plain(caption) for caption in captions]
+        told[of].append(plain(sentence) or _NO_WORD)
+    said_B = [plain(caption) or _NO_WORD for caption in captions]
     known_B = [told[of] for of, _ in references]
     # The document frequency of CIDEr-D needs two captions at least.
     cider_B = cider_d(said_B, known_B)[1]["cider_d"].numpy() if len(said_B) > 1 else np.zeros(len(said_B))

@@ -19,6 +19,8 @@ from videobert.evaluate.metrics import retrieval_ranks
 
 __all__ = ["fit_choice", "fit_map", "fit_probe", "nearest"]
 
+_NO_SPREAD = 1e-6
+"""Of a feature in units of its size: that is rounding."""
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 """L2 weights, of which the validation split chooses."""
 STEPS = 100
@@ -108,9 +110,9 @@ def nearest(train_BD: NDArray[np.float32], test_QD: NDArray[np.float32]) -> NDAr
 
 
 def _standard(features: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
-    """Features by split in units of the training rows' spread, from their mean on."""
-    mean_D = features["train"].mean(axis=0)
-    spread_D = np.maximum(features["train"].std(axis=0), 1e-6)
+    """Features by split in units of the training rows' spread, from their mean on; 0 where these are all the same."""
+    mean_D, spread_D = features["train"].mean(axis=0), features["train"].std(axis=0)
+    spread_D = np.where(spread_D <= _NO_SPREAD * (1 + np.abs(mean_D)), np.inf, spread_D)
     return {split: torch.from_numpy((found - mean_D) / spread_D).double() for split, found in features.items()}
 
 

@@ -31,7 +31,8 @@ class TokensConfig:
     of every sentence the middle is kept, by which the clips around it are told apart."""
     short_sentences: Literal["whole", "moment"] = "whole"
     """Clips of a sentence over which no more than two have their middle. `whole`: these. `moment`: the one that shows
-    what is said, so that a row is about one moment; the other clip is no part of it."""
+    what is said, so that a row is about one moment. The other clip is then one without text, over which no pair takes
+    in its neighbours: nothing for `pretrain.concatenate_probability`."""
 
     def __post_init__(self) -> None:
         for name in ("clips_per_segment", "max_sentence_words"):

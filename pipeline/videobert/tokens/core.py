@@ -77,10 +77,10 @@ def make_segments(
     """Segments of one video in time order.
 
     A sentence takes the clips whose middle lies in it, or the one clip that shows its middle; if it is short, it may
-    take the one that shows its moment instead (`TokensConfig.short_sentences`). One that is spoken where no clip is,
-    beyond the last clip or where damage took them, has no segment. Spans that no sentence takes are cut into segments
-    of `clips_per_segment` clips without text, none of which reaches over a gap in time. `moment` tells from start and
-    end when a sentence's pictures are seen, their middle if None.
+    take the one that shows its moment instead, where there is one (`TokensConfig.short_sentences`). One that is spoken
+    where no clip is, beyond the last clip or where damage took them, has no segment. Spans that no sentence takes are
+    cut into segments of `clips_per_segment` clips without text, none of which reaches over a gap in time. `moment`
+    tells from start and end when a sentence's pictures are seen, their middle if None.
     """
     moment = moment or (lambda start, end: (start + end) / 2)
     middles_N = (clip_starts_N + clip_ends_N) / 2
@@ -100,9 +100,8 @@ def make_segments(
             continue
         at = moment(sentence.start_seconds, sentence.end_seconds)
         place = float(np.interp(at, middles_N, np.arange(len(middles_N)) + 0.5))
-        if config.short_sentences == "moment" and last - first <= _SHORT:
-            first = int(place)
-            last = first + 1
+        if config.short_sentences == "moment":
+            first, last = _shown(first, last, at, clip_starts_N, clip_ends_N)
         free[first:last] = False
         segment = _segment(first, last, clip_starts_N, clip_ends_N, text=sentence.text, ids=tuple(ids))
         if config.cues == "alone":
@@ -134,6 +133,15 @@ def from_json(value: Mapping[str, Any]) -> TokenizedVideo:
         video_id=value["video_id"], visual=np.array(value["visual"], dtype=np.int32), segments=segments,
         residuals=value.get("residuals"),
     )  # fmt: skip
+
+
+def _shown(first: int, last: int, at: float, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> tuple[int, int]:
+    """The one clip that shows the moment `at` of a short sentence; its own clips where none does, or one was lost."""
+    clip = int(np.searchsorted(starts, at, side="right")) - 1
+    lost = last - first == _SHORT and starts[last - 1] - ends[first] > _GAP_SECONDS
+    if last - first > _SHORT or lost or clip < 0 or at >= ends[clip]:
+        return first, last
+    return clip, clip + 1
 
 
 def _cut(cue: Mapping[str, Any], *, max_words: int) -> list[Sentence]:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 __all__ = ["FILTERS", "clock", "colour", "name", "short"]
 
 _DIGITS = re.compile(r"[0-9a-f]{13,}")
+_MOST_SECONDS = 1e9
+"""That a time is shown with: tables of others may hold any number."""
 
 
 def short(value: str) -> str:
@@ -19,7 +21,7 @@ def short(value: str) -> str:
 
 def clock(seconds: float) -> str:
     """Minutes and seconds, `1:02.5`; hours where there are any."""
-    tenths = round(seconds * 10)
+    tenths = round(min(seconds, _MOST_SECONDS) * 10)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
     shown = f"{minutes:02d}:{rest // 10:02d}" if hours else f"{minutes}:{rest // 10:02d}"
