@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 from videobert.evaluate.metrics import top_k_hits
 from videobert.model.ranking import average_precisions
 
-__all__ = [
-    "bootstrap", "calibration_error", "confusion", "macro_f1", "multi_label", "regression",
-    "single_label",
-]  # fmt: skip
+__all__ = ["bootstrap", "calibration_error", "confusion", "macro_f1", "multi_label", "regression", "single_label"]
 
 BINS = 15
 """Of the calibration error (Guo et al., ICML 2017, arXiv 1706.04599)."""
