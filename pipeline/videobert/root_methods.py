@@ -57,7 +57,7 @@ class RootMethods:
         int8: bool = False,
         out: str = "",
     ) -> list[ExportedFile]:
-        """Write a model, its fine-tuned heads and encoder as ONNX, to be run without torch."""
+        """Write a model, its fine-tuned heads, codebook and encoder, to be run without torch."""
         raise NotImplementedError
 
     def moderate(

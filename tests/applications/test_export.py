@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pyarrow.compute as pc
 import pytest
 import torch
 
 import videobert
 from tests.model.material import TINY, vocabulary
-from tests.small_root import SmallRoot
+from tests.small_root import BATCHES, SmallRoot
 from videobert.applications.export.network import export_head, export_video
 from videobert.cli.main import main
 from videobert.features.encoders import load_encoder
@@ -25,7 +26,8 @@ from videobert.model.scoring import encode_text, encode_video
 from videobert.pretrain.config import PretrainConfig
 from videobert.query.exported import ExportedModel, export_folder, open_export
 from videobert.query.model import open_model
-from videobert.runtime.manifest import Manifest
+from videobert.runtime.manifest import Manifest, load_manifest
+from videobert.runtime.parquet import read_table, vectors_of
 from videobert.runtime.storage import Store
 from videobert.tasks.base import Example
 from videobert.tasks.classifier import VideoBertForVideoClassification
@@ -123,6 +125,74 @@ def test_the_encoder_gives_the_features_of_the_stage(root: str, small_root: Smal
     np.testing.assert_allclose(found.encode_clips([clip]), encoder.encode([clip]), atol=1e-4)
 
 
+def test_the_codebook_gives_the_tokens_of_the_stage(root: str, small_root: SmallRoot) -> None:
+    found, store = exported(root, small_root), Store(root)
+    facts = found.manifest.facts["parts"]["codebook"]
+    assert (facts["leaves"], facts["components"], facts["assignment"]) == (9, 0, "greedy")
+    samples = {sample["video_id"]: sample["visual"] for sample in open_model(store).samples()}
+    compared = 0
+    for batch in BATCHES:
+        manifest = load_manifest(store, "features", small_root.specs["features"], batch)
+        assert manifest is not None and manifest.spec == facts["feature_spec"]
+        for table in (read_table(store, output.path) for output in manifest.outputs):
+            for video_id in table["video_id"].unique().to_pylist():
+                rows = table.filter(pc.equal(table["video_id"], video_id))
+                leaves, residuals = found.quantise(vectors_of(rows))
+                assert leaves.tolist() == list(samples[video_id]) and residuals is None
+                compared += len(leaves)
+    assert compared > 20
+
+
+PIXELS_TO_VECTOR = """
+import json, sys
+sys.modules["torch"] = None  # whatever imports it fails
+import numpy as np
+from videobert.query.exported import open_export
+from videobert.tokens.footage import take
+from videobert.video.frames import ClipDecoder
+from videobert.video.options import DecodeOptions
+from videobert.video.request import ClipRequest
+
+folder, video, first, last = sys.argv[1:]
+model = open_export(folder)
+facts = model.manifest.facts["parts"]["encoder"]
+clips = ClipDecoder(video, ClipRequest(**facts["request"]), DecodeOptions(**facts["options"]))
+leaves, residuals = model.quantise(model.encode_clips(list(clips)))
+around = model.manifest.facts["layout"]["context_clips"]
+span = take(leaves, residuals, np.arange(int(first), int(last)), around=around)
+print(json.dumps([leaves.tolist(), model.encode_video([span])[0].tolist()]))
+"""
+
+
+def test_from_pixels_to_the_vector_of_the_batch_where_torch_cannot_be_imported(root: str, tmp_path: Path) -> None:
+    """All four files on the way: frames, features, tokens, vector."""
+    main(["export", "--root", root, "--out", str(tmp_path)])
+    table = videobert.open(root).embeddings().to_table(columns=["row_id", "embedding", "source_uri"]).to_pylist()
+    rows = {row["row_id"]: row for row in table}
+    sample = next(open_model(Store(root)).samples())
+    number = len(sample["segments"]) - 1
+    segment, row = sample["segments"][number], rows[f"{sample['video_id']}:{number}"]
+    span = [str(segment[name]) for name in ("first_clip", "last_clip")]
+    video = row["source_uri"].removeprefix("file://")
+    command = [sys.executable, "-c", PIXELS_TO_VECTOR, str(tmp_path), video, *span]
+    leaves, vector = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert leaves == list(sample["visual"])
+    np.testing.assert_allclose(vector, row["embedding"], atol=1e-4)
+
+
+def test_an_export_of_before_has_no_codebook_and_does_the_rest(root: str, small_root: SmallRoot) -> None:
+    found = exported(root, small_root)
+    parts = {name: facts for name, facts in found.manifest.facts["parts"].items() if name != "codebook"}
+    outputs = tuple(output for output in found.manifest.outputs if "/codebook-" not in output.path)
+    assert len(outputs) == len(found.manifest.outputs) - 1
+    held = dataclasses.replace(found.manifest, outputs=outputs, facts=found.manifest.facts | {"parts": parts})
+    before = ExportedModel(Store(root), held)
+    with pytest.raises(videobert.InputError, match="no codebook was exported; run `videobert export` again"):
+        before.quantise(np.zeros((1, 2560), np.float32))
+    np.testing.assert_array_equal(before.encode_text(TEXTS[:1]), found.encode_text(TEXTS[:1]))
+    assert before.heads == found.heads
+
+
 def test_search_takes_it_and_loads_no_torch(root: str, small_root: SmallRoot) -> None:
     code = (
         f"import videobert, sys, json\nfound = videobert.open({root!r}).search('stir the egg', top=8)\n"
@@ -164,3 +234,7 @@ def test_what_was_changed_or_is_not_there_is_refused(root: str, small_root: Smal
     text.write_bytes(text.read_bytes()[:-1] + b"x")
     with pytest.raises(videobert.InputError, match="is not what was exported"):
         open_export(str(tmp_path)).encode_text(["egg"])
+    [codebook] = tmp_path.glob("codebook-*.npz")
+    codebook.write_bytes(codebook.read_bytes()[:-1] + b"x")
+    with pytest.raises(videobert.InputError, match="is not what was exported"):
+        open_export(str(tmp_path)).quantise(np.zeros((1, 2560), np.float32))

@@ -14,14 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videobert.errors import InputError
+__all__ = ["at_a_time", "grid_step", "mix", "snap", "squared_norms", "tree_sum", "uniforms"]
 
-__all__ = [
-    "LARGEST_VALUE", "at_a_time", "check_values", "grid_step", "mix", "snap", "squared_norms", "tree_sum", "uniforms",
-]  # fmt: skip
-
-LARGEST_VALUE = 1e16
-"""Beyond it squared distances could leave float32."""
 _GRID_BITS = 24
 _SMALLEST_EXPONENT = -126
 _TREE_CHUNK = 1 << 18
@@ -33,17 +27,6 @@ _GPU_SHARE = 64
 def at_a_time(in_cache: int, device: torch.device) -> int:
     """How much to work on at a time where `in_cache` is right for a CPU; no result depends on it."""
     return in_cache if device.type == "cpu" else in_cache * _GPU_SHARE
-
-
-def check_values(vectors: NDArray[np.float32]) -> float:
-    """Largest magnitude of the vectors; InputError when one is NaN, infinite or beyond `LARGEST_VALUE`."""
-    largest = max(float(vectors.max()), -float(vectors.min())) if vectors.size else 0.0
-    if not largest <= LARGEST_VALUE:
-        found = f"{largest}" if math.isfinite(largest) else "NaN or infinity"
-        raise InputError(
-            f"the features hold {found}, which no codebook takes; reject those clips in the features stage"
-        )
-    return largest
 
 
 def grid_step(largest: float) -> float:

@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videobert.codebook.exact import LARGEST_VALUE, at_a_time, check_values, squared_norms, tree_sum
+from videobert.codebook.exact import at_a_time, squared_norms, tree_sum
 from videobert.codebook.tiles import sorted_by_node, tiles
+from videobert.codebook.values import LARGEST_VALUE, check_values
 
 __all__ = [
     "TILE_ELEMENTS",

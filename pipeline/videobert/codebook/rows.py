@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videobert.codebook.exact import at_a_time, check_values, mix
+from videobert.codebook.exact import at_a_time, mix
 from videobert.codebook.kernels import Kernels, kernels
 from videobert.codebook.kmeans import TILE_ELEMENTS, norms, scorer, squared_distances, tensor
 from videobert.codebook.tiles import sorted_by_node, tiles
+from videobert.codebook.values import check_values
 from videobert.errors import InputError
 
 __all__ = ["Extent", "FitWorker", "Partial", "Rows"]

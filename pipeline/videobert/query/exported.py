@@ -1,7 +1,7 @@
-"""An exported model, run by onnxruntime: texts and spans as vectors, answers, and clips as features, without torch.
+"""An exported model, run by onnxruntime and numpy: texts and spans as vectors, answers, clips as tokens, without torch.
 
     exports/<model spec>/text-<digest>.onnx, video-<digest>.onnx, tokenizer-<digest>.json, encoder-<digest>.onnx
-    exports/<model spec>/<spec of a fine-tuned model>-<digest>.onnx
+    exports/<model spec>/<spec of a fine-tuned model>-<digest>.onnx, codebook-<digest>.npz
     exports/<model spec>/_manifest.json    written last: hashes, and how sequences are laid out
 
 `videobert export` writes it, there or into any folder. Needs the base installation.
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videobert.codebook.quantiser import Quantiser
 from videobert.errors import InputError
 from videobert.model.vocabulary import Vocabulary
 from videobert.pretrain.data import layout_footage, residual_rows
@@ -100,6 +101,15 @@ class ExportedModel:
             features.append(self._run(self._encoder, inputs))
         return np.stack(features) if features else np.empty((0, 0), np.float32)
 
+    def quantise(self, features_ND: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float16] | None]:
+        """Visual tokens [N] of features and what quantising drops of them, [N, C], None without components.
+
+        As the stage `tokens` gives them. Raises InputError where no codebook was exported, or for other features.
+        """
+        if "codebook" not in self.manifest.facts.get("parts", {}):
+            raise InputError("no codebook was exported; run `videobert export` again with this version")
+        return self._quantiser.quantise(features_ND)
+
     def _answer(self, head: str, span: Footage, text: str) -> dict[str, float]:
         facts = self.heads[head]
         reads, layout = facts["reads"], self._layout
@@ -178,6 +188,10 @@ class ExportedModel:
     @cached_property
     def _encoder(self) -> Any:
         return self._session("encoder")
+
+    @cached_property
+    def _quantiser(self) -> Quantiser:
+        return Quantiser.from_bytes(self._file("codebook"))
 
     @cached_property
     def _tokenizer(self) -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from videobert.codebook.load import load_codebook, load_components, load_tokenizer
 from videobert.codebook.moments import Moment
+from videobert.codebook.quantiser import residuals_of
 from videobert.runtime.manifest import Manifest, Output
 from videobert.runtime.parquet import read_table, vectors_of
 from videobert.runtime.shards import ShardTask, finish
@@ -25,9 +26,6 @@ from videobert.tokens.read import array_bytes
 from videobert.tokens.records import Segment, TokenizedVideo
 
 __all__ = ["TokensWorker"]
-
-_LARGEST = 1e4
-"""In standard deviations; half precision ends at 65,504."""
 
 
 class TokensWorker:
@@ -100,8 +98,4 @@ class TokensWorker:
         """What the leaf drops of each vector, float16 [N, K]."""
         if self._axes_DK is None:
             return None
-        # Row by row: a clip's bytes do not depend on its neighbours.
-        rest_ND = vectors_ND - self._centroids_ND[visual_N]
-        rows = [row_D @ self._axes_DK for row_D in rest_ND]
-        residuals_NK: NDArray[np.float16] = np.clip(np.stack(rows), -_LARGEST, _LARGEST).astype(np.float16)
-        return residuals_NK
+        return residuals_of(vectors_ND - self._centroids_ND[visual_N], self._axes_DK)

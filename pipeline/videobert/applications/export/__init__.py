@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Export", "ExportedFile"]
 
-KINDS = ("text", "video", "tokenizer", "encoder")
-"""Names of files; heads are called as the model that was fine-tuned."""
+SUFFIXES = {"text": "onnx", "video": "onnx", "tokenizer": "json", "codebook": "npz", "encoder": "onnx"}
+"""Of the files by their names; heads are ONNX too, and called as the model that was fine-tuned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class ExportedFile:
     """One file of an exported model."""
 
     kind: str
-    """`text`, `video`, `tokenizer`, `head` or `encoder`."""
+    """`text`, `video`, `tokenizer`, `head`, `codebook` or `encoder`."""
     url: str
     sha256: str
     size_bytes: int
@@ -36,18 +36,20 @@ class ExportedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Export(Application[ExportedFile]):
-    """Write a model, its fine-tuned heads and encoder as ONNX, to be run without torch.
+    """Write a model, its fine-tuned heads, codebook and encoder, to be run without torch.
 
     videobert export --root demo
 
     videobert export --root demo --int8 --out device/model
 
-    Goes below the root, where every client that searches by text takes it by default, or into another folder. Making it
-    needs the extra `worker`, running it the base installation.
+    Networks are ONNX, the codebook arrays for numpy: from a clip's pixels to a segment's vector. Goes below the root,
+    where every client that searches by text takes it by default, or into another folder. Making it needs the extra
+    `worker`, running it the base installation.
     """
 
     int8: bool = False
-    """Weights as whole numbers of 8 bits: a third of the size, vectors that differ in the third digit."""
+    """Weights as whole numbers of 8 bits: a third of the size, vectors that differ in the third digit. Not those of the
+    codebook and the encoder, by which a token would become another."""
     out: str = ""
     """Folder to write to, a path or a URL; empty: exports/MODEL below the root."""
 
@@ -59,9 +61,8 @@ class Export(Application[ExportedFile]):
         store, folder = (Store(self.out), "") if self.out else (opened.store, f"{export_folder(spec)}/")
         outputs, parts = [], {}
         for part in export_parts(opened, int8=self.int8):
-            kind = part.name if part.name in KINDS else "head"
-            suffix, digest = "json" if kind == "tokenizer" else "onnx", sha256(part.data)
-            path, size = f"{folder}{part.name}-{digest[:12]}.{suffix}", len(part.data)
+            kind, digest = part.name if part.name in SUFFIXES else "head", sha256(part.data)
+            path, size = f"{folder}{part.name}-{digest[:12]}.{SUFFIXES.get(kind, 'onnx')}", len(part.data)
             store.write(path, part.data)
             outputs.append(Output(shard=0, input_digest="", path=path, sha256=digest, size_bytes=size, counts={}))
             if part.facts:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from videobert.applications.export.network import export_head, export_text, export_video
+from videobert.codebook.load import load_codebook, load_components
+from videobert.codebook.quantiser import Quantiser
 from videobert.query.model import OpenModel, has_read_text
-from videobert.runtime.manifest import load_manifest, specs_of
+from videobert.runtime.manifest import Manifest, load_manifest, specs_of
+from videobert.runtime.storage import Store
 from videobert.tasks.classifier import VideoBertForVideoClassification
 from videobert.tasks.load import load_tuned
 
-__all__ = ["ExportPart", "export_parts", "layout_of"]
+__all__ = ["ExportPart", "codebook_part", "export_parts", "layout_of"]
 
 _LOG = logging.getLogger("videobert")
 
@@ -25,14 +28,14 @@ class ExportPart:
     """One file."""
 
     name: str
-    """`text`, `video`, `tokenizer`, `encoder`, or the spec of a fine-tuned model."""
+    """`text`, `video`, `tokenizer`, `codebook`, `encoder`, or the spec of a fine-tuned model."""
     data: bytes
     facts: dict[str, Any]
     """How it is fed and what comes out; empty where the layout of the model tells all."""
 
 
 def export_parts(opened: OpenModel, *, int8: bool) -> Iterator[ExportPart]:
-    """Towers, tokenizer, heads that were fine-tuned from the model, and the packaged encoder where it is its own."""
+    """Towers, tokenizer, heads that were fine-tuned from it, codebook, and the packaged encoder where it is its own."""
     for name, export in (("text", export_text), ("video", export_video)):
         data = export(opened.model)
         yield ExportPart(name=name, data=_in_int8(data) if int8 else data, facts={})
@@ -51,7 +54,20 @@ def export_parts(opened: OpenModel, *, int8: bool) -> Iterator[ExportPart]:
             "unit": list(network.unit), "reads": settings["reads"],
         }  # fmt: skip
         yield ExportPart(name=spec, data=_in_int8(data) if int8 else data, facts=facts)
+    if codebook := load_manifest(opened.store, "codebook", opened.manifest.facts["codebook_spec"], ""):
+        yield codebook_part(opened.store, codebook)
     yield from _encoder(opened)
+
+
+def codebook_part(store: Store, codebook: Manifest) -> ExportPart:
+    """What `Quantiser.from_bytes` reads. Its axes are whitened already, and moments are about captions alone."""
+    centroids, axes_DC = load_codebook(store, codebook), load_components(store, codebook)
+    quantiser = Quantiser.of(centroids, axes_DC, flat=codebook.config["assignment"] == "flat")
+    facts = {
+        "feature_spec": centroids.feature_spec, "dimension": centroids.dimension, "leaves": len(centroids.centroids),
+        "assignment": codebook.config["assignment"], "components": 0 if axes_DC is None else axes_DC.shape[1],
+    }  # fmt: skip
+    return ExportPart(name="codebook", data=quantiser.to_bytes(), facts=facts)
 
 
 def _encoder(opened: OpenModel) -> Iterator[ExportPart]:
