@@ -47,7 +47,7 @@ class RootMethods:
         label: str = "",
         out: str = "",
     ) -> list[Part]:
-        """Show which words and clips a search hit, a label or an answer comes from."""
+        """Show which words and clips a search hit, a label, an answer or a caption comes from."""
         raise NotImplementedError
 
     def export(

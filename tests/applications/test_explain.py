@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 import videobert
+from tests.finetune.test_tasks import World
 from tests.model.material import TINY, vocabulary
 from tests.small_root import SmallRoot
 from videobert.applications.explain.answer import Explained, explain_similarity
@@ -19,14 +23,18 @@ from videobert.applications.explain.core import integrated_gradients, rollout
 from videobert.applications.explain.hit import explain_hit, score_without
 from videobert.applications.explain.labels import check_question
 from videobert.cli.main import main
+from videobert.finetune.config import CaptionOptions
 from videobert.model.network import Reading, VideoBert
 from videobert.model.scoring import encode_text, encode_video
 from videobert.pretrain.config import PretrainConfig
 from videobert.runtime.manifest import Manifest
 from videobert.tasks.base import Example
+from videobert.tasks.captioner import VideoBertForVideoCaptioning
+from videobert.tasks.captions import Caption
 from videobert.tasks.choices import VideoBertForMultipleChoice
 from videobert.tasks.classifier import VideoBertForVideoClassification
 from videobert.tasks.retrieval import VideoBertForRetrieval
+from videobert.tasks.sequences import padded_states
 from videobert.tokens.footage import Footage
 
 WORDS = vocabulary(20, 30)
@@ -115,9 +123,7 @@ def test_a_hit_of_a_finished_root_is_told_and_drawn(
 def test_what_the_parts_add_to_a_label_is_the_difference_of_its_logits(
     reading: Reading, pool: Literal["mean", "cls"]
 ) -> None:
-    network = VideoBertForVideoClassification(
-        model_of(reading), id2label={0: "calm", 1: "lively"}, problem_type="single_label_classification", pool=pool
-    ).eval()
+    network = classifier(reading, pool=pool)
     example = Example(video_id="", text_ids=(7, 9, 12), footage=footage_of(reading))
     explained = Explained(network, example)
     found = explained.explain(1)
@@ -125,36 +131,143 @@ def test_what_the_parts_add_to_a_label_is_the_difference_of_its_logits(
         assert found.score == pytest.approx(float(network([example])[0, 1]), abs=1e-5)
     assert found.score - found.baseline == pytest.approx(found.words.sum() + found.clips.sum(), abs=2e-3)
     assert (found.words.shape, found.clips.shape, explained.clips.tolist()) == ((3,), (9,), list(range(9)))
-    assert explained.score_without(1, []) == pytest.approx(found.score, abs=1e-6)
-    everything = [*explained.word_places, *explained.clip_places]
-    assert explained.score_without(1, everything) == pytest.approx(found.baseline, abs=1e-6)
+    assert explained.score_without(1) == pytest.approx(found.score, abs=1e-6)
+    assert explained.score_without(1, words=range(3), clips=range(9)) == pytest.approx(found.baseline, abs=1e-6)
     assert 0.3 < found.word_attention.sum() + found.clip_attention.sum() <= 1
 
 
-def test_a_label_is_lost_without_what_explains_it() -> None:
-    """The fifth that adds most is worth at least twice what any fifth is, on average over examples."""
-    network = VideoBertForVideoClassification(
-        model_of(READINGS[0]), id2label={0: "calm", 1: "lively"}, problem_type="single_label_classification"
-    ).eval()
+def deletion(explain: Callable[[Example], Explained], label: int = 0) -> tuple[float, float]:
+    """What the score loses without the fifth that adds most, and without any fifth, on average over examples."""
     rng, lost, random = np.random.default_rng(0), [], []
     for _ in range(5):
         footage = Footage.plain(rng.integers(30, size=12))
-        explained = Explained(network, Example(video_id="", text_ids=(7, 9, 12), footage=footage))
-        found = explained.explain(1)
-        adds = np.concatenate([found.words, found.clips])
-        places = np.concatenate([explained.word_places, explained.clip_places])
-        lost.append(found.score - explained.score_without(1, places[np.argsort(-adds)[:3]]))
-        some = (rng.choice(places, 3, replace=False) for _ in range(4))
-        random.append(found.score - np.mean([explained.score_without(1, chosen) for chosen in some]))
-    assert np.mean(lost) > 2 * np.mean(random) and np.mean(lost) > 0
+        explained = explain(Example(video_id="", text_ids=(7, 9, 12), footage=footage))
+        found = explained.explain(label)
+
+        def without(places: NDArray[np.int64], explained: Explained = explained) -> float:
+            words, clips = places[places < 3].tolist(), (places[places >= 3] - 3).tolist()
+            return explained.score_without(label, words=words, clips=clips)
+
+        most = np.argsort(-np.concatenate([found.words, found.clips]))[:3]
+        lost.append(found.score - without(most))
+        random.append(found.score - np.mean([without(rng.choice(15, 3, replace=False)) for _ in range(4)]))
+    return float(np.mean(lost)), float(np.mean(random))
 
 
-def test_a_network_of_two_sequences_is_not_explained() -> None:
+@pytest.mark.parametrize("fusion", ["early", "cross"])
+def test_a_label_is_lost_without_what_explains_it(fusion: Literal["early", "cross"]) -> None:
+    """The fifth that adds most is worth at least twice what any fifth is, on average over examples."""
+    network = classifier(READINGS[0], fusion=fusion)
+    most, some = deletion(lambda example: Explained(network, example), 1)
+    assert most > 2 * some and most > 0
+
+
+def classifier(
+    reading: Reading, *, pool: Literal["mean", "cls"] = "mean", fusion: Literal["early", "cross"] = "early",
+    gate: float = 0.8,
+) -> VideoBertForVideoClassification:  # fmt: skip
     network = VideoBertForVideoClassification(
-        model_of(READINGS[0]), id2label={0: "a", 1: "b"}, problem_type="single_label_classification", fusion="cross"
-    )
-    with pytest.raises(videobert.InputError, match="fusion early only"):
-        Explained(network, Example(video_id="", text_ids=(7,)))
+        model_of(reading), id2label={0: "calm", 1: "lively"}, problem_type="single_label_classification", pool=pool,
+        fusion=fusion,
+    )  # fmt: skip
+    if network.fusion is not None:
+        with torch.no_grad():
+            network.fusion.gate.fill_(gate)
+    return network.eval()
+
+
+@pytest.mark.parametrize("pool", ["mean", "cls"])
+@pytest.mark.parametrize("reading", READINGS, ids=["plain", "own"])
+def test_what_the_parts_add_is_the_difference_also_where_words_look_at_clips(
+    reading: Reading, pool: Literal["mean", "cls"]
+) -> None:
+    """Words are read in one sequence, clips in another (`finetune.fusion cross`); both are masked together."""
+    network, footage = classifier(reading, pool=pool, fusion="cross"), footage_of(reading)
+    example = Example(video_id="", text_ids=(7, 9, 12), footage=footage)
+    explained = Explained(network, example)
+    found = explained.explain(1)
+    with torch.no_grad():
+        assert found.score == pytest.approx(float(network([example])[0, 1]), abs=1e-5)
+    assert found.score - found.baseline == pytest.approx(found.words.sum() + found.clips.sum(), abs=2e-3)
+    assert (found.words.shape, found.clips.shape, explained.clips.tolist()) == ((3,), (9,), list(range(9)))
+    assert np.abs(found.words).max() > 1e-3 and np.abs(found.clips).max() > 1e-3
+    assert explained.score_without(1) == pytest.approx(found.score, abs=1e-6)
+    assert explained.score_without(1, words=range(3), clips=range(9)) == pytest.approx(found.baseline, abs=1e-6)
+    alone = explained.score_without(1, clips=range(9))
+    assert alone not in (pytest.approx(found.score, abs=1e-4), pytest.approx(found.baseline, abs=1e-4))
+    assert (found.word_attention > 0).all() and (found.clip_attention > 0).all()
+    assert 0.3 < found.word_attention.sum() + found.clip_attention.sum() <= 1
+
+
+@pytest.mark.parametrize(("words", "clips", "gate"), [(3, 9, 0.0), (3, 0, 0.8), (0, 9, 0.8)])
+def test_a_gate_that_is_shut_lets_no_clip_add_and_what_is_not_read_has_no_part(
+    words: int, clips: int, gate: float
+) -> None:
+    network = classifier(READINGS[0], fusion="cross", gate=gate)
+    footage = footage_of(READINGS[0]) if clips else None
+    example = Example(video_id="", text_ids=(7, 9, 12)[:words], footage=footage)
+    found = Explained(network, example).explain(0)
+    with torch.no_grad():
+        assert found.score == pytest.approx(float(network([example])[0, 0]), abs=1e-5)
+    assert found.score - found.baseline == pytest.approx(found.words.sum() + found.clips.sum(), abs=2e-3)
+    assert (len(found.words), len(found.clips)) == (words, clips)
+    assert (np.abs(found.clips).max(initial=0) > 0) == (found.clip_attention.max(initial=0) > 0) == bool(gate and clips)
+
+
+def captioner(reading: Reading) -> VideoBertForVideoCaptioning:
+    """Of few words, whose decoder is as lively as its encoder."""
+    network = VideoBertForVideoCaptioning(model_of(reading), longest=7, beams=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        for weight in network.decoder.parameters():
+            if weight.dim() > 1:
+                torch.nn.init.normal_(weight, std=0.3)
+    return network.eval()
+
+
+@pytest.mark.parametrize("caption", [None, (8, 10)], ids=["own", "given"])
+@pytest.mark.parametrize("said", [(7, 9, 12), ()], ids=["narrated", "silent"])
+@pytest.mark.parametrize("reading", READINGS, ids=["plain", "own"])
+def test_what_the_parts_add_to_a_caption_is_the_difference_of_its_scores(
+    reading: Reading, said: tuple[int, ...], caption: tuple[int, ...] | None
+) -> None:
+    """The score is the mean log probability of its word pieces: the loss that training lowers, with the other sign."""
+    network, footage = captioner(reading), footage_of(reading)
+    example = Example(video_id="", text_ids=said, footage=footage)
+    written = network.generate([example])[0] if caption is None else caption
+    explained = Explained(network, example, caption=written)
+    found = explained.explain()
+    if len(written) < network.longest:
+        target = Caption(ids=written, of=("", None, None), text="")
+        with torch.no_grad():
+            (loss,), _ = network.losses([replace(example, target=target)])
+        assert found.score == pytest.approx(-float(loss), abs=1e-5)
+    assert found.score - found.baseline == pytest.approx(found.words.sum() + found.clips.sum(), abs=2e-3)
+    assert (len(found.words), len(found.clips)) == (len(said), 9) and np.abs(found.clips).max() > 1e-3
+    assert explained.score_without() == pytest.approx(found.score, abs=1e-6)
+    nothing = explained.score_without(words=range(len(said)), clips=range(9))
+    assert nothing == pytest.approx(found.baseline, abs=1e-6)
+    assert (found.word_attention > 0).all() and (found.clip_attention > 0).all()
+    assert 0.3 < found.word_attention.sum() + found.clip_attention.sum() <= 1
+
+
+def test_a_caption_that_fills_all_room_has_no_end() -> None:
+    network, example = captioner(READINGS[0]), Example(video_id="", footage=footage_of(READINGS[0]))
+    full, cut = ((8,) * length for length in (network.longest, network.longest - 1))
+    with torch.no_grad():
+        (loss,), _ = network.losses([replace(example, target=Caption(ids=cut, of=("", None, None), text=""))])
+    assert Explained(network, example, caption=cut).score_without() == pytest.approx(-float(loss), abs=1e-5)
+    memory, real = padded_states(network.encoder, [example])
+    with torch.no_grad():
+        logits = network(torch.tensor([[WORDS.cls, *cut]]), memory, real).log_softmax(-1)[0]
+    expected = float(logits[range(network.longest), list(full)].mean())
+    assert Explained(network, example, caption=full).score_without() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_caption_is_lost_without_what_explains_it() -> None:
+    network = captioner(READINGS[0])
+    most, some = deletion(lambda example: Explained(network, example, caption=network.generate([example])[0]))
+    assert most > 2 * some and most > 0
 
 
 @pytest.mark.parametrize("reading", READINGS, ids=["plain", "own"])
@@ -171,8 +284,8 @@ def test_what_the_parts_add_to_a_choice_is_the_difference_of_its_logits(reading:
         assert found.score == pytest.approx(logit, abs=1e-5)
         assert found.score - found.baseline == pytest.approx(found.words.sum() + found.clips.sum(), abs=2e-3)
         assert (found.words.shape, found.clips.shape) == ((1 + len(option),), (9,))
-        everything = [*explained.word_places, *explained.clip_places]
-        assert explained.score_without(0, everything) == pytest.approx(found.baseline, abs=1e-6)
+        nothing = explained.score_without(words=range(1 + len(option)), clips=range(9))
+        assert nothing == pytest.approx(found.baseline, abs=1e-6)
         assert np.abs(found.clips).max() > 1e-3 and np.abs(found.words).max() > 1e-3
 
 
@@ -194,7 +307,7 @@ def test_what_the_parts_add_to_a_similarity_is_the_difference_of_two(reading: Re
 @pytest.mark.parametrize(
     ("task", "question", "label", "told"),
     [
-        ("captions", "", "", "is for captions, .* name a model for classification, open-questions, choices, retrieval"),
+        ("captions", "", "stir", "writes captions and has no label 'stir'; give a caption to explain as --text"),
         ("open-questions", " ", "", "is for open-questions; give a question as --text"),
         ("choices", "what is it?", "", "name the one to explain as --label"),
         ("choices", "", "an egg", "is for choices; give the question as --text"),
@@ -209,3 +322,35 @@ def test_what_a_task_needs_is_one_sentence(task: str, question: str, label: str,
     )
     with pytest.raises(videobert.InputError, match=told):
         check_question(tuned, question=question, label=label)
+
+
+@pytest.mark.slow
+def test_what_a_tuned_model_of_a_root_says_is_told_and_drawn(small_root: SmallRoot, tmp_path: Path) -> None:
+    """The caption that `predict` writes, one that is given, and an answer where words look at clips."""
+    world = World(small_root, tmp_path)
+    root, folder = videobert.open(str(world.root)), str(world.root)
+    row = root.search("stir the egg", top=1)[0].row_id
+    options = CaptionOptions(layers=1, longest=12)
+    tuned, _ = world.finetune("captions", [{"text": row["caption"]} for row in world.truth], captions=options)
+    [written] = [told["answer"] for told in world.predictions(tuned) if told["row_id"] == row]
+    own, given = (root.explain(row=row, task=tuned.spec, text=text) for text in ("", "stir the <b>egg"))
+    for parts, label in ((own, written), (given, "stir the <b>egg")):
+        assert {part.label for part in parts} == {label} and {part.kind for part in parts} == {"word", "clip"}
+        assert sum(part.adds for part in parts) == pytest.approx(parts[0].score - parts[0].baseline, abs=2e-3)
+        assert parts[0].score < 0 and all(part.attention >= 0 for part in parts)
+    assert own[0].score != given[0].score and own[0].task == tuned.spec
+    with pytest.raises(videobert.InputError, match="a caption of 12 word pieces exceeds the 11 of the longest"):
+        root.explain(row=row, task=tuned.spec, text="the " * 12)
+    with pytest.raises(videobert.InputError, match="has no label 'egg'"):
+        root.explain(row=row, task=tuned.spec, label="egg")
+    out = str(tmp_path / "why.html")
+    main(["explain", "--root", folder, "--row", row, "--task", tuned.spec, "--text", "stir the <b>egg", "--out", out])
+    page = Path(out).read_text()
+    assert "Why <bdi>stir the &lt;b&gt;egg</bdi>" in page and page.count("<figure") == sum(
+        part.kind == "clip" for part in given
+    )
+    answers = [{"question": "what is used?", "answer": ("egg", "fish")[i % 2]} for i in range(len(world.truth))]
+    crossed, _ = world.finetune("open-questions", answers, fusion="cross")
+    parts = root.explain(row=row, task=crossed.spec, text="what is used?", label="fish")
+    assert {part.kind for part in parts} == {"word", "clip"} and parts[0].label == "fish"
+    assert sum(part.adds for part in parts) == pytest.approx(parts[0].score - parts[0].baseline, abs=2e-3)

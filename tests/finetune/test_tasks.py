@@ -51,10 +51,10 @@ class World:
             for row in self.truth
         ]  # fmt: skip
 
-    def finetune(self, task: str, rows: list[dict[str, Any]]) -> tuple[StageResult, dict[str, Any]]:
+    def finetune(self, task: str, rows: list[dict[str, Any]], **options: Any) -> tuple[StageResult, dict[str, Any]]:
         text = "".join(json.dumps(span | row) + "\n" for span, row in zip(self.spans, rows, strict=True))
         (self.root / "labels.jsonl").write_text(text)
-        (result,) = self.stage("finetune", replace(CONFIG, task=task, also=self.also))
+        (result,) = self.stage("finetune", replace(CONFIG, task=task, also=self.also, **options))
         metrics: dict[str, Any] = json.loads((self.root / "finetuned" / result.spec / "metrics.json").read_text())
         return result, metrics
 

@@ -1,4 +1,4 @@
-"""`explain`: which words and clips a search hit, a label or an answer comes from."""
+"""`explain`: which words and clips a search hit, a label, an answer or a caption comes from."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ class Part:
     adds: float
     """To the score; integrated gradients. All together add up to `score` - `baseline`."""
     attention: float
-    """Share in the video's vector, or in what decides the label, by attention rollout; -1 of a word of a query."""
+    """Share in the video's vector, in what decides the label or in what the writer of a caption looks at, by attention
+    rollout; -1 of a word of a query."""
     around: bool
     """A clip before or after the segment, which the model reads too."""
     score: float
-    """Cosine of the text and the segment; logit of the label or choice, of a value that in units of its spread."""
+    """Cosine of the text and the segment; logit of the label or choice, of a value that in units of its spread; mean
+    log probability per word piece of a caption, its end included."""
     baseline: float
     """The same with every word and clip masked."""
     row_id: str
@@ -47,12 +49,12 @@ class Part:
     task: str = ""
     """Spec of the fine-tuned model; empty for a hit."""
     label: str = ""
-    """The label, answer, choice or sentence that is explained."""
+    """The label, answer, choice, caption or sentence that is explained."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explain(Application[Part]):
-    """Show which words and clips a search hit, a label or an answer comes from.
+    """Show which words and clips a search hit, a label, an answer or a caption comes from.
 
     videobert explain --root demo --row VIDEO_ID:SEGMENT --text "stir the egg"
 
@@ -62,16 +64,18 @@ class Explain(Application[Part]):
 
     Integrated gradients of the cosine, or of a label's logit, from a text and a video that are all masked: what the
     parts add sums up to the difference. With a task for questions the text is the question, and with one for choices
-    the label is the choice; of a task for retrieval the cosine of its own towers is explained. --out writes a page with
-    a picture of every clip and bars. Runs the model: the extra `worker`.
+    the label is the choice; of a task for retrieval the cosine of its own towers is explained, and of one for captions
+    the mean log probability of the word pieces of the caption that it writes, or that is given as the text. --out
+    writes a page with a picture of every clip and bars. Runs the model: the extra `worker`.
     """
 
     row: str
     """Row id of the segment, VIDEO_ID:SEGMENT, as `search` prints it."""
     text: str = ""
-    """The query; with a task for questions or choices the question, for retrieval the sentence."""
+    """The query; with a task for questions or choices the question, for retrieval the sentence, for captions one to
+    explain instead of the model's own."""
     task: str = ""
-    """Spec of a fine-tuned model (classification, open-questions, choices, retrieval); empty: a search hit."""
+    """Spec of a fine-tuned model, of any task; empty: a search hit."""
     label: str = ""
     """The class to explain, empty: the one that the model says; with a task for choices the text of the choice."""
     out: str = ""

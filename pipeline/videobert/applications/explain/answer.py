@@ -1,27 +1,24 @@
-"""A label, an answer, a choice or a similarity of a fine-tuned model: what each word and each clip adds to it.
-
-L tokens, D hidden width, S steps.
-"""
+"""A label, an answer, a choice, a caption or a similarity of a fine-tuned model: what words and clips add to it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from videobert.applications.explain.core import integrated_gradients, rollout
+from videobert.applications.explain.core import integrated_gradients
 from videobert.applications.explain.hit import explain_hit
-from videobert.model.network import VideoBert
+from videobert.applications.explain.readers import CaptionReader, FusedReader, JoinedReader, Reader
+from videobert.applications.explain.sequence import clips_read
 from videobert.tasks.base import Example
+from videobert.tasks.captioner import VideoBertForVideoCaptioning
 from videobert.tasks.choices import VideoBertForMultipleChoice
 from videobert.tasks.classifier import VideoBertForVideoClassification
-from videobert.tasks.padded import PaddedClassifier, PaddedJudge
 from videobert.tasks.retrieval import VideoBertForRetrieval
-from videobert.tasks.sequences import fitted, laid_out
+from videobert.tasks.sequences import fitted
 
 __all__ = ["AnswerExplanation", "Explained", "explain_similarity"]
 
@@ -34,69 +31,56 @@ class AnswerExplanation:
     clips: NDArray[np.float64]
     word_attention: NDArray[np.float64]
     clip_attention: NDArray[np.float64]
-    """Share of each in what the head reads, by attention rollout; of a similarity -1 for words."""
+    """Share of each in what the head or the decoder reads, by attention rollout; of a similarity -1 for words."""
     score: float
-    """The logit of the label or choice; of a regression, the value in units of its spread; the similarity."""
+    """The logit of the label or choice; of a regression, the value in units of its spread; the mean log probability
+    per word piece of a caption; the similarity."""
     baseline: float
     """The same when words and clips are all masked."""
 
 
 class Explained:
-    """One example of a network that reads it in one sequence; of choices, a question with one of them as its text.
+    """One example of a network; of choices, a question with one of them as its text."""
 
-    Raises InputError for a classifier with `fusion` cross.
-    """
-
-    def __init__(self, network: VideoBertForVideoClassification | VideoBertForMultipleChoice, example: Example) -> None:
-        self._network: PaddedClassifier | PaddedJudge
-        if isinstance(network, VideoBertForMultipleChoice):
-            self._network = PaddedJudge(network.encoder)
+    def __init__(
+        self,
+        network: VideoBertForVideoClassification | VideoBertForMultipleChoice | VideoBertForVideoCaptioning,
+        example: Example,
+        *,
+        caption: Sequence[int] = (),
+    ) -> None:
+        """`caption` is what a captioner is taken to have written, as word pieces; it stays while the rest is masked."""
+        self._reader: Reader
+        if isinstance(network, VideoBertForVideoCaptioning):
+            self._reader = CaptionReader(network, example, caption)
+        elif isinstance(network, VideoBertForVideoClassification) and network.fusion is not None:
+            self._reader = FusedReader(network, example)
         else:
-            self._network = PaddedClassifier(network)
-        self._network.eval()
-        encoder = network.encoder
-        ids_L, types_L, positions_L, residuals_LK = laid_out(encoder, example)
-        text, _ = fitted(encoder, example)
-        self.clips = _clips_read(encoder, example)
-        """Those of the example's clips that the network reads."""
-        self.word_places = 1 + np.arange(len(text))
-        self.clip_places = len(ids_L) - 1 - len(self.clips) + np.arange(len(self.clips))
-        masked_L = ids_L.copy()
-        masked_L[self.clip_places] = masked_L[self.word_places] = encoder.vocabulary.mask
-        self._types = torch.from_numpy(types_L)
-        self._positions = torch.arange(len(ids_L)) if positions_L is None else torch.from_numpy(positions_L)
-        table = encoder.bert.embeddings.word_embeddings
-        self._rows, self._masked = (table(torch.from_numpy(x)).detach() for x in (ids_L, masked_L))
-        if residuals_LK is not None and encoder.reading.components:
-            self._rows = self._rows + encoder.residual(torch.from_numpy(residuals_LK).float()).detach()
-        pool = self._network.pool
-        self._pool_L = np.ones(len(ids_L)) if pool == "mean" else (np.arange(len(ids_L)) == 0).astype(float)
+            self._reader = JoinedReader(network, example)
+        self._said, self._shown = self._reader.sequences[0], self._reader.sequences[-1]
+        self.clips = self._shown.clips
+        """Numbers of the example's clips that the network reads."""
 
-    def explain(self, label: int) -> AnswerExplanation:
-        """Why the logit of this class is what it is; 0 of a choice."""
-        found = integrated_gradients(lambda rows_SLD: self._logits(rows_SLD)[:, label], [self._rows], [self._masked])
-        shares: list[Tensor] = []
+    def explain(self, label: int = 0) -> AnswerExplanation:
+        """Why the logit of this class is what it is; 0 of a choice or a caption."""
+        sequences = self._reader.sequences
+        found = integrated_gradients(
+            lambda *rows: self._reader.scores(*rows)[:, label], [s.rows for s in sequences],
+            [s.masked for s in sequences],
+        )  # fmt: skip
         with torch.no_grad():
-            self._logits(self._rows[None], shares)
-        flow_L = rollout([share[0] for share in shares], self._pool_L)
-        (adds_L,) = found.parts
+            flows = self._reader.attention()
+        words, clips = self._said.word_places, self._shown.clip_places
         return AnswerExplanation(
-            words=adds_L[self.word_places], clips=adds_L[self.clip_places], word_attention=flow_L[self.word_places],
-            clip_attention=flow_L[self.clip_places], score=found.score, baseline=found.baseline,
+            words=found.parts[0][words], clips=found.parts[-1][clips], word_attention=flows[0][words],
+            clip_attention=flows[-1][clips], score=found.score, baseline=found.baseline,
         )  # fmt: skip
 
-    def score_without(self, label: int, places: Collection[int]) -> float:
-        """The logit when the tokens at these places are masked: what they were worth."""
-        rows_LD = self._rows.clone()
-        rows_LD[list(places)] = self._masked[list(places)]
+    def score_without(self, label: int = 0, *, words: Sequence[int] = (), clips: Sequence[int] = ()) -> float:
+        """The score when some words and clips are masked, by their numbers: what they were worth."""
+        rows = [sequence.without(words, clips)[None] for sequence in self._reader.sequences]
         with torch.no_grad():
-            return float(self._logits(rows_LD[None])[0, label])
-
-    def _logits(self, rows_SLD: Tensor, shares: list[Tensor] | None = None) -> Tensor:
-        keep_SL = torch.ones(rows_SLD.shape[:2])
-        return self._network.logits(
-            rows_SLD, self._types.expand(keep_SL.shape), self._positions.expand(keep_SL.shape), keep_SL, shares
-        )
+            return float(self._reader.scores(*rows)[0, label])
 
 
 def explain_similarity(network: VideoBertForRetrieval, example: Example) -> tuple[AnswerExplanation, NDArray[np.int64]]:
@@ -111,14 +95,4 @@ def explain_similarity(network: VideoBertForRetrieval, example: Example) -> tupl
         words=found.words, clips=found.clips, word_attention=np.full(len(found.words), -1.0),
         clip_attention=found.attention, score=found.score, baseline=found.baseline,
     )  # fmt: skip
-    return explanation, _clips_read(network.encoder, shown)
-
-
-def _clips_read(encoder: VideoBert, example: Example) -> NDArray[np.int64]:
-    """Numbers of the clips of the example's footage that there is room for."""
-    if example.footage is None:
-        return np.empty(0, np.int64)
-    numbered = replace(example.footage, leaves=np.arange(len(example.footage)))
-    _, kept = fitted(encoder, replace(example, footage=numbered))
-    assert kept is not None
-    return kept.leaves.astype(np.int64)
+    return explanation, clips_read(network.encoder, shown)

@@ -1,8 +1,8 @@
-"""Why a fine-tuned model says a label, an answer, a choice or a similarity of a segment, as the parts of `explain`."""
+"""Why a fine-tuned model says a label, an answer, a choice, a caption or a similarity, as the parts of `explain`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from videobert.finetune.data import said_over
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.storage import Store
 from videobert.tasks.base import Example
+from videobert.tasks.captioner import VideoBertForVideoCaptioning
 from videobert.tasks.choices import VideoBertForMultipleChoice
 from videobert.tasks.classifier import VideoBertForVideoClassification
 from videobert.tasks.load import load_tuned
@@ -26,18 +27,14 @@ __all__ = ["answer_parts", "check_question"]
 
 _ASKED = {"open-questions": "a question", "choices": "the question", "retrieval": "a sentence"}
 """Tasks that need --text, and what it is to them."""
-_EXPLAINED = ("classification", *_ASKED)
 
 
 def check_question(tuned: Manifest, *, question: str, label: str) -> None:
-    """Raises InputError for a task that cannot be explained, and for words that it needs or does not take."""
+    """Raises InputError for words that a task needs or does not take. Captions take a text and need none."""
     spec, task = tuned.spec, tuned.facts["task"]
-    if task not in _EXPLAINED:
-        raise InputError(
-            f"{spec} is for {task}, which come from many scores, one for each word that was written; name a model for "
-            f"{', '.join(_EXPLAINED)}"
-        )
-    if (task in _ASKED) != bool(question.strip()):
+    if task == "captions" and label:
+        raise InputError(f"{spec} writes captions and has no label {label!r}; give a caption to explain as --text")
+    if task != "captions" and (task in _ASKED) != bool(question.strip()):
         told = f"is for {task}; give {_ASKED[task]}" if task in _ASKED else "answers no questions; leave it out"
         raise InputError(f"{spec} {told} as --text")
     if task == "choices" and not label.strip():
@@ -50,9 +47,10 @@ def answer_parts(
     store: Store, tuned: Manifest, sample: dict[str, Any], number: int, *, question: str, label: str
 ) -> Iterator[Part]:
     """What each word and clip of a segment adds to a label, empty: the one that the model says; to a choice, which
-    `label` holds; or to the similarity of a sentence.
+    `label` holds; to the similarity of a sentence; or to a caption, which `question` holds, empty: the model's own.
 
-    Raises InputError as `check_question` does, and for a label that the model does not know.
+    Raises InputError as `check_question` does, for a label that the model does not know, and for a caption that is
+    longer than any it writes.
     """
     check_question(tuned, question=question, label=label)
     network, settings = load_tuned(store, tuned, device="cpu")
@@ -71,10 +69,11 @@ def answer_parts(
     footage = video.footage(segment.first_clip, segment.last_clip, around=around)
     shown = None if settings["reads"] == "text" else footage
     example = Example(video_id=video.video_id, text_ids=text, footage=shown)
-    found, clips, said = _explained(network, example, label)
+    asked = ids_of(question) if isinstance(network, VideoBertForVideoCaptioning) else ()
+    found, clips, said = _explained(network, example, label, asked)
     shared: dict[str, Any] = {
         "score": found.score, "baseline": found.baseline, "row_id": f"{video.video_id}:{number}",
-        "model": tuned.facts["model_spec"], "task": tuned.spec, "label": said or question,
+        "model": tuned.facts["model_spec"], "task": tuned.spec, "label": question if asked else said or question,
     }  # fmt: skip
     for token, adds, attention in zip(text, found.words, found.word_attention, strict=False):  # a long text is cut
         yield Part(
@@ -90,10 +89,21 @@ def answer_parts(
         )  # fmt: skip
 
 
-def _explained(network: Any, example: Example, label: str) -> tuple[AnswerExplanation, NDArray[np.int64], str]:
+def _explained(
+    network: Any, example: Example, label: str, asked: Sequence[int]
+) -> tuple[AnswerExplanation, NDArray[np.int64], str]:
     """(the explanation, the numbers of the clips that are read, what is said; empty for a similarity)."""
     if isinstance(network, VideoBertForRetrieval):
         return *explain_similarity(network, example), ""
+    if isinstance(network, VideoBertForVideoCaptioning):
+        if len(asked) >= network.longest:
+            raise InputError(
+                f"a caption of {len(asked)} word pieces exceeds the {network.longest - 1} of the longest that the "
+                "model writes; shorten it"
+            )
+        caption = asked or network.generate([example])[0]
+        explained = Explained(network, example, caption=caption)
+        return explained.explain(), explained.clips, network.decode(caption)
     explained = Explained(network, example)
     if isinstance(network, VideoBertForMultipleChoice):
         return explained.explain(0), explained.clips, label
