@@ -11,6 +11,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -95,7 +96,13 @@ def client(small_root: SmallRoot, tmp_path_factory: pytest.TempPathFactory) -> I
         WrittenFlag(row_id=hit.row_id, model=small_root.specs["embed"], kind="good", verdict="yes" if n % 2 else "")
         for n, hit in enumerate(found)
     ])  # fmt: skip
-    with serving(str(folder), ServeOptions(applications=f"{folder}-tables")) as client:
+    watched = folder.with_name("watched")
+    watched.mkdir()
+    source = Path(urlsplit(found[0].source_uri).path)
+    for path in (source, source.with_suffix(".vtt")):
+        shutil.copy(path, watched / f"new{path.suffix}")
+    options = ServeOptions(applications=f"{folder}-tables", watch=str(watched), watch_per_hour=1e6, watch_seconds=0.1)
+    with serving(str(folder), options) as client:
         yield client
 
 
@@ -113,7 +120,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         WrittenFlag(row_id=f"v{n}:0", model=("current", text)[n % 2], verdict=text, kind=text, text=text, title=text)
         for n, text in enumerate([*HOSTILE, ARABIC])
     ])  # fmt: skip
-    with serving(store.root, ServeOptions(applications=f"{folder}/tables")) as client:
+    (folder / "watched").mkdir()
+    (folder / "watched" / f"{HOSTILE[1]}.mp4").write_bytes(b"no video")
+    with serving(store.root, ServeOptions(applications=f"{folder}/tables", watch=f"{folder}/watched")) as client:
         yield client
 
 
@@ -374,6 +383,23 @@ def test_a_table_of_an_application_is_looked_through_with_the_keyboard(visit: Vi
     assert page.locator("#player").count() == 1
 
 
+def test_the_page_of_a_watched_file_fills_while_one_looks(visit: Visit, client: httpx.Client) -> None:
+    """The newest record comes first, and each once; what is said comes with it."""
+    page = visit("/watch")
+    page.get_by_role("link", name="new.mp4").press("Enter")
+    page.wait_for_url("**/watch/*")
+    rows = page.locator("#watched tr")
+    assert rows.count() == 0 and page.locator("#watching").inner_text() == "It is watched."
+    page.get_by_text("The file has ended.").wait_for(timeout=120_000)
+    (file_id,) = (one["id"] for one in client.get("/api/v1/watch").json()["files"])
+    records = client.get(f"/api/v1/watch/{file_id}").json()["records"][::-1]
+    assert rows.count() == len(records) > 5
+    assert rows.locator("td:nth-child(4)").all_inner_texts() == [one["text"] for one in records]
+    assert rows.get_by_text("alarm").count() == sum(one["alarm"] for one in records) > 0
+    page.reload()
+    assert rows.count() == len(records)
+
+
 def paths(client: httpx.Client) -> list[str]:
     """Every page that there is, with something on it."""
     row_id = client.get("/api/v1/map").json()["points"][0]["row_id"]
@@ -381,7 +407,8 @@ def paths(client: httpx.Client) -> list[str]:
     if "<" not in client.get("/api/v1/labels").text:  # where there is a model
         first.append(f"/rows/{row_id}/forecast")
     tables = ["/applications", "/applications/best-of/a", "/applications/best-of/none"]
-    return [*first, "/map", "/batches", *tables, "/dead-letters", "/models", "/none", "/rows/none"]
+    watched = [f"/watch/{one['id']}" for one in client.get("/api/v1/watch").json()["files"]]
+    return [*first, "/map", "/batches", *tables, "/watch", *watched, "/dead-letters", "/models", "/none", "/rows/none"]
 
 
 def violations(page: Page) -> list[tuple[str, list[str]]]:

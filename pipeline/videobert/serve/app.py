@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 
 import videobert
-from videobert.serve import admin_api, api, uploads
+from videobert.serve import admin_api, api, uploads, watch_api
 from videobert.serve.access import Access
 from videobert.serve.answers import Answers
 from videobert.serve.failures import install_error_handlers
@@ -24,6 +24,7 @@ from videobert.serve.options import ServeOptions
 from videobert.serve.pages import add_pages, problem_page
 from videobert.serve.replays import Replays
 from videobert.serve.scratch import Scratch
+from videobert.serve.watchers import Watchers
 from videobert.serve.written import Written
 
 __all__ = ["create_app"]
@@ -39,9 +40,11 @@ def create_app(
     fresh = FreshRoot(root, fresh_seconds=options.fresh_seconds, models=options.models, warm_bytes=options.warm_bytes)
     scratch, replays = Scratch(), Replays(fresh.url, recipe)
     footage, metrics, jobs = FootageServer(fresh, scratch, options), Metrics(), Jobs(fresh.url, options)
+    watchers = Watchers(fresh, scratch, options)
 
     @cache  # once, whether the server has had the time to end or not
     def close() -> None:
+        watchers.close()
         jobs.close()
         replays.close()
         footage.close()
@@ -58,10 +61,12 @@ def create_app(
     )  # fmt: skip
     app.state.answers = Answers(fresh, footage, options)
     app.state.written = Written(fresh, options.applications)
+    app.state.watchers = watchers
     app.state.jobs, app.state.scratch, app.state.replays = jobs, scratch, replays
     app.state.close = close
     app.include_router(api.router)
     app.include_router(uploads.router)
+    app.include_router(watch_api.router)
     app.state.admin = admin
     app.include_router(admin_api.router)
     _add_operations(app, fresh, footage, metrics)

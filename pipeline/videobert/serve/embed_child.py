@@ -6,15 +6,12 @@ Takes an order in JSON; answers in JSON, a line for each stage that begins, and 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import sys
-import threading
 from pathlib import Path
 
 from videobert.embed.online import embed_video
 from videobert.errors import PipelineError, VideoError
 from videobert.runtime.storage import Store
+from videobert.serve.child import answering, take_order
 from videobert.video.limits import DecoderLimits
 from videobert.video.still import PICTURES, write_still_isolated
 
@@ -23,15 +20,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Take one order."""
-    order = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_service, daemon=True).start()
-    with os.fdopen(os.dup(1), "w") as answers:
-        os.dup2(2, 1)  # what a library prints is no answer
-
-        def say(**told: object) -> None:
-            answers.write(json.dumps(told) + "\n")
-            answers.flush()
-
+    order = take_order()
+    with answering() as say:
         try:
             _make_videos_of_pictures(Path(order["videos"]))
             rows = embed_video(
@@ -52,12 +42,6 @@ def _make_videos_of_pictures(folder: Path) -> None:
         if path.suffix in PICTURES:
             write_still_isolated(path, path.with_suffix(".mkv"))
             path.unlink()
-
-
-def _end_with_the_service() -> None:
-    """Its end of the pipe closes when it is killed; what nobody waits for would go on for an hour."""
-    sys.stdin.read()
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from videobert.serve.answers import MOST_POINTS, Question
 
 __all__ = [
     "letter_lines", "listing_lines", "map_lines", "query_of", "replay_lines", "reports_line", "rows_query",
-    "search_lines", "table_lines", "upload_lines",
+    "search_lines", "table_lines", "upload_lines", "watch_lines",
 ]  # fmt: skip
 
 Lines = list[tuple[str, str]]
@@ -53,6 +53,17 @@ def upload_lines(root: str, service: str, asked: Question, model: str, *, encode
     if (asked.from_seconds, asked.to_seconds) != (Question().from_seconds, Question().to_seconds):
         return search_lines(service, question, model, file="FILE")
     return search_lines(root, question, model, file="FILE", **({} if encoder == "packaged" else {"encoder": encoder}))
+
+
+def watch_lines(root: str, file: str, *, follow: float, per_hour: float) -> Lines:
+    """Those that watch the same file, on the machine of the service."""
+    given = {name: value for name, value in (("follow", follow), ("per_hour", per_hour)) if value}
+    words = ["videobert", "watch", "--root", root, "--file", file]
+    for name, value in given.items():
+        words += [f"--{name.replace('_', '-')}", f"{value:g}"]
+    arguments = "".join(f", {name}={value:g}" for name, value in given.items())
+    python = f"list(videobert.open({root!r}).watch(file={file!r}{arguments}))"
+    return [("command line", shlex.join(words)), ("Python", python)]
 
 
 def listing_lines(root: str, what: str) -> Lines:

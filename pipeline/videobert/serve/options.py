@@ -44,6 +44,19 @@ class ServeOptions:
     applications: str = ""
     """Folder of what applications wrote, NAME/TABLE.parquet, a path or a URL, as VIDEOBERT_APPLICATIONS_OUT; empty:
     their page shows none."""
+    watch: str = ""
+    """Folder of videos, or files with commas between them, on this machine, that readers may have watched as they
+    grow; empty: none."""
+    watch_per_hour: float = 0.0
+    """Alarms per hour of a watched video that is as it should be; 0: none."""
+    watch_seconds: float = 10.0
+    """A watched file that has not grown for so long has ended."""
+    watch_left_seconds: float = 90.0
+    """How long a file is watched after a reader last asked; browsers ask once a minute for a page that is hidden."""
+    watchers: int = 2
+    """Files that are watched at the same time, each in a process that holds the model."""
+    watch_records: int = 1000
+    """The last ones of a watched file, which are kept in memory."""
     warm_bytes: int = 1 << 30
     """Rows of a model that are kept in memory for searches, up to so many bytes, of two models; more are read from
     the files each time, for which an index helps."""
@@ -55,5 +68,7 @@ class ServeOptions:
             value = getattr(self, field.name)
             if isinstance(value, str):
                 continue
-            if not 0 < value < float("inf"):
+            if not 0 < value < float("inf") and (field.name, value) != ("watch_per_hour", 0):
                 raise InputError(f"serve.{field.name}={value!r} must be a positive finite number")
+        if "://" in self.watch:
+            raise InputError(f"serve.watch={self.watch!r} is an address; give files of this machine, which can grow")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, Query, Request, UploadFile
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from videobert.admin.evaluations import find_reports, read_metrics
@@ -43,9 +43,10 @@ from videobert.serve.parameters import (
     TableId,
     WrittenOf,
 )
+from videobert.serve.render import render_page
 from videobert.serve.uploads import JobId, job_of, stretch_of, take_upload
+from videobert.serve.watch_pages import router as watch_router
 from videobert.serve.written import is_row_id
-from videobert.visualization.environment import page_environment
 
 __all__ = ["add_pages", "problem_page"]
 
@@ -59,6 +60,7 @@ router = APIRouter(include_in_schema=False)
 def add_pages(app: FastAPI) -> None:
     """The pages, and the style and script that the package holds."""
     app.include_router(router)
+    app.include_router(watch_router)
     static = StaticFiles(directory=_STATIC, packages=[("videobert.visualization", "static")])
     app.mount("/static", static, name="static")
 
@@ -70,7 +72,7 @@ def search_page(answers: AnswersOf, asked: Asked, model: ModelName, other: Other
     specs = sorted({e.spec for info in answers.root.models() for e in info.embeddings})
     batches = [row.batch for row in answers.matrix().rows]
     plain = Question(text=asked.text, row=asked.row, top=asked.top, offset=asked.offset)
-    return _page(
+    return render_page(
         answers, base, "search.html", "/", **shown, specs=specs, batches=batches, chosen=model, other=other,
         labels=_labels(answers, model), endless=float("inf"),
         filtered=asked != plain or model != "current" or bool(other),
@@ -80,7 +82,7 @@ def search_page(answers: AnswersOf, asked: Asked, model: ModelName, other: Other
 @router.get("/results")
 def results_part(answers: AnswersOf, asked: Asked, model: ModelName, other: OtherName, base: Base) -> Response:
     """What was found, without the page around it."""
-    return _page(answers, base, "results.html", "/", **_results(answers, asked, model, other, base))
+    return render_page(answers, base, "results.html", "/", **_results(answers, asked, model, other, base))
 
 
 @router.get("/rows/{row_id}")
@@ -91,7 +93,7 @@ def row_page(answers: AnswersOf, row_id: RowId, spec: Spec, base: Base) -> Respo
         ("command line", f"videobert lineage {row_id} --root {shlex.quote(root)} --model {spec}"),
         ("Python", f"videobert.open({root!r}).lineage({row_id!r}, model={spec!r})"),
     ]
-    return _page(
+    return render_page(
         answers, base, "row.html", "", row=row, links=links_of(base, row_id, spec), model=spec,
         lineage=answers.root.lineage(row_id, model=spec).steps,
         segments=answers.video(row.video_id, spec), near=answers.search(Question(row=row_id, top=8), spec, base),
@@ -113,7 +115,7 @@ def forecast_page(
     }  # fmt: skip
     line = f"videobert forecast {row_id} --root {shlex.quote(answers.root.url)} --model {spec.rsplit('.', 1)[0]}"
     template = "forecast_part.html" if part else "forecast.html"
-    return _page(
+    return render_page(
         answers, base, template, "", row_id=row_id, rows=rows, urls=urls, model=spec,
         heading="h3" if part else "h2",
         commands=[("command line", f"{line} --horizon {horizon} --top {top}")],
@@ -124,7 +126,7 @@ def forecast_page(
 def batches_page(answers: AnswersOf, base: Base) -> Response:
     """Batches by stages."""
     commands = listing_lines(answers.root.url, "status")
-    return _page(answers, base, "batches.html", "/batches", matrix=answers.matrix(), commands=commands)
+    return render_page(answers, base, "batches.html", "/batches", matrix=answers.matrix(), commands=commands)
 
 
 @router.get("/applications")
@@ -132,7 +134,7 @@ def applications_page(
     answers: AnswersOf, written: WrittenOf, base: Base, offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0
 ) -> Response:
     """The tables that applications wrote."""
-    return _page(answers, base, "applications.html", "/applications", found=written.tables(offset), offset=offset)
+    return render_page(answers, base, "applications.html", "/applications", found=written.tables(offset), offset=offset)
 
 
 @router.get("/applications/{application}/{table}")
@@ -140,7 +142,7 @@ def table_page(
     answers: AnswersOf, written: WrittenOf, application: TableId, table: TableId, asked: AskedRows, base: Base
 ) -> Response:
     """Rows of one of them, with their pictures."""
-    return _page(
+    return render_page(
         answers, base, "table.html", "/applications", found=written.page(application, table, asked, base), asked=asked,
         turned=lambda offset: urlencode(rows_query(asked) | {"offset": max(0, offset)}), is_row_id=is_row_id,
         commands=table_lines(written.folder, application, table, asked),
@@ -152,7 +154,7 @@ def letters_page(answers: AnswersOf, base: Base, batch: str = "", stage: str = "
     """The videos that could not be used."""
     found = answers.letters(batch=batch, stage=stage, reason=reason)
     root = answers.root.url
-    return _page(
+    return render_page(
         answers, base, "letters.html", "/dead-letters", letters=found[:_MOST_LETTERS], total=len(found),
         reasons=answers.reasons(), batch=batch, stage=stage, reason=reason,
         commands=[*letter_lines(root, batch, stage, reason), *replay_lines(root, batch, stage, reason)],
@@ -170,7 +172,7 @@ def models_page(answers: AnswersOf, base: Base, a: str = "", b: str = "") -> Res
     of = {side: every[side].facts["model_spec"] for side in (a, b) if side in every}
     both = plot({side: answers.curve(model) for side, model in of.items()})
     plots = {spec: _losses(answers.curve(spec)) for spec in reports}
-    return _page(
+    return render_page(
         answers, base, "models.html", "/models", models=models, reports=reports, every=sorted(every),
         sides={"a": a, "b": b}, compared=compared, plots=plots, both=both,
         commands=listing_lines(answers.root.url, "models"),
@@ -189,7 +191,7 @@ def job_page(request: Request, answers: AnswersOf, job_id: JobId, asked: Asked, 
     """How far an uploaded video is; then what is nearest to it, or to some seconds of it."""
     found = job_of(request, job_id)
     page = stretch_of(answers, found, asked, base) if found.state == "done" else None
-    return _page(
+    return render_page(
         answers, base, "job.html", "", job=found, page=page, asked=asked, turned=_turned(asked, "current"),
         commands=upload_lines(
             answers.root.url, str(request.base_url).rstrip("/"), asked, found.model, encoder=answers.encoder
@@ -208,7 +210,7 @@ def cancel(request: Request, job_id: JobId, base: Base) -> Response:
 def map_page(answers: AnswersOf, spec: Spec, base: Base) -> Response:
     """The embeddings as points."""
     found = answers.projection(spec)
-    return _page(
+    return render_page(
         answers, base, "map.html", "/map", model=spec, explained=found.explained, shown=len(found.rows),
         total=found.total, commands=map_lines(answers.root.url, spec),
     )  # fmt: skip
@@ -218,14 +220,9 @@ def problem_page(request: Request, status: int, error: str) -> Response:
     """What went wrong, below the same navigation."""
     answers: Answers = request.app.state.answers
     base = str(request.scope.get("root_path", "")).rstrip("/")
-    answer = _page(answers, base, "problem.html", "", error=error, status=status)
+    answer = render_page(answers, base, "problem.html", "", error=error, status=status)
     answer.status_code = status
     return answer
-
-
-def _page(answers: Answers, base: str, template: str, here: str, **given: Any) -> Response:
-    known = {"base": base, "here": here, "root": answers.root.url, "model": ""}
-    return HTMLResponse(page_environment("videobert.serve").get_template(template).render(known | given))
 
 
 def _losses(curve: Sequence[Mapping[str, float]]) -> Plot | None:

@@ -9,11 +9,12 @@ from fastapi import Depends, Path, Query, Request
 from videobert.query.application_tables import TABLE_NAME, TableQuery
 from videobert.query.filters import Captions
 from videobert.serve.answers import Answers, Question
+from videobert.serve.watchers import Watchers
 from videobert.serve.written import Written
 
 __all__ = [
     "AnswersOf", "Asked", "AskedRows", "Base", "BatchKeys", "ModelName", "OtherName", "RowId", "Spec", "SpecId",
-    "TableId", "VideoId", "WrittenOf",
+    "TableId", "VideoId", "WatchCursor", "WatchId", "WatchersOf", "WrittenOf",
 ]  # fmt: skip
 
 _SPEC = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
@@ -25,6 +26,9 @@ BatchKeys = Annotated[str, Query(max_length=4000, description="Batch keys, separ
 SpecId = Annotated[str, Path(pattern=_SPEC, description="Embeddings, such as models list.")]
 TableId = Annotated[str, Path(pattern=f"^{TABLE_NAME}$", description="As the list of tables calls it.")]
 VideoId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$", description="sha256 of the video's bytes.")]
+
+
+WatchId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="As the list of watched files calls it.")]
 
 
 def _answers(request: Request) -> Answers:
@@ -41,6 +45,25 @@ def _written(request: Request) -> Written:
 
 
 WrittenOf = Annotated[Written, Depends(_written)]
+
+
+def _watchers(request: Request) -> Watchers:
+    found: Watchers = request.app.state.watchers
+    return found
+
+
+WatchersOf = Annotated[Watchers, Depends(_watchers)]
+
+
+def _after(
+    after: Annotated[
+        str | None, Query(pattern=r"^[0-9a-f]{8}\.[0-9]{1,9}$", description="`cursor` of the former answer.")
+    ] = None,
+) -> str:
+    return after or ""
+
+
+WatchCursor = Annotated[str, Depends(_after)]
 
 
 def _base(request: Request) -> str:

@@ -32,6 +32,10 @@ __all__ = [
     "SentenceVector",
     "Side",
     "UploadedRow",
+    "WatchFile",
+    "WatchFiles",
+    "WatchState",
+    "WatchedRecord",
 ]
 
 
@@ -282,6 +286,76 @@ class JobState:
     """From 0 to 1."""
     error: str
     rows: list[UploadedRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchFile:
+    """A file that may be watched."""
+
+    id: str
+    name: str
+    size_bytes: int
+    grown_at: str
+    """When it last did, ISO 8601 in UTC."""
+    state: str
+    """running, ended, failed or left: what became of the watching; empty where nobody has asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchFiles:
+    """Those that the operator allowed, the one that grew last first."""
+
+    places: list[str]
+    """What `--options.watch` names; none where it names nothing."""
+    files: list[WatchFile]
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedRecord:
+    """A clip, a segment that came to an end, or a row of the finished video; `videobert watch` describes its fields."""
+
+    number: int
+    """From 1 on."""
+    kind: str
+    """clip, segment or row."""
+    row_id: str
+    start_seconds: float
+    end_seconds: float
+    text: str
+    labels: Mapping[str, Mapping[str, float]]
+    """Fine-tuned model -> its best classes, or its value, with scores."""
+    caption: str
+    like: str
+    forecast: str
+    next_tokens: list[int]
+    surprise: float
+    """In nats; -1 where it was not asked."""
+    distance: float
+    """-1 where no alarms are wanted."""
+    expected_per_hour: float
+    """-1 where no alarms are wanted."""
+    alarm: bool
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchState:
+    """How far the watching of a file is."""
+
+    file: str
+    """Its name."""
+    model: str
+    """Embeddings that were promoted when it began."""
+    state: str
+    """running; ended: the file has; failed; left: nobody has asked for a while."""
+    error: str
+    begun: str
+    """Another one when it has begun anew, from record 1."""
+    cursor: str
+    """As `after` of the next question it gives what has come since."""
+    records: list[WatchedRecord]
+    """In the order in which they came; the oldest are forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ def serve(
         )  # fmt: skip
         try:
             with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended as it should
-                _Server(config).run(sockets=[listening])
+                _Server(config, ending=app.state.watchers.end_streams).run(sockets=[listening])
         finally:
             app.state.close()
 
@@ -82,7 +82,12 @@ def _log_in_json() -> None:
 class _Server(uvicorn.Server):
     """A second signal ends what still runs, at once and without a word: each cut answer would be a traceback."""
 
+    def __init__(self, config: uvicorn.Config, *, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._ending()  # answers that come as a file grows would go on
         if self.should_exit:
             self.force_exit = True
             logging.getLogger("uvicorn.error").disabled = True

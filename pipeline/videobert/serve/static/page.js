@@ -154,7 +154,25 @@ async function follow(job) {
   setTimeout(() => follow(job), 1000);
 }
 
+/** A file that is watched: ask for the records that came since, and put them above the others, until it has ended. */
+async function watch(rows) {
+  const { part, after, begun, most, state } = rows.dataset;
+  if (state !== "running") return;
+  setTimeout(() => watch(rows), 1000);
+  const answer = await fetch(`${part}?part=true&after=${after}`).catch(() => null);
+  if (!answer?.ok) { tell("The service does not answer."); return; } // for now
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("watched");
+  if (fresh.dataset.begun !== begun) rows.replaceChildren();
+  rows.prepend(...fresh.children);
+  while (rows.children.length > Number(most)) rows.lastElementChild.remove();
+  const told = document.getElementById("watching");
+  if (told.textContent !== fresh.dataset.told) told.textContent = fresh.dataset.told;
+  Object.assign(rows.dataset, { ...fresh.dataset });
+}
+
 enliven(document);
+const watched = document.getElementById("watched");
+if (watched) watch(watched);
 const job = document.getElementById("job");
 if (job) follow(job);
 const form = document.getElementById("search"), player = document.getElementById("player"), map = document.getElementById("map");
