@@ -1,15 +1,17 @@
-"""Words by the sentences that hold them."""
+"""Words by the sentences that hold them, and a prompt that ends as these end."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from tests.model.material import TINY, vocabulary
 from videobert.errors import InputError
 from videobert.evaluate.config import EvaluateConfig
 from videobert.evaluate.core import narrated
-from videobert.evaluate.run import _in_narration
+from videobert.evaluate.run import _ended_alike, _in_narration
 from videobert.model.network import VideoBert
 from videobert.model.scoring import encode_text, encode_video
 from videobert.pretrain.config import PretrainConfig
@@ -55,3 +57,19 @@ def test_without_narration_there_is_nothing_to_compare_with() -> None:
     model = VideoBert.create(PretrainConfig(architecture=TINY), vocabulary=vocabulary(60, 40))
     with pytest.raises(InputError, match="no training video has a sentence"):
         _in_narration(model, Counter(), [], [CUT], [ONION])
+
+
+@pytest.mark.parametrize(
+    ("narration", "expected"),
+    [
+        ({(CUT, ONION, 1): 3, (STIR, 1): 2, (EGG,): 4}, [CUT, 0, 1]),  # 5 of 9 end with the stop
+        ({(CUT, ONION, 1): 3, (STIR, 2): 2, (EGG,): 4}, [CUT, 0]),  # no mark ends the half of them
+        ({(CUT, ONION): 9, (STIR, 1): 2}, [CUT, 0]),  # a word is no mark
+        ({}, [CUT, 0]),
+    ],
+)
+def test_the_prompt_ends_as_most_sentences_do(narration: dict[tuple[int, ...], int], expected: list[int]) -> None:
+    words = {"[MASK]": 0, ".": 1, "!": 2, "cut": CUT, "stir": STIR, "onion": ONION, "egg": EGG}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="[MASK]"))
+    assert _ended_alike([CUT, 0], Counter(narration), tokenizer) == expected
+    assert _ended_alike(expected, Counter(narration), tokenizer) == expected, "once is enough"

@@ -29,7 +29,7 @@ def _metrics(text: str = "onion") -> dict[str, Any]:
                       **{f"recall_at_{k}{end}": 0.5 for k in (1, 5, 10) for end in ("", "_chance")},
                       "reranked_recall_at_1": 0.5, "reranked_recall_at_5": 0.5},
         "zero_shot": {"spans": 4, "verbs": ["cut"], "nouns": ["onion"], "not_in_vocabulary": [text],
-                      "verb": WORDS, "noun": WORDS},
+                      "verb": WORDS, "noun": WORDS, "prompt": text},
         "gates": [{"gate": f"gate {text}", "found": 1.0, "needed": 2.0, "holds": False}],
     }  # fmt: skip
 
@@ -52,7 +52,7 @@ def test_hostile_text_is_shown_and_never_run() -> None:
     tags = _Page(page).tags
     assert [attributes for tag, attributes in tags if tag == "script"] == [{}] and page.count("<script") == 1  # ours
     assert not [name for _, attributes in tags for name in attributes if name.startswith("on")]
-    assert page.count("&lt;script&gt;") >= 5
+    assert page.count("&lt;script&gt;") >= 6
 
 
 def test_the_page_asks_nobody_for_anything() -> None:

@@ -121,8 +121,10 @@ def _zero_shot(
     if not kept:
         return {"spans": 0}
     ids = ([vocabulary[w] for w in verbs], [vocabulary[w] for w in nouns])
+    asked: dict[str, str] = {}
     if config.answers == "cloze":
-        prompt = tokenizer.encode(config.prompt, add_special_tokens=False).ids
+        prompt = _ended_alike(tokenizer.encode(config.prompt, add_special_tokens=False).ids, narration, tokenizer)
+        asked["prompt"] = tokenizer.decode(prompt, skip_special_tokens=False)
         verb, noun = _at_masks(model, prompt, spans, *ids)
     else:
         verb, noun = _in_narration(model, narration, spans, *ids)
@@ -131,8 +133,19 @@ def _zero_shot(
     return {
         "spans": len(kept), "verbs": verbs, "nouns": nouns, "not_in_vocabulary": lost_verbs + lost_nouns,
         "verb": word_figures(*verb, verb_B),
-        "noun": word_figures(*noun, noun_B),
+        "noun": word_figures(*noun, noun_B), **asked,
     }  # fmt: skip
+
+
+def _ended_alike(prompt: Sequence[int], narration: Counter[tuple[int, ...]], tokenizer: Tokenizer) -> list[int]:
+    """The prompt with the mark that most sentences of the narration end with, if they do: one without broke off."""
+    ends = Counter[int]()
+    for sentence, count in narration.items():
+        ends[sentence[-1]] += count
+    for mark, count in ends.most_common(1):
+        if 2 * count > ends.total() and prompt[-1] != mark and not tokenizer.id_to_token(mark)[-1].isalnum():
+            return [*prompt, mark]
+    return list(prompt)
 
 
 def _at_masks(

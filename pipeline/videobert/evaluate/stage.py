@@ -20,7 +20,7 @@ class Evaluate(CorpusStage[EvaluateConfig]):
     name = "evaluate"
     reads = ("tokens", "codebook", "pretrain")
     folder = "reports/{spec}"
-    version = 2
+    version = 3
     summary = "zero-shot, retrieval and codebook health; gates, JSON and one HTML page"
     parts = ("train",)
     hours = 6

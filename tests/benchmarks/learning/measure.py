@@ -26,8 +26,8 @@ GROUP = 100
 def zero_shot_figures(
     world: World, model: VideoBert, videos: list[SampledVideo], seen: list[Leaves]
 ) -> dict[str, float]:
-    """verb@1, verb@5, noun@1, noun@5 of what is on the screen, at the paper's prompt."""
-    found = _words_at(world, model, PROMPT, seen)
+    """verb@1, verb@5, noun@1, noun@5 of what is on the screen, at the paper's prompt, ended as the narration ends."""
+    found = _words_at(world, model, PROMPT + world.stop, seen)
     truth_N2 = world.grammar.actions_A2[actions(videos)]
     return {
         f"{kind}@{k}": top_k_accuracy(scores, truth_N2[:, [part]], k=k)
