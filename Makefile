@@ -47,8 +47,8 @@ test-fast: setup  ## What is worth running on every save: no test that is slow o
 test-families: setup  ## Every encoder family of transformers as a small random model, against docs/encoders.md
 	$(BIN)/python -m pytest --all-families tests/features/encoders/test_families.py
 
-test-e2e: setup  ## On PostgreSQL: backfills of 30 batches, calm and with parts that die, and an on-call engineer's clicks (an hour)
-	$(BIN)/python -m pytest tests/orchestration --batches 30 --timeout 7200 -o faulthandler_timeout=7500
+test-e2e: setup  ## On PostgreSQL: backfills of 30 batches, calm and with parts that die, an on-call engineer's clicks, what follows embeddings, a search for hyper-parameters (an hour)
+	$(BIN)/python -m pytest tests/orchestration tests/finetune/test_search_command.py --batches 30 --timeout 7200 -o faulthandler_timeout=7500
 
 check: setup docs  ## ruff, strict mypy, import rules, documentation
 	$(BIN)/ruff format --check .

@@ -30,8 +30,8 @@ class EvaluateConfig:
     labels: str = ""
     """URL of JSON lines of video_id, start_seconds, end_seconds, verb, noun; `{root}` is filled in; empty: none."""
     prompt: str = "now let me show you how to [MASK] the [MASK]"
-    """Zero-shot prompt of the paper: a verb, then a noun. It is asked with the mark that most sentences of the narration
-    end with: without, it is a sentence that broke off, and the answer is luck."""
+    """Zero-shot prompt of the paper: a verb, then a noun. It is asked with the mark that most sentences of the
+    narration end with: without, it is a sentence that broke off, and the answer is luck."""
     verbs: int = 45
     """Most common verbs taken as candidates."""
     nouns: int = 100
