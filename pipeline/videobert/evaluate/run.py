@@ -143,7 +143,7 @@ def _ended_alike(prompt: Sequence[int], narration: Counter[tuple[int, ...]], tok
     for sentence, count in narration.items():
         ends[sentence[-1]] += count
     for mark, count in ends.most_common(1):
-        if 2 * count > ends.total() and prompt[-1] != mark and not tokenizer.id_to_token(mark)[-1].isalnum():
+        if 2 * count > ends.total() and prompt[-1] != mark and not str(tokenizer.id_to_token(mark))[-1].isalnum():
             return [*prompt, mark]
     return list(prompt)
 
