@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +16,7 @@ import pytest
 
 from videobert.errors import InputError
 from videobert.query.application_tables import TablePart, TableQuery, list_tables, read_table_part, table_summary
+from videobert.runtime.record_files import NONE, write_records
 from videobert.runtime.storage import Store
 
 ROWS = 50
@@ -136,3 +141,76 @@ def test_a_garbled_table_is_said(tmp_path: Path, place: int) -> None:
 def test_an_empty_table_has_no_rows(folder: str) -> None:
     part = read_table_part(folder, "best-of", "b", TableQuery(sort="score", column="alarm", value="true"))
     assert (part.rows, part.total, part.verdicts) == ([], 0, {})
+
+
+def test_a_column_with_a_dictionary_shows_its_values(tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    kinds = pa.array(["b", None, "a", "b"]).dictionary_encode()
+    marks = pa.DictionaryArray.from_arrays(pa.array([0, 1, 1, 0], pa.int8()), pa.array([30, 4]))
+    table = pa.table({"kind": kinds, "mark": marks, "verdict": kinds})
+    pq.write_table(table, tmp_path / "odd" / "a.parquet", row_group_size=3)
+
+    def part(**asked: str) -> TablePart:
+        return read_table_part(str(tmp_path), "odd", "a", TableQuery(**asked))  # type: ignore[arg-type]
+
+    assert part().columns == ["kind", "mark", "verdict"]
+    assert [row["kind"] for row in part().rows] == ["b", None, "a", "b"]
+    assert [row["mark"] for row in part().rows] == [30, 4, 4, 30]
+    assert [row["mark"] for row in part(sort="mark").rows] == [4, 4, 30, 30]
+    assert [row["kind"] for row in part(sort="-kind").rows] == ["b", "b", "a", None]
+    assert [row["mark"] for row in part(column="kind", value="b").rows] == [30, 30]
+    assert [row["kind"] for row in part(column="mark", value="4").rows] == [None, "a"]
+    assert part().verdicts == {"": 1, "a": 1, "b": 2}
+
+
+def test_what_says_that_there_is_none_is_told_by_the_table(tmp_path: Path) -> None:
+    write_records(f"{tmp_path}/odd/a.parquet", Scored, [Scored(surprise=-1.0, change=-1.0)])
+    part = read_table_part(str(tmp_path), "odd", "a", TableQuery())
+    assert (part.none, part.rows) == ({"surprise": -1.0}, [{"surprise": -1.0, "change": -1.0}])
+    others = pa.schema([pa.field(name, pa.int64(), metadata={NONE: name}) for name in ("no number", "nan")])
+    pq.write_table(pa.table({"no number": [1], "nan": [1]}, schema=others), tmp_path / "odd" / "a.parquet")
+    assert read_table_part(str(tmp_path), "odd", "a", TableQuery()).none == {}
+
+
+def test_names_of_columns_differ_in_case_and_may_hold_anything(tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    table = pa.table({"A": ["big"], "vector": [[1.0]], "a": ["small"], "q\"'; drop": [1], " ": [2]})
+    pq.write_table(table, tmp_path / "odd" / "a.parquet")
+    part = read_table_part(str(tmp_path), "odd", "a", TableQuery())
+    assert part.rows == [{"A": "big", "a": "small", "q\"'; drop": 1, " ": 2}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A record of which one number may say that there is none."""
+
+    surprise: float = field(metadata={NONE: -1.0})
+    change: float
+
+
+class Counted(io.FileIO):
+    """A file that knows how much was read of it."""
+
+    total = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size) or b""
+        Counted.total += len(data)
+        return data
+
+
+@pytest.mark.parametrize("asked", [{}, {"offset": 99_990}, {"offset": 199_990}, {"sort": "-n", "offset": 7}])
+def test_a_page_reads_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]) -> None:
+    """Of 25 MB of texts in one row group less than a tenth, and for an order its column."""
+    (tmp_path / "odd").mkdir()
+    path, rows = tmp_path / "odd" / "a.parquet", 200_000
+    texts = [hashlib.sha512(str(n).encode()).hexdigest() for n in range(rows)]
+    table = pa.table({"n": range(rows), "text": texts, "verdict": ["", "yes"] * (rows // 2)})
+    pq.write_table(table, path, row_group_size=rows, use_dictionary=["verdict"], compression="none")
+    monkeypatch.setattr(Store, "open", lambda self, _: Counted(path))
+    monkeypatch.setattr(Counted, "total", 0)
+    part = read_table_part(str(tmp_path), "odd", "a", TableQuery(top=10, **asked))
+    first = asked.get("offset", 0)
+    order = range(rows)[::-1] if "sort" in asked else range(rows)
+    assert [row["text"] for row in part.rows] == [texts[n] for n in order[first : first + 10]]
+    assert path.stat().st_size > 25e6 and 0 < Counted.total < 2.5e6 + ("sort" in asked) * 8 * rows

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,9 +22,13 @@ from tests.serve.lines import lines_of, run_python
 from tests.serve.tables import WrittenFlag, write_table
 from tests.small_root import BATCHES, SmallRoot
 from videobert.cli.main import main
+from videobert.query.application_tables import TableQuery
+from videobert.runtime.record_files import NONE, write_records
 from videobert.runtime.storage import Store
 from videobert.runtime.tombstones import write_tombstone
+from videobert.serve.fresh import FreshRoot
 from videobert.serve.options import ServeOptions
+from videobert.serve.written import Written
 
 RULES = '[[rule]]\nname = "eggs"\nwords = ["the", "egg"]\n'
 GONE, FORGOTTEN = "0" * 64, "f" * 64
@@ -228,3 +233,33 @@ def test_hostile_texts_of_a_table_are_text(tmp_path: Path) -> None:
             assert not re.search(r"<[^<>]* on[a-z]+=", re.sub(r'"[^"]*"', '""', answer.text))
         page = html.unescape(client.get("/applications/best-of/a", params={"column": "kind", "value": HOSTILE[0]}).text)
         assert page.count("1 row<") == 1 and HOSTILE[0] in page
+
+
+def test_pages_are_kept_up_to_their_bytes(small_root: SmallRoot, tmp_path: Path) -> None:
+    """Texts of a megabyte each, of which a page shows ten."""
+    rows = [WrittenFlag(row_id=f"v{n}:0", model="m", text=str(n % 10) * 1_000_000) for n in range(120)]
+    write_table(str(tmp_path), "best-of", "a", rows)
+    root = FreshRoot(small_root.root, fresh_seconds=60, models=1)
+    written = Written(root, str(tmp_path))
+    for offset in range(0, 120, 10):
+        assert len(written.page("best-of", "a", TableQuery(top=10, offset=offset), "").rows) == 10
+        assert root.remembered_bytes <= 64 << 20
+    assert root.remembered_bytes > 50 << 20, "pages are kept"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A record of which one number may say that there is none."""
+
+    row_id: str
+    surprise: float = field(metadata={NONE: -1.0})
+    change: float
+
+
+def test_only_a_number_that_the_table_calls_none_is_left_out(small_root: SmallRoot, tmp_path: Path) -> None:
+    write_records(f"{tmp_path}/best-of/a.parquet", Change, [Change(row_id="v:0", surprise=-1.0, change=-1.0)])
+    with serving(small_root.root, ServeOptions(applications=str(tmp_path))) as client:
+        told = client.get("/api/v1/applications/best-of/a").json()
+        assert told["none"] == {"surprise": -1.0} and told["rows"][0]["values"]["surprise"] == -1.0
+        page = client.get("/applications/best-of/a").text
+        assert "<dt>change</dt><dd>-1" in page and "<dt>surprise</dt>" not in page

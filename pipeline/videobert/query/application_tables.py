@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +23,8 @@ from numpy.typing import NDArray
 
 from videobert.batch_key import BATCH_KEY
 from videobert.errors import InputError
+from videobert.query.parquet_rows import rows_at
+from videobert.runtime.record_files import NONE
 from videobert.runtime.storage import Store
 
 __all__ = [
@@ -30,6 +34,8 @@ __all__ = [
 TABLE_NAME = BATCH_KEY
 """Of applications and of their tables, which the DAG calls as the batch."""
 _SUFFIX = ".parquet"
+_BUFFER_BYTES = 1 << 18
+"""Read at once of a column, of which pyarrow holds all that a row group has otherwise."""
 _MOST_VERDICTS = 20
 """Different ones that are counted, the most frequent."""
 Value = str | int | float | bool | None
@@ -67,6 +73,8 @@ class TablePart:
 
     columns: list[str]
     """Those that hold texts, numbers or truth values; vectors are left out."""
+    none: dict[str, float]
+    """Column -> the number that says there is none, where the table tells one."""
     rows: list[dict[str, Value]]
     total: int
     """Rows that the query takes."""
@@ -92,8 +100,8 @@ def list_tables(store: Store) -> list[WrittenTable]:
 
 def table_summary(store: Store, application: str, table: str) -> tuple[int, list[str]]:
     """Rows of a table, and the models that they name, first and last by name. Raises as `read_table_part` does."""
-    with _Opened(store, application, table) as file:
-        metadata = file.metadata
+    with _Opened(store, application, table) as opened:
+        metadata = opened.file.metadata
         models = set[str]()
         paths = [metadata.schema.column(n).path for n in range(len(metadata.schema))]
         if "model" in paths:  # a list of that name has another path
@@ -110,19 +118,23 @@ def read_table_part(root: str, application: str, table: str, asked: TableQuery) 
 
     Raises FileNotFoundError when there is none, InputError for a column that it lacks and for what is no Parquet.
     """
-    with _Opened(Store(root), application, table) as file:
-        names = Counter(file.schema_arrow.names)
-        columns = [field.name for field in file.schema_arrow if _is_plain(field.type) and names[field.name] == 1]
+    with _Opened(Store(root), application, table) as opened:
+        file = opened.file
+        schema = file.schema_arrow
+        names = Counter(schema.names)
+        place_of = {f.name: n for n, f in enumerate(schema) if _is_plain(_values_of(f.type)) and names[f.name] == 1}
+        columns = list(place_of)
         for wanted in (asked.column, asked.sort.removeprefix("-")):
             if wanted and wanted not in columns:
                 raise InputError(f"{application}/{table} has no column {wanted!r}; it has {', '.join(columns)}")
-        needed = {asked.column, asked.sort.removeprefix("-"), "verdict"} & set(columns)
-        keys = file.read(sorted(needed), use_threads=False) if needed else None
+        keys = _keys(file, {asked.column, asked.sort.removeprefix("-"), "verdict"} & set(columns))
         places_N = _places(keys, file.metadata.num_rows, asked)
         shown = places_N[asked.offset : asked.offset + asked.top]
+        found = rows_at(opened.source, list(place_of.values()), shown)
         return TablePart(
-            columns=columns, rows=_rows(file, columns, shown), total=len(places_N), verdicts=_verdicts(keys, places_N)
-        )
+            columns=columns, none=_none(schema, columns), total=len(places_N), verdicts=_verdicts(keys, places_N),
+            rows=[dict(zip(columns, map(_finite, row), strict=True)) for row in found],
+        )  # fmt: skip
 
 
 class _Opened:
@@ -134,17 +146,18 @@ class _Opened:
                 raise InputError(f"{name!r} is no name of an application or table; see the list of tables")
         self._path, self._store = f"{application}/{table}{_SUFFIX}", store
 
-    def __enter__(self) -> pq.ParquetFile:
-        self._source = self._store.open(self._path)
+    def __enter__(self) -> Self:
+        self.source = self._store.open(self._path)
         try:
-            return pq.ParquetFile(self._source, pre_buffer=False)
+            self.file = pq.ParquetFile(self.source, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+            return self
         except (pa.ArrowException, OSError) as error:  # a garbled footer is an OSError of pyarrow's
-            self._source.close()
+            self.source.close()
             raise self._unreadable() from error
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._source.close()
-        if isinstance(error, (pa.ArrowException, OSError)):
+        self.source.close()
+        if isinstance(error, (pa.ArrowException, duckdb.Error, OSError)):
             raise self._unreadable() from error
 
     def _unreadable(self) -> InputError:
@@ -160,6 +173,30 @@ def _is_plain(kind: pa.DataType) -> bool:
         pa.types.is_float64,
     )
     return kind == pa.bool_() or any(test(kind) for test in tests)
+
+
+def _values_of(kind: pa.DataType) -> pa.DataType:
+    """What a column holds, whether each row has it or the number of it in a dictionary."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _none(schema: pa.Schema, columns: Sequence[str]) -> dict[str, float]:
+    """What columns say of themselves, as `record_schema` lets them."""
+    found = dict[str, float]()
+    for name in columns:
+        told = (schema.field(name).metadata or {}).get(NONE.encode(), b"")
+        with suppress(ValueError):  # somebody else's metadata of that name
+            found[name] = float(told)
+    return {name: number for name, number in found.items() if math.isfinite(number)}
+
+
+def _keys(file: pq.ParquetFile, names: Collection[str]) -> pa.Table | None:
+    """Columns that decide which rows are taken, and in what order."""
+    if not names:
+        return None
+    found = file.read(sorted(names), use_threads=False)
+    values = [(field.name, _values_of(field.type)) for field in found.schema]
+    return pa.table({name: column.cast(kind) for (name, kind), column in zip(values, found.columns, strict=True)})
 
 
 def _places(keys: pa.Table | None, rows: int, asked: TableQuery) -> NDArray[np.int64]:
@@ -178,22 +215,6 @@ def _places(keys: pa.Table | None, rows: int, asked: TableQuery) -> NDArray[np.i
     return places_N
 
 
-def _rows(file: pq.ParquetFile, columns: Sequence[str], places: NDArray[np.int64]) -> list[dict[str, Value]]:
-    """Those at these places, in this order; only the row groups that hold some are read."""
-    counts = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-    ends = np.cumsum(counts)
-    if not columns:
-        return [{} for _ in places]
-    group_of = np.searchsorted(ends, places, side="right")
-    found: dict[int, dict[str, Any]] = {}
-    for group in np.unique(group_of).tolist():
-        own = places[group_of == group]
-        table = file.read_row_group(group, list(columns), use_threads=False)
-        taken = table.take(pa.array(own - (ends[group] - counts[group]))).to_pylist()
-        found |= dict(zip(own.tolist(), taken, strict=True))
-    return [{name: _finite(value) for name, value in found[place].items()} for place in places.tolist()]
-
-
 def _finite(value: Any) -> Value:
     """JSON holds no other numbers."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -202,7 +223,8 @@ def _finite(value: Any) -> Value:
 def _verdicts(keys: pa.Table | None, places_N: NDArray[np.int64]) -> dict[str, int]:
     if keys is None or "verdict" not in keys.column_names:
         return {}
-    said = pc.fill_null(pc.cast(keys["verdict"].take(pa.array(places_N)), pa.string()), "")
+    own = keys["verdict"] if len(places_N) == len(keys) else keys["verdict"].take(pa.array(places_N))
+    said = pc.fill_null(pc.cast(own, pa.string()), "")
     counted = pc.value_counts(said).to_pylist()
     often = sorted(counted, key=lambda one: (-one["counts"], one["values"]))[:_MOST_VERDICTS]
     return dict(sorted((one["values"], one["counts"]) for one in often))

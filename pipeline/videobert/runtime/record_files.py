@@ -22,8 +22,10 @@ from videobert.runtime.storage import Store
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["read_rows", "record_schema", "write_file", "write_records"]
+__all__ = ["NONE", "read_rows", "record_schema", "write_file", "write_records"]
 
+NONE = "none"
+"""In the metadata of a field, and of its column: the number that says there is none."""
 _TYPES: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -51,9 +53,15 @@ def read_rows(url: str, *, what: str) -> pa.Table:
 
 
 def record_schema(kind: type[DataclassInstance]) -> pa.Schema:
-    """Columns of a dataclass whose fields are texts, numbers and truth values."""
+    """Columns of a dataclass whose fields are texts, numbers and truth values, with what says that there is none."""
     hints = get_type_hints(kind)
-    return pa.schema([(field.name, _TYPES[hints[field.name]]) for field in fields(kind)])
+    return pa.schema([
+        pa.field(
+            field.name, _TYPES[hints[field.name]],
+            metadata={NONE: str(field.metadata[NONE])} if NONE in field.metadata else None,
+        )
+        for field in fields(kind)
+    ])  # fmt: skip
 
 
 def write_records(url: str, kind: type[DataclassInstance], records: Iterable[DataclassInstance]) -> int:

@@ -25,6 +25,7 @@ from videobert.query.warm import WarmRows
 from videobert.runtime.manifest import Output
 from videobert.runtime.spec import digest
 from videobert.runtime.storage import Store
+from videobert.serve.remembered import NOTHING, Remembered, bytes_of
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -33,6 +34,8 @@ __all__ = ["FreshRoot"]
 
 _LOG = logging.getLogger("videobert")
 _MOST_REMEMBERED = 4096
+_MOST_REMEMBERED_BYTES = 64 << 20
+"""Of answers that hold what others wrote, whose texts may be of any length."""
 T = TypeVar("T")
 
 
@@ -41,10 +44,10 @@ class FreshRoot(Root):
 
     def __init__(self, root: str, *, fresh_seconds: float, models: int, warm_bytes: int = 0) -> None:
         super().__init__(root)
-        self._fresh, self._most_models, self._warm_bytes = fresh_seconds, models, warm_bytes
+        self._most_models, self._warm_bytes = models, warm_bytes
         self._warm: dict[str, tuple[str, WarmRows | None]] = {}
         self._warming: threading.Thread | None = None
-        self._known: OrderedDict[Any, tuple[float, Any]] = OrderedDict()
+        self._known = Remembered(seconds=fresh_seconds, most=_MOST_REMEMBERED, most_bytes=_MOST_REMEMBERED_BYTES)
         self._opened: OrderedDict[str, OpenModel] = OrderedDict()
         self._lock, self._loading = threading.Lock(), threading.Lock()
 
@@ -84,9 +87,14 @@ class FreshRoot(Root):
         """See `Root.dead_letters`."""
         return self._remembered("letters", super().dead_letters)
 
-    def remembered(self, key: Any, read: Callable[[], T]) -> T:
-        """What `read` found a moment ago, or finds now."""
-        return self._remembered(key, lambda: self._twice(read))
+    @property
+    def remembered_bytes(self) -> int:
+        """Of the answers that are weighed and kept."""
+        return self._known.bytes
+
+    def remembered(self, key: Any, read: Callable[[], T], *, weigh: bool = False) -> T:
+        """What `read` found a moment ago, or finds now; `weigh` bounds such answers together by their bytes."""
+        return self._remembered(key, lambda: self._twice(read), weigh=weigh)
 
     def opened(self, spec: str) -> OpenModel:
         """The model of these embeddings; loaded once, by whoever asks first."""
@@ -157,22 +165,16 @@ class FreshRoot(Root):
         try:
             return read()
         except FileNotFoundError:
-            with self._lock:
-                self._known.clear()
+            self._known.clear()
             return read()
 
-    def _remembered(self, key: Any, read: Callable[[], T]) -> T:
+    def _remembered(self, key: Any, read: Callable[[], T], *, weigh: bool = False) -> T:
         now = time.monotonic()
-        with self._lock:
-            at, value = self._known.get(key, (-1e9, None))
-        if now - at < self._fresh:
-            return cast(T, value)
+        known = self._known.get(key, now)
+        if known is not NOTHING:
+            return cast(T, known)
         found = read()
-        with self._lock:
-            self._known[key] = (now, found)
-            self._known.move_to_end(key)
-            while len(self._known) > _MOST_REMEMBERED:
-                self._known.popitem(last=False)
+        self._known.keep(key, now, found, bytes_of(found) if weigh else 0)
         return found
 
     def _model_of(self, embed_spec: str) -> OpenModel:

@@ -215,6 +215,8 @@ class ApplicationPage:
     about: str
     columns: list[str]
     """Those that a query may filter and sort by."""
+    none: Mapping[str, float]
+    """Column -> the number that says there is none, where the table tells one; the page leaves it out."""
     rows: list[ApplicationRow]
     total: int
     """Rows that the query takes."""

@@ -67,7 +67,7 @@ class Written:
         end = asked.offset + asked.top
         return ApplicationPage(
             application=application, table=table, about=about(application), columns=part.columns,
-            rows=self._joined(part.rows, base), total=part.total, verdicts=part.verdicts,
+            none=part.none, rows=self._joined(part.rows, base), total=part.total, verdicts=part.verdicts,
             next_offset=end if end < part.total else None,
         )  # fmt: skip
 
@@ -103,7 +103,7 @@ class Written:
             except FileNotFoundError:  # of this table alone: what else is remembered is as it was
                 return None
 
-        part = self._root.remembered(("application", application, table, asked), read)
+        part = self._root.remembered(("application", application, table, asked), read, weigh=True)
         if part is not None:
             return part
         names = sorted({one.application for one in self._listed()})
@@ -153,7 +153,7 @@ class Written:
             found = self._root.embeddings(model=spec).to_table(columns=ROW_COLUMNS, filter=wanted)
             return {row["row_id"]: Row(**row) for row in found.to_pylist()}
 
-        return self._root.remembered(("named", spec, frozenset(ids)), read)
+        return self._root.remembered(("named", spec, frozenset(ids)), read, weigh=True)
 
     def _is_forgotten(self, video_id: str) -> bool:
         key = ("forgotten", video_id)

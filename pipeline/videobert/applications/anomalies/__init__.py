@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ from videobert.errors import EmptyBatchError, InputError
 from videobert.query.embeddings import embedding_manifests, open_embeddings, resolve_embed_spec
 from videobert.query.model import open_model
 from videobert.query.segments import Segments, load_segments
-from videobert.runtime.record_files import write_records
+from videobert.runtime.record_files import NONE, write_records
 from videobert.runtime.storage import Store
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Anomaly:
     """How many segments at least as strange come per hour of the reference."""
     distance: float
     """1 - the mean cosine to the nearest segments of other videos of the reference."""
-    surprise: float
+    surprise: float = field(metadata={NONE: -1.0})
     """Mean negative log-likelihood of its visual tokens in nats; -1 where the model was not asked."""
     nearest: str
     """The nearest segment of the reference."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ from videobert.batch_key import parse_batch_keys
 from videobert.errors import InputError
 from videobert.query.embeddings import open_embeddings, resolve_embed_spec
 from videobert.query.segments import Segments, load_segments
-from videobert.runtime.record_files import write_file, write_records
+from videobert.runtime.record_files import NONE, write_file, write_records
 from videobert.runtime.storage import Store
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ class Flag:
     text: str
     title: str
     source_uri: str
-    precision: float
+    precision: float = field(metadata={NONE: -1.0})
     """Of the threshold on the verdicts; -1 where it was given ..."""
-    precision_low: float
+    precision_low: float = field(metadata={NONE: -1.0})
     """... and its interval of 95 %."""
-    precision_high: float
-    recall: float
+    precision_high: float = field(metadata={NONE: -1.0})
+    recall: float = field(metadata={NONE: -1.0})
     """Share of the labelled segments that are right and reach the threshold; -1 where it was given."""
     model: str
     """Name of the embeddings, which begins with the model's spec."""
