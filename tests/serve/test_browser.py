@@ -394,7 +394,7 @@ def test_the_page_of_a_watched_file_fills_while_one_looks(visit: Visit, client: 
     (file_id,) = (one["id"] for one in client.get("/api/v1/watch").json()["files"])
     records = client.get(f"/api/v1/watch/{file_id}").json()["records"][::-1]
     assert rows.count() == len(records) > 5
-    assert rows.locator("td:nth-child(4)").all_inner_texts() == [one["text"] for one in records]
+    assert rows.locator("td:nth-child(5)").all_inner_texts() == [one["text"] for one in records]
     assert rows.get_by_text("alarm").count() == sum(one["alarm"] for one in records) > 0
     page.reload()
     assert rows.count() == len(records)

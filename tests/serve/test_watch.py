@@ -26,6 +26,7 @@ from tests.serve.lines import lines_of, run_python
 from tests.small_root import SmallRoot
 from videobert.cli.main import parse_command
 from videobert.errors import InputError
+from videobert.serve import watch_api
 from videobert.serve.options import ServeOptions
 
 LONG_AGO = time.time() - 1000
@@ -163,6 +164,19 @@ def test_without_the_token_nothing_is_told_or_begun(client: httpx.Client) -> Non
     ):
         assert httpx.get(f"{client.base_url}{path}").status_code == 401
     assert processes() == before
+
+
+def test_only_some_readers_are_answered_as_it_goes(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is one of the requests that the service takes at the same time."""
+    path = f"/api/v1/watch/{ids(client)['whole.mp4']}"
+    records = until(client, path, "ended")["records"]
+    monkeypatch.setattr(watch_api, "_MOST_STREAMS", 1)
+    for _ in range(2):  # one after the other
+        assert len(client.get(f"{path}/lines").text.splitlines()) == len(records)
+    monkeypatch.setattr(watch_api, "_MOST_STREAMS", 0)
+    refused = client.get(f"{path}/lines")
+    assert refused.status_code == 503 and "readers follow files already" in refused.json()["error"]
+    assert refused.headers["retry-after"] == "1" and client.get(path).status_code == 200
 
 
 def test_a_growing_file_is_watched_once_for_all_and_until_the_last_has_left(
