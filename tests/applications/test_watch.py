@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 import videobert
 from tests.small_root import SmallRoot
+from videobert.applications.watch.captions import LiveCaptions
 from videobert.errors import InputError
 from videobert.finetune.config import FinetuneConfig
 from videobert.flow import StageResult, run_stage
@@ -146,3 +148,18 @@ def test_what_cannot_be_watched_is_told_in_a_sentence(small_root: SmallRoot, tmp
     ):
         with pytest.raises(InputError, match=told):
             list(root.watch(**options))
+
+
+def test_only_files_are_captions(tmp_path: Path) -> None:
+    """Who may write next to a video could lead its readers elsewhere, or have them wait for ever."""
+    captions = LiveCaptions(tmp_path / "a.mp4", language="en")
+    (tmp_path / "elsewhere.txt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nsecret\n")
+    (tmp_path / "a.vtt").symlink_to(tmp_path / "elsewhere.txt")
+    (tmp_path / "a.en.vtt").symlink_to(tmp_path / "none")
+    os.mkfifo(tmp_path / "a.srt")
+    assert not captions.changed() and captions.cues == []
+    (tmp_path / "a.vtt").unlink()
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nopen\n")
+    assert captions.changed() and [cue["text"] for cue in captions.cues] == ["open"]
+    (tmp_path / "a.vtt").unlink()
+    assert captions.changed() and captions.cues == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -398,6 +399,28 @@ def test_the_page_of_a_watched_file_fills_while_one_looks(visit: Visit, client: 
     assert rows.get_by_text("alarm").count() == sum(one["alarm"] for one in records) > 0
     page.reload()
     assert rows.count() == len(records)
+
+
+def test_the_page_of_a_watched_file_asks_once_at_a_time_and_not_for_what_is_gone(
+    visit: Visit, client: httpx.Client
+) -> None:
+    (file_id,) = (one["id"] for one in client.get("/api/v1/watch").json()["files"])
+    asked = list[str]()
+
+    def answer(route: Route) -> None:
+        if "part=true" not in route.request.url:
+            running = route.fetch().text().replace('data-state="ended"', 'data-state="running"')
+            return route.fulfill(body=running, content_type="text/html")
+        asked.append(route.request.url)
+        time.sleep(2.5)  # a slow service
+        return route.fulfill(status=404, body='<p class="error">it is gone</p>', content_type="text/html")
+
+    page = visit("/watch")
+    page.route(f"**/watch/{file_id}*", answer)
+    page.goto(f"/watch/{file_id}")
+    page.locator("#watching", has_text="it is gone").wait_for()
+    page.wait_for_timeout(1500)
+    assert len(asked) == 1
 
 
 def paths(client: httpx.Client) -> list[str]:

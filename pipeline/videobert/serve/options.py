@@ -70,5 +70,7 @@ class ServeOptions:
                 continue
             if not 0 < value < float("inf") and (field.name, value) != ("watch_per_hour", 0):
                 raise InputError(f"serve.{field.name}={value!r} must be a positive finite number")
+        if "\0" in self.watch or (self.watch and not self.watch.replace(",", "").strip()):
+            raise InputError(f"serve.watch={self.watch!r} names nothing; give a folder, or files with commas")
         if "://" in self.watch:
             raise InputError(f"serve.watch={self.watch!r} is an address; give files of this machine, which can grow")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import asdict
 
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from videobert.serve.jobs import BusyError
 from videobert.serve.parameters import WatchCursor, WatchersOf, WatchId
 from videobert.serve.records import Sentence, WatchFiles, WatchState
 from videobert.serve.watcher import Watcher
@@ -38,24 +39,33 @@ def state(watchers: WatchersOf, file_id: WatchId, after: WatchCursor) -> WatchSt
 
 @router.get("/watch/{file_id}/lines", response_class=Response)
 def lines(watchers: WatchersOf, file_id: WatchId) -> StreamingResponse:
-    """Records as JSON lines, as they come, until the file has ended; a last line with `error` where that failed."""
-    if watchers.streams >= _MOST_STREAMS:
-        raise BusyError(f"{_MOST_STREAMS} readers follow files already; ask again later, or for what has come so far")
-    return StreamingResponse(_lines(watchers, watchers.watcher(file_id)), media_type="application/x-ndjson")
+    """Records as JSON lines, as they come, until the file has ended; a last line with `error` where it did not."""
+    with ExitStack() as stack:
+        stack.enter_context(watchers.stream(_MOST_STREAMS))
+        watcher = watchers.watcher(file_id)
+        return _Lines(watchers, watcher, stack.pop_all())
+
+
+class _Lines(StreamingResponse):
+    """Closes `stack` at its end, whether a line was asked for or not."""
+
+    def __init__(self, watchers: Watchers, watcher: Watcher, stack: ExitStack) -> None:
+        super().__init__(_lines(watchers, watcher), media_type="application/x-ndjson")
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._stack:
+            await super().__call__(scope, receive, send)
 
 
 async def _lines(watchers: Watchers, watcher: Watcher) -> AsyncIterator[str]:
-    watchers.streams += 1
-    try:
-        found = watcher.since("")
-        while True:
-            for record in found.records:
-                yield json.dumps(asdict(record)) + "\n"
-            if found.state != "running" or watchers.are_closing:
-                break
-            await asyncio.sleep(_LOOK_SECONDS)
-            found = watcher.since(found.cursor)
-        if found.error:
-            yield json.dumps({"error": found.error}) + "\n"
-    finally:
-        watchers.streams -= 1
+    found = watcher.since("")
+    while True:
+        for record in found.records:
+            yield json.dumps(asdict(record)) + "\n"
+        if found.state != "running" or watchers.are_closing:
+            break
+        await asyncio.sleep(_LOOK_SECONDS)
+        found = watcher.since(found.cursor)
+    if found.state != "ended":
+        yield json.dumps({"error": found.error or "the service ends; ask again when another runs"}) + "\n"

@@ -21,6 +21,8 @@ from videobert.serve.records import WatchedRecord, WatchState
 __all__ = ["Watcher"]
 
 State = Literal["running", "ended", "failed", "left"]
+_UNREAD = (-2, -2)
+"""Of a file that still grows, or grew after its end was found."""
 
 
 class Watcher:
@@ -33,7 +35,7 @@ class Watcher:
         self._records: deque[WatchedRecord] = deque(maxlen=options.watch_records)
         self._count, self._error, self._lock = 0, "", threading.Lock()
         self._asked_at, self._seen = time.monotonic(), _signature(path)
-        self.follow = 0.0 if _is_finished(path, options.watch_seconds) else options.watch_seconds
+        self.follow = 0.0 if _is_finished(self._seen, options.watch_seconds) else options.watch_seconds
         order = {
             "root": root, "model": model, "file": str(path), "follow": self.follow,
             "per_hour": options.watch_per_hour, "encoder": options.encoder,
@@ -51,7 +53,7 @@ class Watcher:
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the file is as it was when this had told all of it."""
+        """Whether the file is as it was when this had read all of it."""
         return _signature(self.path) == self._seen
 
     @property
@@ -85,7 +87,6 @@ class Watcher:
         with self._lock:
             if self.state == "running":
                 self.state, self._error, self._ended_at = state, error, time.monotonic()
-                self._seen = _signature(self.path)
         self._process.kill()
 
     def _follow(self, order: str) -> None:
@@ -98,6 +99,8 @@ class Watcher:
                 process.stdin.flush()
             for line in process.stdout:
                 self._take(json.loads(line))
+        except (ValueError, TypeError, KeyError):
+            self._end("failed", "the process that watched it told what is no record; see the log of the service")
         finally:
             self._end("failed", "the process that watched it died; the log of the service may tell why")
             process.wait()
@@ -108,10 +111,12 @@ class Watcher:
 
     def _take(self, told: dict[str, Any]) -> None:
         if "record" not in told:
-            # Where it lies on this machine is nobody's business.
-            error = told["error"].replace(f"{self.path.parent}/", "")
-            self._end("failed" if error else "ended", error)
+            self._end("failed" if told["error"] else "ended", told["error"])
             return
+        if self.follow and (told["record"]["kind"] == "clip" or self._seen == _UNREAD):
+            # Where this is past the end, the file had not grown for so long when that was found.
+            seen = _signature(self.path)
+            self._seen = seen if _is_finished(seen, self.follow) else _UNREAD
         with self._lock:
             self._count += 1
             self._records.append(WatchedRecord(number=self._count, **told["record"]))
@@ -127,9 +132,9 @@ class Watcher:
                     self._process.wait(min(left, 5.0))
 
 
-def _is_finished(path: Path, seconds: float) -> bool:
+def _is_finished(signature: tuple[int, int], seconds: float) -> bool:
     """Whether a file has not grown for so long; what is finished may be of any container."""
-    return time.time() - _signature(path)[1] / 1e9 >= seconds
+    return time.time() - signature[1] / 1e9 >= seconds
 
 
 def _signature(path: Path) -> tuple[int, int]:

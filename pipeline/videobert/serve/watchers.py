@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,8 +37,20 @@ class _Allowed:
     """A file that the operator named, or that lies in a folder that the operator named."""
 
     path: Path
+    is_named: bool
     size_bytes: int
     grown: float
+
+    @classmethod
+    def of(cls, path: Path, *, is_named: bool) -> _Allowed | None:
+        """None where it is no file. No links in a folder, which whoever may write into it could set."""
+        try:
+            found = path.stat(follow_symlinks=is_named)
+        except OSError:  # it is not there, or went while it was listed
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return cls(path=path.absolute(), is_named=is_named, size_bytes=found.st_size, grown=found.st_mtime)
 
 
 class Watchers:
@@ -47,8 +60,7 @@ class Watchers:
         self._root, self._scratch, self._options = root, scratch, options
         self._watchers: dict[str, Watcher] = {}
         self._lock = threading.Lock()
-        self.streams = 0
-        """Answers that go on."""
+        self._streams = 0
         self.are_closing = False
         """Whether answers that go on should end, and no watching begins."""
 
@@ -80,26 +92,36 @@ class Watchers:
         )  # fmt: skip
 
     def watcher(self, file_id: str) -> Watcher:
-        """Who watches a file, from now on if nobody did. Raises NotFoundError, BusyError."""
-        one = self._allowed().get(file_id)
-        if one is None:
-            raise NotFoundError(f"there is no file {file_id!r} to watch; /watch lists those that the operator allows")
+        """Who watches a file, from now on if nobody did; of one that is gone, who did.
+
+        Raises NotFoundError, BusyError.
+        """
+        listed = self._allowed().get(file_id)
+        one = listed and _Allowed.of(listed.path, is_named=listed.is_named)  # it may be a link by now
         model = self._root.spec("current")
         with self._lock:
             found = self._watchers.get(file_id)
-            if found is not None and _is_good(found, model):
-                found.asked()
-                return found
-            running = [other for other in self._watchers.values() if other.state == "running"]
-            if self.are_closing or len(running) >= self._options.watchers:
-                raise BusyError(f"{len(running)} files are watched, as many as may be; try again when one has ended")
-            made = Watcher(self._root.url, model, one.path, self._scratch.folder(), self._options)
-            self._watchers.pop(file_id, None)
-            self._watchers[file_id] = made
-            ended = [name for name, other in self._watchers.items() if other.state != "running"]
-            for name in ended[: max(0, len(ended) - _MOST_ENDED)]:
-                del self._watchers[name]
-            return made
+            if one is not None and (found is None or not _is_good(found, model)):
+                found = self._begin(file_id, model, one.path)
+            if found is None:
+                raise NotFoundError(
+                    f"there is no file {file_id!r} to watch; /watch lists those that the operator allows"
+                )
+            found.asked()
+            return found
+
+    @contextmanager
+    def stream(self, most: int) -> Iterator[None]:
+        """An answer that goes on, one of `most` at the same time. Raises BusyError."""
+        with self._lock:
+            if self._streams >= most:
+                raise BusyError(f"{most} readers follow files already; ask again later, or for what has come so far")
+            self._streams += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._streams -= 1
 
     def end_streams(self) -> None:
         """Let answers that go on end; a signal calls this."""
@@ -113,10 +135,22 @@ class Watchers:
         for watcher in found:
             watcher.close()
 
+    def _begin(self, file_id: str, model: str, path: Path) -> Watcher:
+        running = [other for other in self._watchers.values() if other.state == "running"]
+        if self.are_closing or len(running) >= self._options.watchers:
+            raise BusyError(f"{len(running)} files are watched, as many as may be; try again when one has ended")
+        made = Watcher(self._root.url, model, path, self._scratch.folder(), self._options)
+        self._watchers.pop(file_id, None)
+        self._watchers[file_id] = made
+        ended = [name for name, other in self._watchers.items() if other.state != "running"]
+        for name in ended[: max(0, len(ended) - _MOST_ENDED)]:
+            del self._watchers[name]
+        return made
+
     def _places(self) -> list[Path]:
         named = self._options.watch
         whole = bool(named) and Path(named).exists()  # with a comma in its name
-        return [Path(name) for name in ([named] if whole else named.split(",")) if name]
+        return [Path(named)] if whole else [Path(name.strip()) for name in named.split(",") if name.strip()]
 
     def _allowed(self) -> dict[str, _Allowed]:
         def read() -> dict[str, _Allowed]:
@@ -134,21 +168,18 @@ def _is_good(watcher: Watcher, model: str) -> bool:
 
 
 def _files_of(place: Path) -> Iterator[_Allowed]:
-    """The file itself, or the videos of a folder; no links there, which whoever may write into it could set."""
+    """The file itself, or the videos of a folder."""
     try:
-        if not place.is_dir():
-            found = place.stat()
-            yield _Allowed(path=place.absolute(), size_bytes=found.st_size, grown=found.st_mtime)
-            return
-        with os.scandir(place) as entries:
-            for entry in entries:
-                found = entry.stat(follow_symlinks=False)
-                named = entry.name.lower().endswith(_VIDEOS) and not entry.name.startswith(".")
-                if named and entry.name.isprintable() and stat.S_ISREG(found.st_mode):
-                    path = Path(entry.path).absolute()
-                    yield _Allowed(path=path, size_bytes=found.st_size, grown=found.st_mtime)
-    except OSError:  # it is not there, or went while it was listed
-        return
+        names = os.listdir(place)
+    except OSError:  # it is a file, or not there
+        found = [_Allowed.of(place, is_named=True)]
+    else:
+        found = [_Allowed.of(place / name, is_named=False) for name in names if _is_video(name)]
+    yield from (one for one in found if one is not None)
+
+
+def _is_video(name: str) -> bool:
+    return name.lower().endswith(_VIDEOS) and not name.startswith(".") and name.isprintable()
 
 
 def _id(path: Path) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,8 @@ __all__ = ["LiveCaptions", "sidecars_of"]
 
 
 def sidecars_of(video: Path) -> list[Path]:
-    """Files next to a video that are named like it and end like captions."""
-    return [path for path in video.parent.glob(f"{glob.escape(video.stem)}.*") if path.suffix.lower() in SUFFIXES]
+    """Files next to a video that are named like it and end like captions; no links, which may lead anywhere."""
+    return [path for path, _ in _found(video)]
 
 
 class LiveCaptions:
@@ -28,7 +31,7 @@ class LiveCaptions:
 
     def changed(self) -> bool:
         """Look again; whether there are other cues than before."""
-        seen = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(sidecars_of(self._video)))
+        seen = tuple((str(path), found.st_size, found.st_mtime_ns) for path, found in _found(self._video))
         if seen == self._seen:
             return False
         self._seen, before = seen, self.cues
@@ -47,3 +50,14 @@ class LiveCaptions:
             if found.cues:
                 return [dataclasses.asdict(cue) for cue in found.cues]
         return []
+
+
+def _found(video: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in sorted(video.parent.glob(f"{glob.escape(video.stem)}.*")):
+        if path.suffix.lower() in SUFFIXES:
+            try:
+                found = path.lstat()
+            except OSError:  # it went meanwhile
+                continue
+            if stat.S_ISREG(found.st_mode):
+                yield path, found

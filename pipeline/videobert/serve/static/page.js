@@ -156,17 +156,24 @@ async function follow(job) {
 
 /** A file that is watched: ask for the records that came since, and put them above the others, until it has ended. */
 async function watch(rows) {
-  const { part, after, begun, most, state } = rows.dataset;
-  if (state !== "running") return;
-  setTimeout(() => watch(rows), 1000);
-  const answer = await fetch(`${part}?part=true&after=${after}`).catch(() => null);
-  if (!answer?.ok) { tell("The service does not answer."); return; } // for now
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("watched");
-  if (fresh.dataset.begun !== begun) rows.replaceChildren();
+  const status = document.getElementById("watching");
+  while (rows.dataset.state === "running") {
+    const answer = await fetch(`${rows.dataset.part}?part=true&after=${rows.dataset.after}`).catch(() => null);
+    const page = new DOMParser().parseFromString(await answer?.text().catch(() => "") ?? "", "text/html");
+    const fresh = page.getElementById("watched");
+    const told = fresh?.dataset.told ?? page.querySelector(".error")?.textContent ?? "The service does not answer.";
+    if (status.textContent !== told) status.textContent = told;
+    if (answer?.status === 404) return;
+    if (fresh) add(fresh, rows);
+    await new Promise(go => setTimeout(go, fresh ? 1000 : 10_000)); // it may have too much to do
+  }
+}
+
+/** Put the records of one table above those of another, of which the last ones go. */
+function add(fresh, rows) {
+  if (fresh.dataset.begun !== rows.dataset.begun) rows.replaceChildren();
   rows.prepend(...fresh.children);
-  while (rows.children.length > Number(most)) rows.lastElementChild.remove();
-  const told = document.getElementById("watching");
-  if (told.textContent !== fresh.dataset.told) told.textContent = fresh.dataset.told;
+  while (rows.children.length > Number(rows.dataset.most)) rows.lastElementChild.remove();
   Object.assign(rows.dataset, { ...fresh.dataset });
 }
 
