@@ -86,8 +86,9 @@ def test_a_row_does_not_depend_on_the_others() -> None:
     assert together[1] is not None
     np.testing.assert_array_equal(together[0], [leaf for (leaf,), _ in alone])
     np.testing.assert_array_equal(together[1], np.concatenate([rest for _, rest in alone if rest is not None]))
-    leaves, residuals = quantiser.quantise(rows[:0])
-    assert residuals is not None and (leaves.shape, residuals.shape) == ((0,), (0, 2))
+    for nothing in (rows[:0], np.zeros((0, 0), np.float32)):
+        leaves, residuals = quantiser.quantise(nothing)
+        assert residuals is not None and (leaves.shape, residuals.shape) == ((0,), (0, 2))
 
 
 @pytest.mark.parametrize(

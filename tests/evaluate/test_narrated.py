@@ -65,11 +65,13 @@ def test_without_narration_there_is_nothing_to_compare_with() -> None:
         ({(CUT, ONION, 1): 3, (STIR, 1): 2, (EGG,): 4}, [CUT, 0, 1]),  # 5 of 9 end with the stop
         ({(CUT, ONION, 1): 3, (STIR, 2): 2, (EGG,): 4}, [CUT, 0]),  # no mark ends the half of them
         ({(CUT, ONION): 9, (STIR, 1): 2}, [CUT, 0]),  # a word is no mark
+        ({(CUT, 3): 9}, [CUT, 0]),  # nor is a word that ends with one
         ({}, [CUT, 0]),
     ],
 )
 def test_the_prompt_ends_as_most_sentences_do(narration: dict[tuple[int, ...], int], expected: list[int]) -> None:
-    words = {"[MASK]": 0, ".": 1, "!": 2, "cut": CUT, "stir": STIR, "onion": ONION, "egg": EGG}
+    words = {"[MASK]": 0, ".": 1, "!": 2, "[UNK]": 3, "cut": CUT, "stir": STIR, "onion": ONION, "egg": EGG}
     tokenizer = Tokenizer(WordLevel(words, unk_token="[MASK]"))
     assert _ended_alike([CUT, 0], Counter(narration), tokenizer) == expected
+    assert _ended_alike([CUT, 0, 2], Counter(narration), tokenizer) == [CUT, 0, 2], "it has a mark of its own"
     assert _ended_alike(expected, Counter(narration), tokenizer) == expected, "once is enough"

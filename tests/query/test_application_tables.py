@@ -120,6 +120,8 @@ def test_any_columns_can_be_read(tmp_path: Path) -> None:
     assert part(twice).rows == [{"y": 3}]
     with pytest.raises(InputError, match="no column 'x'"):
         part(twice, sort="x")
+    with pytest.raises(InputError, match="a name that DuckDB keeps"):
+        part(pa.table({"File_Row_Number": [1]}))
     judged = part(pa.table({"verdict": [True, False, None]}), column="verdict", value="false")
     assert judged.rows == [{"verdict": False}] and judged.verdicts == {"false": 1}
 

@@ -21,8 +21,8 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from videobert.codebook.kmeans import UNDERFLOW, Scorer
-from videobert.codebook.values import LARGEST_VALUE, check_values
+from videobert.codebook.kmeans import Scorer
+from videobert.codebook.values import LARGEST_VALUE, UNDERFLOW, check_values
 
 __all__ = ["accumulate", "assign", "descend", "squared_norms"]
 

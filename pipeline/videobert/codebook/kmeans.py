@@ -19,11 +19,10 @@ from torch import Tensor
 
 from videobert.codebook.exact import at_a_time, squared_norms, tree_sum
 from videobert.codebook.tiles import sorted_by_node, tiles
-from videobert.codebook.values import LARGEST_VALUE, check_values
+from videobert.codebook.values import LARGEST_VALUE, UNDERFLOW, UNIT, check_values
 
 __all__ = [
     "TILE_ELEMENTS",
-    "UNDERFLOW",
     "Scorer",
     "accumulate",
     "assign",
@@ -39,11 +38,8 @@ __all__ = [
     "tensor",
 ]
 
-_UNIT = 2.0**-24
 _CERTAINTY = 8.0
 """Rounding errors of D products add up to at most 8 sqrt(D) units but for a chance of 1e-13 (Higham & Mary 2019)."""
-UNDERFLOW = 1e-34
-"""Products below float32's normal range lose digits; what they can add up to is left to float64 as well."""
 TILE_ELEMENTS = 1 << 22
 """Rows x columns of a tile: 16 MiB. A quarter takes 1.1 times as long with 256 columns, four times with 1,024 too."""
 _PAIR_ELEMENTS = 1 << 18
@@ -87,7 +83,7 @@ def scorer(centroids_GKD: Tensor, present_GK: Tensor) -> Scorer:
     # |c|**2 - |origin|**2 as a product of the short edge: the difference of the squares would lose its digits.
     bias = (edges * (kept + origin)).sum(-1).mul_(0.5).masked_fill_(~present_GK, float("inf"))
     dimension = centroids_GKD.shape[-1]
-    units = _UNIT * (min(_CERTAINTY * dimension**0.5, float(dimension)) + 16.0)
+    units = UNIT * (min(_CERTAINTY * dimension**0.5, float(dimension)) + 16.0)
     longest = torch.linalg.vector_norm(edges, dim=-1).amax(1)
     reach = torch.linalg.vector_norm(origin[:, 0], dim=-1).mul_(2.0).add_(longest)
     return Scorer(centroids_GKD, edges, bias, units * longest, reach)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from videobert.codebook.values import check_values
+from videobert.codebook.values import UNDERFLOW, UNIT, check_values
 from videobert.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Quantiser", "residuals_of"]
 
-_UNIT = 2.0**-24
-_UNDERFLOW = 1e-34
-"""Products below float32's normal range lose digits."""
 _LARGEST = 1e4
 """In standard deviations; half precision ends at 65,504."""
 
@@ -86,6 +83,8 @@ class Quantiser:
 
         InputError when the dimension is not the codebook's, the type is not float32, or a value is not finite.
         """
+        if features_ND.shape == (0, 0):  # of a video without clips
+            features_ND = np.zeros((0, self.dimension), np.float32)
         if features_ND.ndim != 2 or features_ND.shape[1] != self.dimension or features_ND.dtype != np.float32:
             raise InputError(
                 f"features are {features_ND.dtype} {features_ND.shape}, not float32 [N, {self.dimension}]; give those "
@@ -130,7 +129,7 @@ def _nearest(row_D: NDArray[np.float32], centroids_KD: NDArray[np.float32], bias
     """
     scores_K = bias_K - centroids_KD @ row_D
     length, reach = float(np.linalg.norm(row_D.astype(np.float64))), float(np.sqrt(2 * bias_K[bias_K < np.inf].max()))
-    error = 1.01 * _UNIT * (len(row_D) + 2) * reach * (length + reach / 2) + _UNDERFLOW
+    error = 1.01 * UNIT * (len(row_D) + 2) * reach * (length + reach / 2) + UNDERFLOW
     close_M = np.flatnonzero(scores_K <= scores_K.min() + 2 * error)
     if len(close_M) == 1:
         return int(close_M[0])

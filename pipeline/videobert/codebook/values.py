@@ -1,4 +1,4 @@
-"""Which values of features a codebook takes. Without torch."""
+"""Which values of features a codebook takes, and how exact float32 is about them. Without torch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 
 from videobert.errors import InputError
 
-__all__ = ["LARGEST_VALUE", "check_values"]
+__all__ = ["LARGEST_VALUE", "UNDERFLOW", "UNIT", "check_values"]
 
 LARGEST_VALUE = 1e16
 """Beyond it squared distances could leave float32."""
+UNIT = 2.0**-24
+"""Relative error of one rounding in float32."""
+UNDERFLOW = 1e-34
+"""Products below float32's normal range lose digits; what they can add up to is left to float64 as well."""
 
 
 def check_values(vectors: NDArray[np.float32]) -> float:

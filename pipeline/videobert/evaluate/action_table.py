@@ -49,7 +49,8 @@ def action_table(
 ) -> ActionTable:
     """Rank the whole text vocabulary at both masks of the prompt; any verb (noun) of the caption in the lists is right.
 
-    Clips of videos that the model was trained on are left out. The language prior is the prompt without a video.
+    Clips of videos that the model was trained on are left out. The language prior is the prompt without a video. The
+    prompt is the paper's, letter by letter.
     """
     vocabulary = opened.tokenizer.get_vocab(with_added_tokens=True)
     videos, left_out = (

@@ -31,7 +31,8 @@ class EvaluateConfig:
     """URL of JSON lines of video_id, start_seconds, end_seconds, verb, noun; `{root}` is filled in; empty: none."""
     prompt: str = "now let me show you how to [MASK] the [MASK]"
     """Zero-shot prompt of the paper: a verb, then a noun. It is asked with the mark that most sentences of the
-    narration end with: without, it is a sentence that broke off, and the answer is luck."""
+    narration end with: without, it is a sentence that broke off, and the answer is luck. One that ends with a mark
+    stays as it is."""
     verbs: int = 45
     """Most common verbs taken as candidates."""
     nouns: int = 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -138,14 +139,22 @@ def _zero_shot(
 
 
 def _ended_alike(prompt: Sequence[int], narration: Counter[tuple[int, ...]], tokenizer: Tokenizer) -> list[int]:
-    """The prompt with the mark that most sentences of the narration end with, if they do: one without broke off."""
+    """The prompt with the mark that most sentences of the narration end with, if they do: one without broke off.
+
+    One that ends with a mark stays as it is.
+    """
     ends = Counter[int]()
     for sentence, count in narration.items():
         ends[sentence[-1]] += count
-    for mark, count in ends.most_common(1):
-        if 2 * count > ends.total() and prompt[-1] != mark and not str(tokenizer.id_to_token(mark))[-1].isalnum():
-            return [*prompt, mark]
+    for last, count in ends.most_common(1):
+        if 2 * count > ends.total() and _is_mark(last, tokenizer) and not _is_mark(prompt[-1], tokenizer):
+            return [*prompt, last]
     return list(prompt)
+
+
+def _is_mark(piece: int, tokenizer: Tokenizer) -> bool:
+    token = str(tokenizer.id_to_token(piece))
+    return len(token) == 1 and unicodedata.category(token).startswith("P")
 
 
 def _at_masks(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from videobert.batch_key import BATCH_KEY
 from videobert.errors import InputError
-from videobert.query.parquet_rows import rows_at
+from videobert.query.parquet_rows import ROW_NUMBER, rows_at
 from videobert.runtime.record_files import NONE
 from videobert.runtime.storage import Store
 
@@ -122,6 +122,11 @@ def read_table_part(root: str, application: str, table: str, asked: TableQuery) 
         file = opened.file
         schema = file.schema_arrow
         names = Counter(schema.names)
+        if ROW_NUMBER in map(str.casefold, schema.names):
+            raise InputError(
+                f"{application}/{table} has a column {ROW_NUMBER}, a name that DuckDB keeps for itself; "
+                "call it otherwise"
+            )
         place_of = {f.name: n for n, f in enumerate(schema) if _is_plain(_values_of(f.type)) and names[f.name] == 1}
         columns = list(place_of)
         for wanted in (asked.column, asked.sort.removeprefix("-")):

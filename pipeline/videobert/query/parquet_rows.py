@@ -14,9 +14,10 @@ import numpy as np
 from fsspec import AbstractFileSystem
 from numpy.typing import NDArray
 
-__all__ = ["rows_at"]
+__all__ = ["ROW_NUMBER", "rows_at"]
 
-_NUMBER = "file_row_number"
+ROW_NUMBER = "file_row_number"
+"""What DuckDB calls the number of a row; no column may be called so."""
 
 
 def rows_at(source: IO[bytes], columns: Sequence[int], places: NDArray[np.int64]) -> list[tuple[Any, ...]]:
@@ -33,8 +34,9 @@ def rows_at(source: IO[bytes], columns: Sequence[int], places: NDArray[np.int64]
         wanted = ", ".join(f"#{column + 1}" for column in columns)
         numbers = ", ".join(map(str, places.tolist()))
         found = connection.execute(
-            f"SELECT {_NUMBER}, {wanted} FROM read_parquet('{_OneFile.protocol}://{_OneFile.NAME}', {_NUMBER} = true) "  # noqa: S608 - all numbers
-            f"WHERE {_NUMBER} BETWEEN {places.min()} AND {places.max()} AND {_NUMBER} IN ({numbers})"
+            f"SELECT {ROW_NUMBER}, {wanted} "  # noqa: S608 - all numbers
+            f"FROM read_parquet('{_OneFile.protocol}://{_OneFile.NAME}', {ROW_NUMBER} = true) "
+            f"WHERE {ROW_NUMBER} BETWEEN {places.min()} AND {places.max()} AND {ROW_NUMBER} IN ({numbers})"
         ).fetchall()
     finally:
         connection.close()

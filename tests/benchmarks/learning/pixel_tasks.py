@@ -57,7 +57,7 @@ def main() -> None:
             name = "bleu_4" if task == "captions" else next(iter(figures["fine-tuned"]))
             low, found = (figures[who][name]["value"] for who in ("majority", "fine-tuned"))
             high = ceiling(root, task)
-            way = (found - low) / (high - low)
+            way = (found - low) / (high - low) if high > low else np.nan
             probe = figures.get("linear probe", figures.get("nearest caption", {})).get(name, {}).get("value", np.nan)
             cells = task, root.name, name, f"{low:.3f}", f"{found:.3f}", f"{high:.3f}", f"{way:.0%}", f"{probe:.3f}"
             print(f"| {' | '.join(cells)} |", flush=True)
