@@ -21,11 +21,30 @@ from infra.local.postgres import Postgres
 from infra.local.ray_head import RayHead, inherited_env
 from videobert.stages import flow_of
 
-__all__ = ["DAGS", "FINAL", "SECRETS", "Stack", "objects", "reference", "started"]
+__all__ = ["DAGS", "FINAL", "RECIPE", "SECRETS", "Stack", "objects", "reference", "started"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DAGS = ["videobert_ingest", "videobert_embed", "videobert_train"]
 FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
+RECIPE = """
+base = "demo"
+[ingest]
+source = "{corpus}/videos/{{batch}}"
+[codebook]
+branching = 3
+depth = 2
+heldout_fraction = 0.4
+[pretrain]
+steps = 2
+warmup_steps = 0
+checkpoint_every_steps = 1
+batch_size = 8
+threads = 1
+[evaluate]
+labels = "{corpus}/truth/truth.jsonl"
+gates = {{ zero_shot_sigma = 0.0, recall_at_10_over_chance = 0.0 }}
+"""
+"""Of a deployment that also trains, in seconds: `corpus` is to be filled in."""
 
 # Airflow notices a dead process after minutes by default; here nobody wants to wait for that.
 IMPATIENT = {

@@ -15,7 +15,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tests.orchestration.stack import DAGS, Stack, started
+from tests.orchestration.stack import DAGS, RECIPE, Stack, started
 from videobert.demo.grammar import demo_kitchen
 from videobert.demo.render import write_kitchen
 
@@ -24,23 +24,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.ray, pytest.mark.slow]
 BATCHES = ("2026-01-01", "2026-01-02")
 LATE = "late-uploads"
 FOLLOWERS = ("videobert_finetune", "videobert_predict", "videobert_applications")
-RECIPE = """
-base = "demo"
-[ingest]
-source = "{corpus}/videos/{{batch}}"
-[codebook]
-branching = 3
-depth = 2
-heldout_fraction = 0.4
-[pretrain]
-steps = 2
-warmup_steps = 0
-checkpoint_every_steps = 1
-batch_size = 8
-threads = 1
-[evaluate]
-labels = "{corpus}/truth/truth.jsonl"
-gates = {{ zero_shot_sigma = 0.0, recall_at_10_over_chance = 0.0 }}
+FINETUNE = """
 [finetune]
 labels = "{labels}"
 epochs = 1
@@ -57,7 +41,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     corpus, recipe, labels = folder / "corpus", folder / "followers.toml", folder / "labels.jsonl"
     write_kitchen(demo_kitchen(1), out_url=str(corpus), batches=(*BATCHES, LATE), videos_per_batch=3)
     labels.write_text("".join(f"{json.dumps(row)}\n" for row in labelled(corpus)))
-    recipe.write_text(RECIPE.format(corpus=corpus, labels=labels))
+    recipe.write_text(RECIPE.format(corpus=corpus) + FINETUNE.format(labels=labels))
     settings = {
         "VIDEOBERT_RECIPE": str(recipe), "VIDEOBERT_SWEEP_CRON": "none", "VIDEOBERT_DEFER_SECONDS": "20",
         "VIDEOBERT_APPLICATIONS": "anomalies --per-hour 600", "VIDEOBERT_APPLICATIONS_OUT": str(folder / "tables"),

@@ -20,7 +20,7 @@ import pytest
 
 from infra.local.processes import ServiceError
 from tests.inbox import Inbox, open_inbox
-from tests.orchestration.stack import DAGS, REPOSITORY, Stack, started
+from tests.orchestration.stack import DAGS, RECIPE, REPOSITORY, Stack, started
 from videobert.demo.grammar import demo_kitchen
 from videobert.demo.render import write_kitchen
 
@@ -35,24 +35,6 @@ PATIENT = {
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "120",
 }
 SLEEPERS = ("sleeps_deferred", "sleeps_watched")
-RECIPE = """
-base = "demo"
-[ingest]
-source = "{corpus}/videos/{{batch}}"
-[codebook]
-branching = 3
-depth = 2
-heldout_fraction = 0.4
-[pretrain]
-steps = 2
-warmup_steps = 0
-checkpoint_every_steps = 1
-batch_size = 8
-threads = 1
-[evaluate]
-labels = "{corpus}/truth/truth.jsonl"
-gates = {{ zero_shot_sigma = 0.0, recall_at_10_over_chance = 0.0 }}
-"""
 
 
 @pytest.fixture(scope="module")
