@@ -27,8 +27,13 @@ from videobert.query.lineage import trace
 from videobert.recipes import Recipe
 from videobert.resolve import Selection
 from videobert.runtime.executor import LocalExecutor
+from videobert.runtime.manifest import Output, load_manifests
 from videobert.runtime.storage import Store
 from videobert.tasks import load_network
+from videobert.tasks.base import Example
+from videobert.tasks.classifier import VideoBertForVideoClassification
+from videobert.tokens.core import from_json
+from videobert.tokens.read import read_samples
 
 CONFIG = FinetuneConfig(labels="{root}/labels.jsonl", epochs=2, batch_size=4, learning_rate=1e-3, bootstrap_draws=20)
 
@@ -113,6 +118,41 @@ def test_made_found_and_read(stage: Stage, root: Path, small_root: SmallRoot) ->
     files = sorted((root / "predictions").rglob("*.parquet"))
     left = {video for path in files for video in pq.read_table(path, partitioning=None)["video_id"].to_pylist()}
     assert left and rows[0]["video_id"] not in left
+
+
+def tokens_of(root: Path, small_root: SmallRoot) -> list[Output]:
+    manifests = load_manifests(Store(str(root)), "tokens", small_root.specs["tokens"], BATCHES)
+    return [output for _, manifest in manifests if manifest for output in manifest.outputs]
+
+
+def test_spans_are_read_by_segment_in_training_and_in_prediction(
+    stage: Stage, root: Path, small_root: SmallRoot
+) -> None:
+    rows = [json.loads(line) for line in (root / "labels.jsonl").read_text().splitlines()]
+    whole = {row["video"]: {key: row[key] for key in ("video", "label", "split")} for row in rows}
+    write_labels(root, list(whole.values()))
+    (tuned,) = stage("finetune", replace(CONFIG, spans="segments"))
+    assert tuned.facts["level"] == "video" and tuned.spec != stage("finetune")[0].spec
+    network = load_network(root / "finetuned" / tuned.spec)
+    assert isinstance(network, VideoBertForVideoClassification) and network.over is not None
+    stage("predict", task=tuned.spec)
+    samples = {s["video_id"]: from_json(s) for s in read_samples(Store(str(root)), tokens_of(root, small_root))}
+    files = (root / "predictions").rglob("*.parquet")
+    answered = [row for path in files for row in pq.read_table(path, partitioning=None).to_pylist()]
+    assert {row["video_id"] for row in answered} == set(samples) and {row["level"] for row in answered} == {"video"}
+    for row in answered:
+        video = samples[row["video_id"]]
+        segments = tuple(
+            Example(
+                video_id=video.video_id, text_ids=s.text_ids,
+                footage=video.footage(s.first_clip, s.last_clip, around=network.encoder.reading.context_clips),
+            )
+            for s in video.segments
+        )  # fmt: skip
+        (shares,) = network.outputs([Example(video_id=video.video_id, segments=segments)])
+        assert row["score"] == pytest.approx(float(shares.max()), abs=1e-5)
+    with pytest.raises(InputError, match=r"finetune\.spans is segments, which captions does not read"):
+        stage("finetune", replace(CONFIG, spans="segments", task="captions"))
 
 
 def test_other_labels_are_another_model_and_parallelism_is_not(stage: Stage, root: Path) -> None:

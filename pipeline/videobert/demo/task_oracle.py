@@ -1,15 +1,16 @@
 """What any model can reach on the kitchen's fine-tuned tasks: answers of an observer who knows the grammar.
 
-Steps: the posterior of the action given the step's own tokens. Videos: chains of actions drawn from their posterior
-given all tokens, with the bounds of the steps known, which a model has to find: a ceiling that may be out of reach.
-Their number is counted without the bounds, so that ceiling is exact.
+Steps: the posterior of the action given the step's own tokens. Videos: a hidden semi-Markov model over all ways to cut
+the tokens into steps, or, where the observer is told, over the right one; exact for the number of steps, and for all
+else by chains of actions that are drawn from their posterior. Who reads segment by segment is told.
 
 A actions, S steps of a video, K chains, C classes, N tokens of a video, P pairs of steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -36,40 +37,37 @@ def step_shares(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[Sample
     return np.asarray(posterior_NA @ np.eye(size)[kitchen.actions_A2[:, part]])
 
 
-def video_shares(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo], *, task: str) -> Floats:
-    """P(class | all tokens) of every video, [N, C]: ingredients by noun, or families."""
-    posterior_NA = step_posteriors(kitchen, channel, videos)
-    evidence_NA = posterior_NA / kitchen.stationary_A
-    ends = np.cumsum([len(v.recipe.steps) for v in videos])
+def video_shares(
+    kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo], *, task: str, told: bool
+) -> Floats:
+    """P(class | all tokens) of every video, [videos, C]: ingredients by noun, or families."""
     found = []
-    for video, end in zip(videos, ends, strict=True):
-        evidence_SA = evidence_NA[end - len(video.recipe.steps) : end]
-        chains_KS = _chains(kitchen, evidence_SA, random_for(0, video.recipe.key))
-        nouns_KS = kitchen.actions_A2[chains_KS, 1]
+    for chains in _posterior_chains(kitchen, channel, videos, told=told):
+        named = [[kitchen.nouns[kitchen.actions_A2[action, 1]] for action in chain] for chain in chains]
         if task == "ingredients":
-            found.append((nouns_KS[:, :, None] == np.arange(kitchen.config.nouns)).any(axis=1).mean(axis=0))
+            found.append(np.mean([[noun in nouns for noun in kitchen.nouns] for nouns in named], axis=0))
         else:
-            named = [family_of([kitchen.nouns[n] for n in row]) for row in nouns_KS]
-            found.append(np.array([named.count(family) / CHAINS for family in FAMILIES]))
+            families = [family_of(nouns) for nouns in named]
+            found.append(np.array([families.count(family) / CHAINS for family in FAMILIES]))
     return np.stack(found)
 
 
 def answer_shares(
-    kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo], asked: Sequence[Sequence[str]]
+    kitchen: Kitchen,
+    channel: TokenChannel,
+    videos: Sequence[SampledVideo],
+    asked: Sequence[Sequence[str]],
+    *,
+    told: bool,
 ) -> list[Floats]:
     """P(noun | all tokens, this verb occurs once) for every verb that is asked of each video, [C] each."""
-    posterior_NA = step_posteriors(kitchen, channel, videos)
-    evidence_NA = posterior_NA / kitchen.stationary_A
-    ends = np.cumsum([len(v.recipe.steps) for v in videos])
     found = []
-    for video, end, verbs in zip(videos, ends, asked, strict=True):
-        chains_KS = _chains(kitchen, evidence_NA[end - len(video.recipe.steps) : end], random_for(0, video.recipe.key))
-        verbs_KS, nouns_KS = kitchen.actions_A2[chains_KS, 0], kitchen.actions_A2[chains_KS, 1]
+    for chains, verbs in zip(_posterior_chains(kitchen, channel, videos, told=told), asked, strict=True):
+        shown = [kitchen.actions_A2[list(chain)] for chain in chains]
         for verb in verbs:
-            own_KS = verbs_KS == kitchen.verbs.index(verb)
-            once_K = own_KS.sum(axis=1) == 1
-            chosen_KS = own_KS & once_K[:, None] if once_K.any() else own_KS
-            counts_C = np.bincount(nouns_KS[chosen_KS], minlength=len(kitchen.nouns))
+            nouns = [steps_S2[steps_S2[:, 0] == kitchen.verbs.index(verb), 1] for steps_S2 in shown]
+            once = [own for own in nouns if len(own) == 1] or nouns
+            counts_C = np.bincount(np.concatenate(once), minlength=len(kitchen.nouns))
             found.append((counts_C + 1e-3) / (counts_C + 1e-3).sum())
     return found
 
@@ -88,48 +86,73 @@ def pair_answers(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[Sampl
     return found
 
 
-def step_counts(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo]) -> Floats:
-    """Expected number of steps given all tokens, [videos]: a hidden semi-Markov model over all ways to cut them."""
-    config = kitchen.config
-    if channel.ordered:
-        raise InputError("steps whose tokens come in an order are not counted; use a channel that is not ordered")
-    odds_AT = emission(config, channel)[:, 0] * channel.size(config.actions)  # over chance, so that products stay small
+def step_counts(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo], *, told: bool) -> Floats:
+    """Expected number of steps given all tokens, [videos]."""
     found = []
     for video in videos:
-        logs_NA = np.cumsum(np.log(odds_AT[:, video.video.visual].T), axis=0)
-        logs_NA = np.vstack([np.zeros(config.actions), logs_NA])
-        length = len(video.video.visual)
-        # [steps that have ended, where the last of them ended, its action]
-        ended_SNA = np.zeros((config.steps_max + 1, length + 1, config.actions))
-        for end in range(channel.tokens_min, length + 1):
-            for begin in range(max(0, end - channel.tokens_max), end - channel.tokens_min + 1):
-                seen_A = np.exp(logs_NA[end] - logs_NA[begin])
-                if begin == 0:
-                    ended_SNA[1, end] += kitchen.stationary_A * seen_A
-                else:
-                    ended_SNA[2:, end] += (ended_SNA[1:-1, begin] @ kitchen.transition_AA) * seen_A
-        shares_S = ended_SNA[config.steps_min :, length].sum(axis=1)
-        durations = (channel.tokens_max - channel.tokens_min + 1.0) ** -np.arange(
-            config.steps_min, config.steps_max + 1
-        )
-        shares_S = shares_S * durations
-        found.append(float((np.arange(config.steps_min, config.steps_max + 1) * shares_S).sum() / shares_S.sum()))
+        shares_S = _cut(kitchen, channel, video, told=told).ended_SNA[:, -1].sum(axis=1)
+        found.append(float(np.arange(len(shares_S)) @ shares_S / shares_S.sum()))
     return np.array(found)
 
 
-def _chains(kitchen: Kitchen, evidence_SA: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Chains of actions from their posterior, [K, S]: forward filtering, backward sampling."""
-    forward = []
-    prior_A = kitchen.stationary_A
-    for evidence_A in evidence_SA:
-        weight_A = prior_A * evidence_A
-        forward.append(weight_A / weight_A.sum())
-        prior_A = forward[-1] @ kitchen.transition_AA
-    chains_KS = np.empty((CHAINS, len(evidence_SA)), dtype=np.int64)
-    chains_KS[:, -1] = rng.choice(len(prior_A), size=CHAINS, p=forward[-1])
-    for step in range(len(evidence_SA) - 2, -1, -1):
-        weight_KA = forward[step] * kitchen.transition_AA[:, chains_KS[:, step + 1]].T
-        cumulated_KA = np.cumsum(weight_KA, axis=1)
-        draws_K1 = rng.random((CHAINS, 1)) * cumulated_KA[:, -1:]
-        chains_KS[:, step] = (cumulated_KA < draws_K1).sum(axis=1).clip(max=len(prior_A) - 1)
-    return chains_KS
+@dataclass(frozen=True)
+class _Cuts:
+    """All ways to cut a video into steps."""
+
+    ended_SNA: Floats
+    """Weight of the first tokens as so many steps of which the last, of this action, has ended; a video that ends has a
+    number of steps that there can be."""
+    seen_NNA: Floats
+    """Likelihood of the tokens from one place to another as one step, 0 where none is so long; over chance."""
+
+
+def _cut(kitchen: Kitchen, channel: TokenChannel, video: SampledVideo, *, told: bool) -> _Cuts:
+    config = kitchen.config
+    if channel.ordered:
+        raise InputError("steps whose tokens come in an order are not cut; use a channel that is not ordered")
+    odds_AT = emission(config, channel)[:, 0] * channel.size(config.actions)  # over chance, so that products stay small
+    logs_NA = np.cumsum(np.log(odds_AT[:, video.video.visual].T), axis=0)
+    logs_NA = np.vstack([np.zeros(config.actions), logs_NA])
+    places = np.arange(len(logs_NA))
+    lengths_NN = places - places[:, None]
+    possible_NN = (lengths_NN >= channel.tokens_min) & (lengths_NN <= channel.tokens_max)
+    if told:
+        right_NN = np.zeros_like(possible_NN)
+        for segment in video.video.segments:
+            right_NN[segment.first_clip, segment.last_clip] = True
+        possible_NN &= right_NN
+    likely_NNA = np.exp(np.where(possible_NN[..., None], logs_NA - logs_NA[:, None], -np.inf))
+    seen_NNA = likely_NNA / (channel.tokens_max - channel.tokens_min + 1)
+    ended_SNA = np.zeros((config.steps_max + 1, *logs_NA.shape))
+    ended_SNA[1] = kitchen.stationary_A * seen_NNA[0]
+    for steps in range(2, config.steps_max + 1):
+        ended_SNA[steps] = np.einsum("bA,beA->eA", ended_SNA[steps - 1] @ kitchen.transition_AA, seen_NNA)
+    ended_SNA[: config.steps_min, -1] = 0.0
+    return _Cuts(ended_SNA, seen_NNA)
+
+
+def _posterior_chains(
+    kitchen: Kitchen, channel: TokenChannel, videos: Sequence[SampledVideo], *, told: bool
+) -> Iterator[list[tuple[int, ...]]]:
+    """Chains of actions of each video, drawn from their posterior given all tokens, backwards from the end."""
+    for video in videos:
+        cuts, rng = _cut(kitchen, channel, video, told=told), random_for(0, video.recipe.key)
+        yield [_chain(kitchen, cuts, rng) for _ in range(CHAINS)]
+
+
+def _chain(kitchen: Kitchen, cuts: _Cuts, rng: np.random.Generator) -> tuple[int, ...]:
+    steps, action = _draw(cuts.ended_SNA[:, -1], rng)
+    end, chain = cuts.ended_SNA.shape[1] - 1, [action]
+    for before in range(steps - 1, 0, -1):
+        weight_NA = cuts.ended_SNA[before] * kitchen.transition_AA[:, action] * cuts.seen_NNA[:, end, action, None]
+        end, action = _draw(weight_NA, rng)
+        chain.append(action)
+    return tuple(reversed(chain))
+
+
+def _draw(weights_RC: Floats, rng: np.random.Generator) -> tuple[int, int]:
+    """Row and column, as likely as their weight."""
+    cumulated = np.cumsum(weights_RC)
+    place = int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))
+    row, column = divmod(place, weights_RC.shape[1])
+    return row, column

@@ -13,6 +13,7 @@ __all__ = ["AugmentOptions", "CaptionOptions", "FinetuneConfig"]
 
 _CHOICES = {
     "reads": ("both", "video", "text"), "pool": ("mean", "cls"), "fusion": ("early", "cross"),
+    "spans": ("whole", "segments"),
     "freeze": ("nothing", "embeddings", "encoder"),
     "schedule": ("linear", "cosine", "constant"), "class_weights": ("none", "balanced"),
     "unknown_videos": ("skip", "refuse"), "precision": ("auto", "fp32", "bf16"),
@@ -23,18 +24,23 @@ _CHOICES = {
 class AugmentOptions:
     """How training examples are varied."""
 
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"drop_text": 0.0}
+
     drop_clips: float = 0.0
     """Share of the clips of a span that is left out at random."""
     subsample_rates: tuple[int, ...] = (1,)
     """Every n-th clip is kept, n drawn from these: the same at other speeds."""
     mask_words: float = 0.0
     """Share of the words that is masked."""
+    drop_text: float = 0.0
+    """Share of the examples of clips and words that are shown without the words: so that the clips are read where words
+    alone could be learnt by heart."""
     mixup: float = 0.0
     """Parameter of the Beta distribution by which `classification` mixes what its head reads of two examples, and their
     labels (Zhang et al. 2018, arXiv 1710.09412); 0: not."""
 
     def __post_init__(self) -> None:
-        if not (0.0 <= self.drop_clips < 1.0 and 0.0 <= self.mask_words < 1.0):
+        if not all(0.0 <= share < 1.0 for share in (self.drop_clips, self.mask_words, self.drop_text)):
             raise InputError(f"finetune.augment {self} leaves nothing to see; give shares below 1")
         if not self.subsample_rates or min(self.subsample_rates) < 1 or self.mixup < 0:
             raise InputError(f"finetune.augment {self}: give rates from 1 on, and no negative mixup")
@@ -69,6 +75,8 @@ class FinetuneConfig:
         "also": (),
         "search": "",
         "views": (),
+        "spans": "whole",
+        "segment_layers": 1,
     }
 
     task: str = "classification"
@@ -93,6 +101,11 @@ class FinetuneConfig:
     fusion: Literal["early", "cross"] = "early"
     """How `classification` brings words and clips together: in one sequence, or apart, with words that look at clips
     through a gate that is shut at first."""
+    spans: Literal["whole", "segments"] = "whole"
+    """How `classification` and `open-questions` read a span: as one sequence, thinned out where it is too long; or
+    segment by segment, as pretraining did, with a small Transformer over the segments."""
+    segment_layers: int = 1
+    """Layers of that Transformer."""
     freeze: Literal["nothing", "embeddings", "encoder"] = "embeddings"
     """What stays as pretraining left it: nothing, the embeddings, or the whole encoder but its `top_layers`."""
     top_layers: int = 0
@@ -173,7 +186,7 @@ class FinetuneConfig:
                 raise InputError(f"finetune.{name} is {getattr(self, name)}; give a share from 0 to below 1")
         if self.validation_fraction + self.test_fraction >= 1.0:
             raise InputError("finetune.validation_fraction and test_fraction leave nothing to learn from; lower them")
-        for name in ("epochs", "batch_size", "accumulation", "log_every_steps"):
+        for name in ("epochs", "batch_size", "accumulation", "log_every_steps", "segment_layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"finetune.{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("top_layers", "head_epochs", "patience", "weight_decay", "l1", "bootstrap_draws", "threads",

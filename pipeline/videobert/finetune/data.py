@@ -11,15 +11,14 @@ from typing import Any
 from videobert.errors import InputError
 from videobert.evaluate.core import span_clips
 from videobert.finetune.config import FinetuneConfig
+from videobert.finetune.sight import Sight
 from videobert.labels.match import match_videos
 from videobert.labels.records import SPLITS, LabelRow
 from videobert.labels.split import split_rows
 from videobert.tasks.base import Encode, Example, Task
 from videobert.tokens.core import from_json
-from videobert.tokens.footage import Footage
-from videobert.tokens.records import TokenizedVideo
 
-__all__ = ["Labelled", "add_views", "check_splits", "clips_of", "label_examples", "said_over", "see"]
+__all__ = ["Labelled", "add_views", "check_splits", "clips_of", "label_examples", "see"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,7 @@ def label_examples(
     part: int = 0,
 ) -> Labelled:
     """Examples of a task. Raises InputError for labels that name no video, leak, or leave nothing to learn."""
+    _check_options(task, config)
     own = [row for row in rows if task.takes(row)]
     if not own:
         raise InputError(f"no row of labels {location} has {task.needs}, which {task.name} needs; add it")
@@ -66,12 +66,13 @@ def label_examples(
     splits = split_rows(found, location, validation=config.validation_fraction, test=config.test_fraction)
     facts = task.facts([row for _, row in splits["train"]], config)
     left_out = Counter({"the video is not there": len(unknown)})
+    sight = _sight(config, around)
     examples: dict[str, list[Example]] = {name: [] for name in SPLITS}
     kept: dict[str, list[LabelRow]] = {name: [] for name in SPLITS}
     for split, members in splits.items():
         for video_id, row in members:
             target = task.target(row, facts, encode)
-            example = see(videos[video_id], row, config.reads, task=task, encode=encode, around=around, target=target)
+            example = see(videos[video_id], row, sight, task=task, encode=encode, target=target)
             if target is None:
                 left_out["no training row has such an answer"] += 1
             elif example is None:
@@ -98,12 +99,13 @@ def add_views(
     around: int,
 ) -> None:
     """Add training examples as another view of their videos shows them; what is measured stays as it is."""
+    sight = _sight(config, around)
     rows: dict[str, dict[LabelRow, Example]] = {}
     for example, row in zip(labelled.examples["train"], labelled.rows["train"], strict=True):
         rows.setdefault(example.video_id, {})[row] = example
     for sample in samples:
         for row, example in rows.get(sample["video_id"], {}).items():
-            seen = see(sample, row, config.reads, task=task, encode=encode, around=around, target=example.target)
+            seen = see(sample, row, sight, task=task, encode=encode, target=example.target)
             if seen is not None:
                 labelled.examples["train"].append(replace(seen, part=example.part))
                 labelled.rows["train"].append(row)
@@ -124,32 +126,16 @@ def check_splits(tables: Sequence[tuple[str, Labelled]]) -> None:
 
 
 def see(
-    sample: Mapping[str, Any],
-    row: LabelRow,
-    reads: str,
-    *,
-    task: Task,
-    encode: Encode,
-    around: int,
-    target: Any = None,
+    sample: Mapping[str, Any], row: LabelRow, sight: Sight, *, task: Task, encode: Encode, target: Any = None
 ) -> Example | None:
     """What the network sees of a row's span; None where the video ends before it."""
-    video = from_json(sample)
     first, last = clips_of(sample, row)
     if last <= first:
         return None
-    footage: Footage | None = video.footage(first, last, around=around) if reads != "text" else None
-    said = said_over(video, first, last) if reads != "video" else ()
-    return Example(
-        video_id=video.video_id, text_ids=task.text_of(row, said, encode), footage=footage, target=target,
+    return sight.example(
+        from_json(sample), first, last, words=lambda said: task.text_of(row, said, encode), target=target,
         options=task.options(row, encode),
     )  # fmt: skip
-
-
-def said_over(video: TokenizedVideo, first: int, last: int) -> tuple[int, ...]:
-    """Word ids of the sentences said over clips first .. last-1, in their order, each once."""
-    sentences = [s.text_ids for s in video.segments if s.text_ids and s.first_clip < last and first < s.last_clip]
-    return tuple(word for sentence in dict.fromkeys(sentences) for word in sentence)
 
 
 def clips_of(sample: Mapping[str, Any], row: LabelRow) -> tuple[int, int]:
@@ -165,6 +151,20 @@ def clips_of(sample: Mapping[str, Any], row: LabelRow) -> tuple[int, int]:
     middle = (start + end) / 2
     inside = [i for i, (begin, stop) in enumerate(zip(starts_N, ends_N, strict=True)) if begin <= middle <= stop]
     return (inside[0], inside[0] + 1) if inside else (0, 0)
+
+
+def _sight(config: FinetuneConfig, around: int) -> Sight:
+    return Sight(reads=config.reads, around=around, by_segment=config.spans == "segments")
+
+
+def _check_options(task: Task, config: FinetuneConfig) -> None:
+    if config.spans == "segments" and not task.by_segment:
+        raise InputError(f"finetune.spans is segments, which {task.name} does not read; leave it at whole")
+    if config.augment.drop_text and task.asks:
+        raise InputError(
+            f"finetune.augment.drop_text {config.augment.drop_text} would leave out the question of {task.name}; "
+            "set it to 0"
+        )
 
 
 def _labelled_videos(rows: Sequence[LabelRow], samples: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

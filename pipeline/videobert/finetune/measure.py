@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ def measure(
     if config.reads != "text":
         found["shuffled video"] = network.outputs(shuffled(test, seed=config.seed))
     if config.reads == "both" and task.reads_alone:
-        found["video left out"] = network.outputs([replace(example, footage=None) for example in test])
+        found["video left out"] = network.outputs([example.without_video() for example in test])
     if task.probes:
         found |= _probes(task, pretrained, labelled, targets, config)
     found |= task.controls(pretrained, labelled.examples, labelled.facts, config)
@@ -54,7 +53,7 @@ def _probes(
     inputs = {task.probe_name: labelled.examples}
     if config.reads == "both":
         inputs["text only"] = {
-            split: [replace(e, footage=None) for e in examples] for split, examples in labelled.examples.items()
+            split: [e.without_video() for e in examples] for split, examples in labelled.examples.items()
         }
     found = {}
     for name, by_split in inputs.items():
@@ -66,8 +65,8 @@ def _probes(
 def shuffled(examples: Sequence[Example], *, seed: int) -> list[Example]:
     """The same examples, each with the footage of another one."""
     order = generator(seed, "shuffled").permutation(len(examples))
-    taken = {int(own): examples[int(other)].footage for own, other in zip(order, np.roll(order, 1), strict=True)}
-    return [replace(example, footage=taken[i]) for i, example in enumerate(examples)]
+    taken = {int(own): examples[int(other)] for own, other in zip(order, np.roll(order, 1), strict=True)}
+    return [example.over(taken[i]) for i, example in enumerate(examples)]
 
 
 def _with_intervals(

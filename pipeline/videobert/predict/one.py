@@ -8,6 +8,7 @@ from typing import Any
 from videobert.codebook.load import load_tokenizer
 from videobert.errors import InputError
 from videobert.finetune.data import see
+from videobert.finetune.sight import Sight
 from videobert.labels.match import match_videos
 from videobert.labels.records import LabelRow
 from videobert.runtime.manifest import Manifest, batches_of, load_manifests
@@ -30,7 +31,7 @@ def answer_one(store: Store, tuned: Manifest, row: LabelRow, *, batches: Sequenc
     tokenizer = load_tokenizer(store, tuned)
     sample = _sample(store, tuned.source_spec("tokens"), row, batches)
     example = see(
-        sample, row, settings["reads"], task=task, around=network.encoder.reading.context_clips,
+        sample, row, Sight.of(network, settings), task=task,
         encode=lambda text: tuple(tokenizer.encode(text, add_special_tokens=False).ids),
     )  # fmt: skip
     if example is None:

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from videobert.codebook.load import load_tokenizer
 from videobert.errors import InputError
-from videobert.finetune.data import said_over
+from videobert.finetune.sight import Sight
 from videobert.predict.config import PredictConfig
 from videobert.predict.core import prediction_table, row_of_segment, row_of_video
 from videobert.runtime.manifest import Manifest, Output
@@ -72,12 +72,14 @@ class PredictWorker:
             spans = [(row_of_video(sample), 0, len(video.visual))]
         else:
             spans = [(row_of_segment(sample, i), s.first_clip, s.last_clip) for i, s in enumerate(video.segments)]
-        around, reads = self._network.encoder.reading.context_clips, self._settings["reads"]
+        sight, question = Sight.of(self._network, self._settings), self._question
         for row, first, last in spans:
-            footage = video.footage(first, last, around=around) if reads != "text" else None
-            said = said_over(video, first, last) if reads != "video" else ()
-            text = said if self._question is None else self._question
-            yield row, Example(video_id=video.video_id, text_ids=text, footage=footage, options=self._options)
+            yield (
+                row,
+                sight.example(
+                    video, first, last, words=lambda said: said if question is None else question, options=self._options
+                ),
+            )
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:

@@ -16,6 +16,11 @@ __all__ = ["augmented"]
 
 def augmented(example: Example, options: AugmentOptions, *, mask: int, rng: np.random.Generator) -> Example:
     """Another view of the same span; at least one clip stays. `mask` is the id of [MASK]."""
+    if options.drop_text and example.footage is not None and rng.random() < options.drop_text:
+        example = example.without_text()
+    if example.segments:
+        segments = tuple(augmented(s, replace(options, drop_text=0.0), mask=mask, rng=rng) for s in example.segments)
+        return replace(example, segments=segments)
     footage, text_ids = example.footage, example.text_ids
     if footage is not None and (options.drop_clips or options.subsample_rates != (1,)):
         footage = _thinned(footage, options, rng)

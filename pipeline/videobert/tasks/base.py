@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -41,8 +41,26 @@ class Example:
     """What the task made of the label; None where nobody knows."""
     options: tuple[tuple[int, ...], ...] = ()
     """Texts to choose from, where the task has some."""
+    segments: tuple[Example, ...] = ()
+    """The segments of the span, where they are read one by one (`finetune.spans`)."""
     part: int = 0
     """Which of several tasks it is of that are learnt together."""
+
+    def without_text(self) -> Example:
+        """The clips alone."""
+        return replace(self, text_ids=(), segments=tuple(segment.without_text() for segment in self.segments))
+
+    def without_video(self) -> Example:
+        """The words alone."""
+        return replace(self, footage=None, segments=tuple(segment.without_video() for segment in self.segments))
+
+    def over(self, other: Example) -> Example:
+        """These words over the clips of another example."""
+        said = [segment.text_ids for segment in self.segments[: len(other.segments)]]
+        said += [()] * (len(other.segments) - len(said))
+        theirs = tuple(replace(s, text_ids=words) for s, words in zip(other.segments, said, strict=True))
+        rest = tuple(segment.without_video() for segment in self.segments[len(theirs) :] if segment.text_ids)
+        return replace(self, footage=other.footage, segments=theirs + rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +131,8 @@ class Task(ABC):
     """Whether it answers a question, which `predict.question` gives where there are no labels."""
     chooses: ClassVar[bool] = False
     """Whether it chooses between texts, which `predict.choices` gives."""
+    by_segment: ClassVar[bool] = False
+    """Whether it can read a span segment by segment."""
     probes: ClassVar[bool] = False
     """Whether a linear model on frozen features can answer it."""
     probe_name: ClassVar[str] = "linear probe"

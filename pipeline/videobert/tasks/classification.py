@@ -33,6 +33,7 @@ class Classification(Task):
     summary = "a class, several classes, or a value for every segment or video"
     needs = "`label`, or `value` for regression"
     probes = True
+    by_segment = True
     kind: ClassVar[type[VideoBertForVideoClassification]] = VideoBertForVideoClassification
 
     def takes(self, row: LabelRow) -> bool:
@@ -81,7 +82,7 @@ class Classification(Task):
     ) -> VideoBertForVideoClassification:
         network = self.kind(
             encoder, id2label=dict(enumerate(facts["labels"])), problem_type=facts["problem_type"], pool=config.pool,
-            fusion=config.fusion,
+            fusion=config.fusion, segment_layers=config.segment_layers if config.spans == "segments" else 0,
             dropout=config.dropout, label_smoothing=config.label_smoothing, class_weights=facts["class_weights"],
             unit=tuple(facts["unit"]), seed=config.seed,
         )  # fmt: skip

@@ -25,6 +25,7 @@ from videobert.tasks.base import Example, TaskNetwork
 from videobert.tasks.distillation import Teacher
 from videobert.tasks.files import load_head, save_network
 from videobert.tasks.fusion import CrossFusion
+from videobert.tasks.over_segments import OverSegments
 from videobert.tasks.sequences import encode, padded_states
 
 __all__ = ["GROUP", "ProblemType", "VideoBertForVideoClassification"]
@@ -49,13 +50,16 @@ class VideoBertForVideoClassification(TaskNetwork):
         problem_type: ProblemType,
         pool: Literal["mean", "cls"] = "mean",
         fusion: Literal["early", "cross"] = "early",
+        segment_layers: int = 0,
         dropout: float = 0.1,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] = (),
         unit: tuple[float, float] = (0.0, 1.0),
         seed: int = 0,
     ) -> None:
-        """`unit` is the mean and spread of a regression's values, whose head works on standardised ones."""
+        """With `segment_layers` a span is read segment by segment (`Example.segments`).
+
+        `unit` is the mean and spread of a regression's values, whose head works on standardised ones."""
         super().__init__()
         self.encoder, self.problem_type, self.pool, self.unit = encoder, problem_type, pool, unit
         self.label_smoothing = label_smoothing
@@ -71,6 +75,11 @@ class VideoBertForVideoClassification(TaskNetwork):
             self.classifier = nn.Linear(config.hidden_size, len(id2label))
             heads = config.num_attention_heads
             self.fusion = CrossFusion(config.hidden_size, heads, dropout=dropout) if fusion == "cross" else None
+            self.over = (
+                OverSegments(config.hidden_size, heads, layers=segment_layers, dropout=dropout)
+                if segment_layers
+                else None
+            )
         weights_C = torch.tensor(class_weights or [1.0] * len(id2label), dtype=torch.float32)
         self.register_buffer("class_weights_C", weights_C, persistent=False)
         self.class_weights_C: Tensor
@@ -79,6 +88,11 @@ class VideoBertForVideoClassification(TaskNetwork):
     def config(self) -> Any:
         """The encoder's, with `id2label`, `label2id` and `problem_type`."""
         return self.encoder.config
+
+    @property
+    def in_several_sequences(self) -> bool:
+        """Whether an example is more than one sequence to the encoder."""
+        return self.fusion is not None or self.over is not None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -91,8 +105,8 @@ class VideoBertForVideoClassification(TaskNetwork):
         names = {int(number): str(name) for number, name in (encoder.config.id2label or {}).items()}
         network = cls(
             encoder, id2label=names, problem_type=settings["problem_type"], pool=settings["pool"],
-            dropout=settings["dropout"],
-            fusion=settings.get("fusion", "early"), unit=tuple(settings["unit"]),
+            dropout=settings["dropout"], fusion=settings.get("fusion", "early"),
+            segment_layers=settings.get("segment_layers", 0), unit=tuple(settings["unit"]),
         )  # fmt: skip
         load_head(network, folder)
         network.eval()
@@ -103,11 +117,22 @@ class VideoBertForVideoClassification(TaskNetwork):
         own = {
             "task": self.task, "problem_type": self.problem_type, "pool": self.pool, "dropout": self.dropout.p,
             "unit": list(self.unit), "fusion": "early" if self.fusion is None else "cross",
+            "segment_layers": 0 if self.over is None else self.over.depth,
         }  # fmt: skip
         save_network(self, Path(directory), own | settings)
 
     def pooled(self, examples: Sequence[Example]) -> Tensor:
         """What the head reads, [B, D]."""
+        if self.over is None:
+            return self._pooled(examples)
+        own = [example.segments or (example,) for example in examples]
+        pooled_BD: Tensor = self.over(
+            self._pooled([segment for segments in own for segment in segments]), [len(s) for s in own]
+        )
+        return pooled_BD
+
+    def _pooled(self, examples: Sequence[Example]) -> Tensor:
+        """Each example as one sequence, [B, D]."""
         if self.fusion is None:
             hidden_TD, tokens, place_B = encode(self.encoder, examples)
             if self.pool == "mean":

@@ -17,12 +17,13 @@ __all__ = ["PaddedClassifier", "PaddedJudge"]
 
 
 class PaddedClassifier(PaddedNetwork):
-    """Shares the weights. Raises InputError for a network that encodes words and clips apart (`fusion` cross)."""
+    """Shares the weights. Raises InputError for a network that reads an example in several sequences."""
 
     def __init__(self, network: VideoBertForVideoClassification) -> None:
-        if network.fusion is not None:
+        if network.in_several_sequences:
             raise InputError(
-                "a model with finetune.fusion cross is read in two sequences; this takes fusion early only"
+                "a model with finetune.fusion cross or finetune.spans segments is read in several sequences; this "
+                "takes fusion early and spans whole only"
             )
         super().__init__(network.encoder)
         self.rows = network.encoder.bert.embeddings.word_embeddings

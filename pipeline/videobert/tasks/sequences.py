@@ -44,7 +44,11 @@ def padded_states(encoder: VideoBert, examples: Sequence[Example]) -> tuple[Tens
 
 
 def frozen_features(encoder: VideoBert, examples: Sequence[Example]) -> NDArray[np.float32]:
-    """Means of the final states of an encoder, [B, D]."""
+    """Means of the final states of an encoder, [B, D]; of spans that are read by segment, the means of theirs."""
+    if any(example.segments for example in examples):
+        own = [example.segments or (example,) for example in examples]
+        rows_RD = frozen_features(encoder, [segment for segments in own for segment in segments])
+        return np.stack([part.mean(axis=0) for part in np.split(rows_RD, np.cumsum([len(s) for s in own])[:-1])])
     encoder.eval()
     found = []
     with torch.inference_mode():

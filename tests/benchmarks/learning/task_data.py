@@ -18,12 +18,12 @@ from videobert.demo.labels import FAMILIES, STEP_TASKS, VIDEO_TASKS, asked_of, c
 from videobert.demo.task_oracle import answer_shares, pair_answers, step_counts, step_shares, video_shares
 from videobert.demo.tokens import SampledVideo
 from videobert.finetune.config import FinetuneConfig
-from videobert.finetune.data import said_over
+from videobert.finetune.sight import Sight
 from videobert.labels.records import LabelRow
 from videobert.tasks.base import Example, Task
 from videobert.tasks.registry import get_task
 
-__all__ = ["CAPTIONS_TESTED", "COMPONENTS", "TASKS", "Observed", "TaskData", "observe", "task_data", "with_residuals"]
+__all__ = ["CAPTIONS_TESTED", "COMPONENTS", "TASKS", "Observed", "TaskData", "observers", "task_data", "with_residuals"]
 
 TASKS = (*STEP_TASKS, *VIDEO_TASKS, "questions", "captions")
 KINDS = {"questions": "open-questions", "captions": "captions"}
@@ -31,6 +31,7 @@ CAPTIONS_TESTED = 150
 """Sentences are written word by word, which takes longer than all else."""
 COMPONENTS = 8
 """Of the residuals."""
+SIGHT = Sight(reads="both", around=0, by_segment=True)
 Labelled = list[tuple[SampledVideo, tuple[int, int], LabelRow]]
 Observed = tuple[list[str], list[Any]]
 """Names of the classes, none where there are no classes, and an output for every row of a task."""
@@ -44,27 +45,32 @@ class TaskData:
     facts: dict[str, Any]
     splits: dict[str, list[Example]]
     """Examples with the clips, and with what is said meanwhile or asked, of which a network may leave one out."""
-    ceiling: list[Any]
-    """The observer's outputs for the test examples."""
+    ceilings: dict[str, list[Any]]
+    """The outputs of observers for the test examples, by name."""
 
     def targets(self, split: str) -> list[Any]:
         return [example.target for example in self.splits[split]]
 
-    def reading(self, reads: str) -> dict[str, list[Example]]:
+    def reading(self, reads: str, *, by_segment: bool = False) -> dict[str, list[Example]]:
         """The splits without what a network does not read; a question is always read."""
+        whole = {s: [e if by_segment else replace(e, segments=()) for e in found] for s, found in self.splits.items()}
         if reads == "text":
-            return {s: [replace(e, footage=None) for e in found] for s, found in self.splits.items()}
+            return {s: [e.without_video() for e in found] for s, found in whole.items()}
         if reads == "video" and not self.kind.asks:
-            return {s: [replace(e, text_ids=()) for e in found] for s, found in self.splits.items()}
-        return self.splits
+            return {s: [e.without_text() for e in found] for s, found in whole.items()}
+        return whole
 
 
 def task_data(
-    world: World, name: str, videos: dict[str, list[SampledVideo]], config: FinetuneConfig, observed: Observed
+    world: World,
+    name: str,
+    videos: dict[str, list[SampledVideo]],
+    config: FinetuneConfig,
+    observed: dict[str, Observed],
 ) -> TaskData:
     """A task over videos by split. Test rows whose answer no training row has are left out, as the stage does.
 
-    `observed` is what `observe` says of the test videos.
+    `observed` is what `observers` say of the test videos.
     """
     kind = get_task(KINDS.get(name, "classification"))
     rows = {split: _rows(found, name) for split, found in videos.items()}
@@ -82,11 +88,12 @@ def task_data(
         splits[split] = [e for e in made if e.target is not None]
         if split == "test":
             known = [e.target is not None for e in made]
-    names, answers = observed
-    if names:
-        columns = [names.index(label) for label in facts["labels"]]
-        answers = [row[columns] for row in answers]
-    return TaskData(kind=kind, facts=facts, splits=splits, ceiling=list(itertools.compress(answers, known)))
+    ceilings = {}
+    for who, (names, answers) in observed.items():
+        columns = [names.index(label) for label in facts["labels"]] if names else None
+        rows_of = answers if columns is None else [row[columns] for row in answers]
+        ceilings[who] = list(itertools.compress(rows_of, known))
+    return TaskData(kind=kind, facts=facts, splits=splits, ceilings=ceilings)
 
 
 def with_residuals(world: World, videos: Sequence[SampledVideo]) -> list[SampledVideo]:
@@ -143,27 +150,33 @@ def _example(
     target = kind.target(row, facts, encode)
     if kind.name == "captions":  # compared as ids, which is what is written where there is no tokenizer
         target = replace(target, text=" ".join(map(str, target.ids)))
-    return Example(
-        video_id=sampled.video.video_id, footage=sampled.video.footage(*span), target=target,
-        text_ids=kind.text_of(row, said_over(sampled.video, *span), encode),
-    )  # fmt: skip
+    return SIGHT.example(sampled.video, *span, words=lambda said: kind.text_of(row, said, encode), target=target)
 
 
-def observe(world: World, name: str, videos: list[SampledVideo]) -> Observed:
-    """The observer's output for every row of some videos."""
+def observers(world: World, name: str, videos: list[SampledVideo]) -> dict[str, Observed]:
+    """What observers answer who know the grammar: `ceiling`, who knows where each step begins as well, and one who has
+    to find it, where that differs."""
+    found = {"ceiling": observe(world, name, videos, told=True)}
+    if name in VIDEO_TASKS or name == "questions":
+        found["ceiling, bounds not told"] = observe(world, name, videos, told=False)
+    return found
+
+
+def observe(world: World, name: str, videos: list[SampledVideo], *, told: bool) -> Observed:
+    """The observer's output for every row of some videos; `told`: knowing where each step begins."""
     grammar, channel = world.grammar, world.channel
     if name == "steps":
-        return [], [np.array([count]) for count in step_counts(grammar, channel, videos)]
+        return [], [np.array([count]) for count in step_counts(grammar, channel, videos, told=told)]
     if name == "captions":
         words = [(grammar.words(one), grammar.words(two)) for one, two in pair_answers(grammar, channel, videos)]
         said = [" then ".join(f"{verb} the {noun}" for verb, noun in pair) for pair in words]
         return [], [" ".join(map(str, world.text(sentence))) for sentence in said]
     if name == "questions":
         asked = [[verb for verb, _ in asked_of(v.recipe)] for v in videos]
-        return list(grammar.nouns), answer_shares(grammar, channel, videos, asked)
+        return list(grammar.nouns), answer_shares(grammar, channel, videos, asked, told=told)
     if name in VIDEO_TASKS:
         names = list(grammar.nouns) if name == "ingredients" else list(FAMILIES)
-        return names, list(video_shares(grammar, channel, videos, task=name))
+        return names, list(video_shares(grammar, channel, videos, task=name, told=told))
     steps = [(v, number) for v in videos for number in range(len(v.recipe.steps))]
     found_NC = step_shares(grammar, channel, videos, task=name)
     shares = [row for row, (v, n) in zip(found_NC, steps, strict=True) if STEP_TASKS[name](v.recipe, n)]

@@ -38,7 +38,7 @@ class Models:
 
 WIDTH = 64
 """Of the continuous features: a fixed random vector for each visual token."""
-ENCODERS = ("baselines", "probe", "frozen", "fine-tuned", "text", "early", "cross", "scratch", "continuous")
+ENCODERS = ("baselines", "probe", "frozen", "fine-tuned", "segments", "text", "early", "cross", "scratch", "continuous")
 
 
 def outputs_of(
@@ -48,12 +48,16 @@ def outputs_of(
     pretrained = models.pretrained
     if constant := data.kind.constant(data.targets("train"), data.facts, len(data.splits["test"])):
         yield "majority", constant
-    yield "ceiling", data.ceiling
+    yield from data.ceilings.items()
     video = data.reading("video")
     if "probe" in encoders and data.kind.probes:
-        features = {split: frozen_features(pretrained, examples) for split, examples in video.items()}
         targets = {split: data.targets(split) for split in video}
-        yield data.kind.probe_name, data.kind.probe(features, targets, data.facts, config)
+        for name, by_segment in (("", False), (" by segment", True)):
+            if by_segment and "segments" not in encoders:
+                continue
+            read = data.reading("video", by_segment=by_segment)
+            features = {split: frozen_features(pretrained, examples) for split, examples in read.items()}
+            yield data.kind.probe_name + name, data.kind.probe(features, targets, data.facts, config)
     if "baselines" in encoders and data.kind.name != "captions":
         yield "mean MLP, scratch", _baseline(data, video, config, transformer=False)
         yield "VideoTransformer, scratch", _baseline(data, video, config, transformer=True)
@@ -64,15 +68,15 @@ def outputs_of(
         if key not in encoders or key in _WITHOUT.get(data.kind.name, ()):
             continue
         assert encoder is not None
-        splits = data.reading(reads)
+        splits = data.reading(reads, by_segment=options.get("spans") == "segments")
         network = _tuned(data, splits, encoder, replace(config, **options))
         yield name, network.outputs(splits["test"])
         if key == "fine-tuned":
             yield "the same, videos shuffled", network.outputs(shuffled(video["test"], seed=config.seed))
 
 
-_WITHOUT = {"captions": ("frozen", "early", "cross"), "open-questions": ("early", "cross")}
-"""Lines that a kind of task does without: it takes long, or it reads text anyhow."""
+_WITHOUT = {"captions": ("frozen", "segments", "early", "cross"), "open-questions": ("early", "cross")}
+"""Lines that a kind of task does without: it takes long, it reads text anyhow, or no segments."""
 
 
 def _runs(models: Models) -> Mapping[str, tuple[str, VideoBert | None, str, dict[str, Any]]]:
@@ -82,6 +86,7 @@ def _runs(models: Models) -> Mapping[str, tuple[str, VideoBert | None, str, dict
         "scratch": ("VideoBERT, not pretrained", models.fresh, "video", {**whole, "encoder_rate": 1.0}),
         "frozen": ("VideoBERT, frozen", pretrained, "video", {"freeze": "encoder"}),
         "fine-tuned": ("VideoBERT, fine-tuned", pretrained, "video", whole),
+        "segments": ("VideoBERT by segment, fine-tuned", pretrained, "video", {**whole, "spans": "segments"}),
         "text": ("text only, fine-tuned", pretrained, "text", whole),
         "early": ("text and video, one sequence", pretrained, "both", whole),
         "cross": ("text and video, gate", pretrained, "both", {**whole, "fusion": "cross"}),

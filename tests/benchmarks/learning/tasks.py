@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from tests.benchmarks.learning.runs import small_config, small_world
-from tests.benchmarks.learning.task_data import COMPONENTS, TASKS, TaskData, observe, task_data, with_residuals
+from tests.benchmarks.learning.task_data import COMPONENTS, TASKS, TaskData, observers, task_data, with_residuals
 from tests.benchmarks.learning.task_encoders import ENCODERS, Models, outputs_of
 from tests.benchmarks.learning.world import World
 from videobert.finetune.config import CaptionOptions, FinetuneConfig
@@ -78,7 +78,7 @@ def measured(options: argparse.Namespace) -> Iterator[Row]:
                  {"train": "labelled", "validation": "chosen", "test": "oracle"}.items()}  # fmt: skip
         for task in options.tasks:
             test = whole["test"][: options.tested]
-            observed = observe(world, task, test)
+            observed = observers(world, task, test)
             for share in options.shares:
                 videos = {
                     "train": whole["train"][: max(8, round(share * options.videos))],

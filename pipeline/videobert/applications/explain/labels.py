@@ -12,7 +12,7 @@ from videobert.applications.explain import Part
 from videobert.applications.explain.answer import AnswerExplanation, Explained, explain_similarity
 from videobert.codebook.load import load_tokenizer
 from videobert.errors import InputError
-from videobert.finetune.data import said_over
+from videobert.finetune.sight import said_over
 from videobert.runtime.manifest import Manifest
 from videobert.runtime.storage import Store
 from videobert.tasks.base import Example
@@ -54,6 +54,8 @@ def answer_parts(
     """
     check_question(tuned, question=question, label=label)
     network, settings = load_tuned(store, tuned, device="cpu")
+    if settings.get("segment_layers"):
+        raise InputError(f"{tuned.spec} reads spans segment by segment (finetune.spans), which is not explained yet")
     tokenizer, video = load_tokenizer(store, tuned), from_json(sample)
 
     def ids_of(words: str) -> tuple[int, ...]:

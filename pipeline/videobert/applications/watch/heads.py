@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from videobert.errors import InputError
-from videobert.finetune.data import said_over
+from videobert.finetune.sight import Sight
 from videobert.runtime.manifest import Manifest, load_manifest, specs_of
 from videobert.runtime.storage import Store
-from videobert.tasks.base import Answer, Example
+from videobert.tasks.base import Answer
 from videobert.tasks.load import load_tuned
 from videobert.tasks.registry import get_task
 from videobert.tokens.records import TokenizedVideo
@@ -32,12 +32,7 @@ class Heads:
         """Spec of the fine-tuned model -> what it says of clips first .. last-1."""
         found = {}
         for spec, task, network, settings in self._loaded:
-            around, reads = network.encoder.reading.context_clips, settings["reads"]
-            example = Example(
-                video_id=video.video_id,
-                text_ids=said_over(video, first, last) if reads != "video" else (),
-                footage=video.footage(first, last, around=around) if reads != "text" else None,
-            )
+            example = Sight.of(network, settings).example(video, first, last)
             (found[spec],) = task.answers(network.predictions([example]), settings["facts"])
         return found
 

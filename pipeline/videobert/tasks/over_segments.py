@@ -1,0 +1,42 @@
+"""Segments that were read one by one, as one span. B spans, S segments of the longest, R of all, D hidden width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+__all__ = ["OverSegments"]
+
+PLACES = 512
+"""Segments that are told apart by their place; later ones share the last."""
+
+
+class OverSegments(nn.Module):
+    """A Transformer over the vectors of a span's segments, with learned places, and the mean of what it makes of them.
+
+    The encoder reads each segment as it did in pretraining, which has seen nothing longer. Yang et al. 2016,
+    "Hierarchical Attention Networks", have the same two levels for documents.
+    """
+
+    def __init__(self, hidden: int, heads: int, *, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.depth = layers
+        layer = nn.TransformerEncoderLayer(
+            hidden, heads, 2 * hidden, dropout=dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.places = nn.Embedding(PLACES, hidden)
+        nn.init.normal_(self.places.weight, std=0.02)
+
+    def forward(self, segments_RD: Tensor, counts: Sequence[int]) -> Tensor:
+        """Vectors of spans that have so many segments each, one span after the other, to [B, D]."""
+        rows_BSD = pad_sequence(list(torch.split(segments_RD, list(counts))), batch_first=True)
+        counts_B1 = torch.tensor(counts, device=rows_BSD.device)[:, None]
+        places_S = torch.arange(rows_BSD.shape[1], device=rows_BSD.device)
+        real_BS = places_S < counts_B1
+        rows_BSD = rows_BSD + self.places(places_S.clamp(max=PLACES - 1))
+        seen_BSD: Tensor = self.layers(rows_BSD, src_key_padding_mask=~real_BS)
+        return (seen_BSD * real_BS[..., None]).sum(dim=1) / counts_B1
