@@ -33,6 +33,9 @@ __all__ = ["GROUP", "ProblemType", "VideoBertForVideoClassification"]
 GROUP = 64
 """Examples a forward pass outside of training."""
 
+MOST_SEQUENCES = 256
+"""Segments a forward pass of the encoder where no gradients are kept: a long video has hundreds."""
+
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 """As in the configuration of `transformers`."""
 
@@ -126,9 +129,10 @@ class VideoBertForVideoClassification(TaskNetwork):
         if self.over is None:
             return self._pooled(examples)
         own = [example.segments or (example,) for example in examples]
-        pooled_BD: Tensor = self.over(
-            self._pooled([segment for segments in own for segment in segments]), [len(s) for s in own]
-        )
+        segments = [segment for parts in own for segment in parts]
+        at_once = len(segments) if torch.is_grad_enabled() else MOST_SEQUENCES
+        rows = [self._pooled(segments[i : i + at_once]) for i in range(0, len(segments), at_once)]
+        pooled_BD: Tensor = self.over(torch.cat(rows), [len(parts) for parts in own])
         return pooled_BD
 
     def _pooled(self, examples: Sequence[Example]) -> Tensor:
