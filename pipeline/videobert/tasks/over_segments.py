@@ -30,6 +30,7 @@ class OverSegments(nn.Module):
         self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
         self.places = nn.Embedding(PLACES, hidden)
         nn.init.normal_(self.places.weight, std=0.02)
+        self.size = nn.Linear(1, hidden)
 
     def forward(self, segments_RD: Tensor, counts: Sequence[int]) -> Tensor:
         """Vectors of spans that have so many segments each, one span after the other, to [B, D]."""
@@ -39,4 +40,5 @@ class OverSegments(nn.Module):
         real_BS = places_S < counts_B1
         rows_BSD = rows_BSD + self.places(places_S.clamp(max=PLACES - 1))
         seen_BSD: Tensor = self.layers(rows_BSD, src_key_padding_mask=~real_BS)
-        return (seen_BSD * real_BS[..., None]).sum(dim=1) / counts_B1
+        mean_BD = (seen_BSD * real_BS[..., None]).sum(dim=1) / counts_B1
+        return mean_BD + self.size(counts_B1.log())

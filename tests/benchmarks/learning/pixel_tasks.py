@@ -39,8 +39,9 @@ CONFIG = FinetuneConfig(
 OPTIONS: Mapping[str, dict[str, Any]] = {
     "next": {"head_epochs": 5, "weight_decay": 0.1, "augment": AugmentOptions(drop_clips=0.3, mixup=0.4)},
     "questions": {"reads": "both"},  # the question is the text
+    **{name: {"spans": "segments"} for name in ("ingredients", "family", "steps")},
 }
-"""What a task has of its own; that of `next`, whose answers are mostly chance, was chosen on the kitchen of seed 1."""
+"""What a task has of its own: those of whole videos are read by segment; that of `next`, whose answers are mostly chance, was chosen on the kitchen of seed 1."""
 
 
 def main() -> None:
