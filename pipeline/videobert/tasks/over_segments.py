@@ -15,7 +15,8 @@ PLACES = 512
 
 
 class OverSegments(nn.Module):
-    """A Transformer over the vectors of a span's segments, with learned places, and the mean of what it makes of them.
+    """A Transformer over the vectors of a span's segments, with learned places; the mean of what it makes of them, and
+    how many they are.
 
     The encoder reads each segment as it did in pretraining, which has seen nothing longer. Yang et al. 2016,
     "Hierarchical Attention Networks", have the same two levels for documents.
@@ -41,4 +42,5 @@ class OverSegments(nn.Module):
         rows_BSD = rows_BSD + self.places(places_S.clamp(max=PLACES - 1))
         seen_BSD: Tensor = self.layers(rows_BSD, src_key_padding_mask=~real_BS)
         mean_BD = (seen_BSD * real_BS[..., None]).sum(dim=1) / counts_B1
-        return mean_BD + self.size(counts_B1.log())
+        sized_BD: Tensor = mean_BD + self.size(counts_B1.log())
+        return sized_BD
