@@ -106,8 +106,9 @@ class FinetuneConfig:
     segment by segment, as pretraining did, with a small Transformer over the segments."""
     segment_layers: int = 1
     """Layers of that Transformer."""
-    freeze: Literal["nothing", "embeddings", "encoder"] = "embeddings"
-    """What stays as pretraining left it: nothing, the embeddings, or the whole encoder but its `top_layers`."""
+    freeze: Literal["nothing", "embeddings", "encoder"] = "nothing"
+    """What stays as pretraining left it: nothing; the embeddings, and how what the tokens dropped is projected, so that
+    little is learnt of what no sentence ever told; or the whole encoder but its `top_layers`."""
     top_layers: int = 0
     """Layers, from the top, that `freeze = encoder` leaves free."""
     layer_decay: float = 1.0
