@@ -41,11 +41,10 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
     "questions": {"reads": "both"},  # the question is the text
     **{
         name: {"spans": "segments", "epochs": 120, "patience": 40, "augment": AugmentOptions(drop_clips=0.3)}
-        for name in ("ingredients", "family", "steps")
+        for name in ("ingredients", "steps")
     },
 }
-"""What a task has of its own. Those of whole videos are read by segment; what has no other reason than its figures was
-chosen on the kitchen of seed 1."""
+"""What a task has of its own, chosen on the kitchen of seed 1."""
 
 
 def main() -> None:
