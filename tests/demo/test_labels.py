@@ -50,17 +50,17 @@ def test_the_observer_reaches_the_documented_ceiling_and_is_calibrated() -> None
     ceiling = bayes_ceiling(KITCHEN, channel=CHANNEL, pairs=4_000)
     assert abs((shares_NC.argmax(1) == truth).mean() - ceiling.verb_top1) < 1e-9
     for task, right in (("family", _family), ("ingredients", _ingredients)):
-        own_NC = np.array([right(kitchen, v.recipe) for v in videos[:50]])
-        found = {told: video_shares(kitchen, CHANNEL, videos[:50], task=task, told=told) for told in (True, False)}
+        own_NC = np.array([right(kitchen, v.recipe) for v in videos[:25]])
+        found = {told: video_shares(kitchen, CHANNEL, videos[:25], task=task, told=told) for told in (True, False)}
         for shares_NC in found.values():
-            assert abs(shares_NC.mean() - own_NC.mean()) < 0.03, "an observer that knows the grammar is calibrated"
+            assert abs(shares_NC.mean() - own_NC.mean()) < 0.04, "an observer that knows the grammar is calibrated"
             assert shares_NC[own_NC].mean() > 0.85 > 0.15 > shares_NC[~own_NC].mean()
         assert found[True][own_NC].mean() > found[False][own_NC].mean(), "who knows where steps begin is surer"
 
 
 def test_the_observer_counts_steps_answers_questions_and_tells_two_steps() -> None:
     kitchen, clean = build_kitchen(KITCHEN), TokenChannel(noise=0.05)
-    videos = list(sample_pairs(KITCHEN, 400, split="oracle", channel=clean))
+    videos = list(sample_pairs(KITCHEN, 250, split="oracle", channel=clean))
     counts = np.array([len(v.recipe.steps) for v in videos])
     errors = {
         noise: np.abs(step_counts(kitchen, TokenChannel(noise=noise), videos, told=False) - counts).mean()

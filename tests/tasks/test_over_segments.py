@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.model.material import TINY, vocabulary
 from videobert.errors import InputError
 from videobert.finetune.config import AugmentOptions, FinetuneConfig
+from videobert.finetune.parameters import freeze, parameter_groups
 from videobert.finetune.sight import Sight
 from videobert.finetune.train import finetune
 from videobert.model.network import VideoBert
@@ -19,7 +21,9 @@ from videobert.pretrain.config import PretrainConfig
 from videobert.tasks.augment import augmented
 from videobert.tasks.base import Example
 from videobert.tasks.classifier import VideoBertForVideoClassification
+from videobert.tasks.over_segments import MOST_SEGMENTS, kept
 from videobert.tasks.padded import PaddedClassifier
+from videobert.tasks.registry import get_task
 from videobert.tasks.sequences import frozen_features
 from videobert.tokens.footage import Footage
 from videobert.tokens.records import Segment, TokenizedVideo
@@ -71,11 +75,19 @@ def test_what_is_left_out_or_exchanged_is_so_in_every_segment() -> None:
     one, two = seen(video(4)), seen(video(2, seed=1))
     assert all(not s.text_ids and s.footage is not None for s in one.without_text().segments)
     assert all(s.footage is None for s in one.without_video().segments)
-    mixed = one.over(two)
+    mixed = one.with_clips_of(two, asked=False)
     assert mixed.footage is two.footage and mixed.text_ids == one.text_ids
     assert [s.text_ids for s in mixed.segments] == [(7, 8), (), (7, 10)], "no word is lost, no clip of its own is left"
     assert [s.footage for s in mixed.segments] == [two.segments[0].footage, two.segments[1].footage, None]
-    assert [s.text_ids for s in two.over(one).segments] == [(7, 8), (), (), ()]
+    assert [s.text_ids for s in two.with_clips_of(one, asked=False).segments] == [(7, 8), (), (), ()]
+    question = replace(one, text_ids=(9,), segments=tuple(replace(s, text_ids=(9,)) for s in one.segments))
+    assert [(s.text_ids, s.footage) for s in question.with_clips_of(two, asked=True).segments] == [
+        ((9,), segment.footage) for segment in two.segments
+    ], "a question is asked of every segment, and of no more"
+    whole = replace(two, segments=())
+    assert [s.footage for s in one.with_clips_of(whole, asked=False).segments] == [two.footage, None]
+    assert whole.with_clips_of(one, asked=False).segments[0].text_ids == two.text_ids
+    assert whole.with_clips_of(replace(one, segments=()), asked=False).segments == ()
 
 
 def test_it_answers_alike_alone_and_with_others_and_saved_and_loaded(tmp_path: Path) -> None:
@@ -90,11 +102,12 @@ def test_it_answers_alike_alone_and_with_others_and_saved_and_loaded(tmp_path: P
         PaddedClassifier(loaded)
 
 
-def test_the_end_of_a_video_longer_than_the_encoder_and_its_places_counts() -> None:
+def test_the_end_of_a_video_longer_than_the_encoder_counts_and_memory_is_bounded() -> None:
     long = video(600, each=2)
     changed = replace(long, visual=np.concatenate([long.visual[:-2], (long.visual[-2:] + 7) % 40]).astype(np.int32))
     one, two = network().outputs([seen(long), seen(changed)])
     assert len(long.visual) > 2 * TINY.max_length and not np.array_equal(one, two)
+    assert len(kept(seen(long).segments)) == MOST_SEGMENTS < 600 and kept(seen(long).segments)[-1].footage is not None
 
 
 def test_a_span_without_segments_is_one_of_itself() -> None:
@@ -147,3 +160,33 @@ def test_it_learns_what_a_mean_of_clips_does_not_tell() -> None:
     finetune(learnt, train, lambda _: {"the last one is best": next(epochs), "loss": 0.0}, config)
     right = np.mean([int(row.argmax()) == e.target for row, e in zip(learnt.outputs(test), test, strict=True)])
     assert right > 0.9
+
+
+def test_a_teacher_that_reads_by_segment_teaches_none_that_does_not() -> None:
+    config = FinetuneConfig(teacher="finetune-0123abcd")
+    whole = VideoBertForVideoClassification(
+        network().encoder, id2label=NAMES, problem_type="single_label_classification"
+    )
+    with pytest.raises(InputError, match=r"set finetune\.spans to segments"):
+        get_task("classification").teach(whole, network(), config)
+    get_task("classification").teach(network(), network(), config)
+
+
+def test_places_do_not_decay_as_no_embedding_does() -> None:
+    made, config = network(), FinetuneConfig(weight_decay=0.1)
+    trained = freeze(made, config)
+    decays = {
+        id(parameter): group["weight_decay"]
+        for group in parameter_groups(trained, config, layers=made.encoder.config.num_hidden_layers)
+        for parameter in group["params"]
+    }
+    assert made.over is not None
+    assert decays[id(made.over.place_embeddings.weight)] == 0.0 < decays[id(made.over.size.weight)] == 0.1
+
+
+def test_half_precision() -> None:
+    examples = [seen(video(count, seed=count)) for count in (2, 5)]
+    rows = torch.randn(7, TINY.hidden, dtype=torch.bfloat16)
+    over = network().over
+    assert over is not None and over.bfloat16()(rows, [2, 5]).dtype == torch.bfloat16
+    assert len(network().outputs(examples)) == 2

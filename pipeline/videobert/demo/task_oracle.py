@@ -25,6 +25,8 @@ from videobert.errors import InputError
 __all__ = ["answer_shares", "pair_answers", "step_counts", "step_shares", "video_shares"]
 
 CHAINS = 200
+_IMPOSSIBLE = 1e-30
+"""Instead of 0, whose logarithms have no difference."""
 Floats = NDArray[np.float64]
 
 
@@ -95,7 +97,7 @@ def step_counts(kitchen: Kitchen, channel: TokenChannel, videos: Sequence[Sample
     return np.array(found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Cuts:
     """All ways to cut a video into steps."""
 
@@ -111,6 +113,7 @@ def _cut(kitchen: Kitchen, channel: TokenChannel, video: SampledVideo, *, told: 
     if channel.ordered:
         raise InputError("steps whose tokens come in an order are not cut; use a channel that is not ordered")
     odds_AT = emission(config, channel)[:, 0] * channel.size(config.actions)  # over chance, so that products stay small
+    odds_AT = np.maximum(odds_AT, _IMPOSSIBLE)
     logs_NA = np.cumsum(np.log(odds_AT[:, video.video.visual].T), axis=0)
     logs_NA = np.vstack([np.zeros(config.actions), logs_NA])
     places = np.arange(len(logs_NA))

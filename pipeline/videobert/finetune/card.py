@@ -28,7 +28,9 @@ Fine-tuned for {metrics["task"]} of {metrics["level"]}s from `{pretrain.spec}`, 
 `{metrics["codebook_spec"]}` on features `{metrics["feature_spec"]}`. The weights are those of epoch {metrics["epoch"]}.
 
 - Labels: {counts}. No video is in two splits.
-- It reads: {metrics["reads"] if metrics["reads"] != "both" else "the clips of a span and what is said meanwhile"}.
+- It reads: {metrics["reads"] if metrics["reads"] != "both" else "the clips of a span and what is said meanwhile"}{
+        ", segment by segment" if metrics["spans"] == "segments" else ""
+    }.
 - Encoder: `transformers.AutoModel.from_pretrained(".")`. With its head: `{kind.__name__}.from_pretrained(".")` of
   `{kind.__module__}`, or `videobert.tasks.load_network(".")`.
 - It answers with {answers}.

@@ -41,7 +41,7 @@ class AugmentOptions:
 
     def __post_init__(self) -> None:
         if not all(0.0 <= share < 1.0 for share in (self.drop_clips, self.mask_words, self.drop_text)):
-            raise InputError(f"finetune.augment {self} leaves nothing to see; give shares below 1")
+            raise InputError(f"finetune.augment {self}: give shares from 0 to below 1")
         if not self.subsample_rates or min(self.subsample_rates) < 1 or self.mixup < 0:
             raise InputError(f"finetune.augment {self}: give rates from 1 on, and no negative mixup")
 

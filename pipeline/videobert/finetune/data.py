@@ -162,8 +162,7 @@ def _check_options(task: Task, config: FinetuneConfig) -> None:
         raise InputError(f"finetune.spans is segments, which {task.name} does not read; leave it at whole")
     if config.augment.drop_text and task.asks:
         raise InputError(
-            f"finetune.augment.drop_text {config.augment.drop_text} would leave out the question of {task.name}; "
-            "set it to 0"
+            f"finetune.augment.drop_text {config.augment.drop_text} would leave out what {task.name} asks; set it to 0"
         )
 
 

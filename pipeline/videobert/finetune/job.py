@@ -187,7 +187,7 @@ class FinetuneJob:
         """What readers of the manifest need."""
         return {
             "task": self.config.task, "level": parts[0].labelled.level, "reads": self.config.reads,
-            "epoch": state.best_epoch, "model_spec": self.pretrain.spec,
+            "spans": self.config.spans, "epoch": state.best_epoch, "model_spec": self.pretrain.spec,
             "codebook_spec": self.pretrain.facts["codebook_spec"], "feature_spec": self.pretrain.facts["feature_spec"],
             "batches": [manifest.batch for manifest in self.tokens],
             "heldout_fraction": 0.0,  # its report shows videos of every split, which `forget` then says

@@ -34,7 +34,7 @@ def measure(
     if constant := task.constant(targets["train"], labelled.facts, len(test)):
         found["majority"] = constant
     if config.reads != "text":
-        found["shuffled video"] = network.outputs(shuffled(test, seed=config.seed))
+        found["shuffled video"] = network.outputs(shuffled(test, seed=config.seed, asked=task.asks))
     if config.reads == "both" and task.reads_alone:
         found["video left out"] = network.outputs([example.without_video() for example in test])
     if task.probes:
@@ -62,11 +62,11 @@ def _probes(
     return found
 
 
-def shuffled(examples: Sequence[Example], *, seed: int) -> list[Example]:
-    """The same examples, each with the footage of another one."""
+def shuffled(examples: Sequence[Example], *, seed: int, asked: bool) -> list[Example]:
+    """The same examples, each with the clips of another one; `asked`: the words of each are a question."""
     order = generator(seed, "shuffled").permutation(len(examples))
     taken = {int(own): examples[int(other)] for own, other in zip(order, np.roll(order, 1), strict=True)}
-    return [example.over(taken[i]) for i, example in enumerate(examples)]
+    return [example.with_clips_of(taken[i], asked=asked) for i, example in enumerate(examples)]
 
 
 def _with_intervals(

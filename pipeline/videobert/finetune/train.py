@@ -124,7 +124,11 @@ class _Loop:
         self.names = {parameter: name for name, parameter in self.trained.items()}
         layers = int(network.encoder.config.num_hidden_layers)
         groups = parameter_groups(self.trained, config, layers=layers)
-        self._penalised = [p for name, p in self.trained.items() if p.ndim == 2 and not name.startswith("encoder.")]
+        self._penalised = [
+            p
+            for name, p in self.trained.items()
+            if p.ndim == 2 and not name.startswith("encoder.") and "embeddings" not in name
+        ]
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
         if state.moments:
             put_moments(self.optimiser, self.names, state)

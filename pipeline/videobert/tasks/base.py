@@ -54,12 +54,16 @@ class Example:
         """The words alone."""
         return replace(self, footage=None, segments=tuple(segment.without_video() for segment in self.segments))
 
-    def over(self, other: Example) -> Example:
-        """These words over the clips of another example."""
-        said = [segment.text_ids for segment in self.segments[: len(other.segments)]]
-        said += [()] * (len(other.segments) - len(said))
-        theirs = tuple(replace(s, text_ids=words) for s, words in zip(other.segments, said, strict=True))
-        rest = tuple(segment.without_video() for segment in self.segments[len(theirs) :] if segment.text_ids)
+    def with_clips_of(self, other: Example, *, asked: bool) -> Example:
+        """These words over the clips of another example; `asked`: a question, which every segment is read with."""
+        if not self.segments and not other.segments:
+            return replace(self, footage=other.footage)
+        clips = other.segments or (other,)
+        own = self.segments or (self,)
+        said = [self.text_ids] * len(clips) if asked else [segment.text_ids for segment in own]
+        words = said[: len(clips)] + [()] * (len(clips) - len(said))
+        theirs = tuple(replace(s, text_ids=text_ids) for s, text_ids in zip(clips, words, strict=True))
+        rest = tuple(replace(self, text_ids=t, footage=None, segments=()) for t in said[len(clips) :] if t)
         return replace(self, footage=other.footage, segments=theirs + rest)
 
 

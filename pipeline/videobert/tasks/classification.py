@@ -100,6 +100,11 @@ class Classification(Task):
             )
         if teacher.encoder.vocabulary != network.encoder.vocabulary:
             raise InputError(f"finetune.teacher {config.teacher} reads other tokens; fine-tune it on the same codebook")
+        if teacher.over is not None and network.over is None:
+            raise InputError(
+                f"finetune.teacher {config.teacher} reads spans by segment and this model reads them whole; set "
+                "finetune.spans to segments"
+            )
         network.teacher = Teacher(
             network=teacher, weight=config.teacher_weight, temperature=config.teacher_temperature,
             problem_type=network.problem_type,

@@ -4,6 +4,7 @@
     model.config.id2label, model.problem_type
     model.outputs([Example(video_id="", footage=Footage.plain(leaves))])   # probabilities [C]
 
+An example of a network that reads spans by segment (`over`) has `segments`; `videobert.finetune.sight` makes them.
 The head is that of BertForSequenceClassification: dense, tanh, dropout, linear. B examples, D hidden width, C classes.
 """
 
@@ -25,10 +26,10 @@ from videobert.tasks.base import Example, TaskNetwork
 from videobert.tasks.distillation import Teacher
 from videobert.tasks.files import load_head, save_network
 from videobert.tasks.fusion import CrossFusion
-from videobert.tasks.over_segments import OverSegments
+from videobert.tasks.over_segments import OverSegments, kept
 from videobert.tasks.sequences import encode, padded_states
 
-__all__ = ["GROUP", "ProblemType", "VideoBertForVideoClassification"]
+__all__ = ["GROUP", "MOST_SEQUENCES", "ProblemType", "VideoBertForVideoClassification"]
 
 GROUP = 64
 """Examples a forward pass outside of training."""
@@ -128,9 +129,10 @@ class VideoBertForVideoClassification(TaskNetwork):
         """What the head reads, [B, D]."""
         if self.over is None:
             return self._pooled(examples)
-        own = [example.segments or (example,) for example in examples]
+        own = [kept(example.segments or (example,)) for example in examples]
         segments = [segment for parts in own for segment in parts]
-        at_once = len(segments) if torch.is_grad_enabled() else MOST_SEQUENCES
+        learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.encoder.parameters())
+        at_once = len(segments) if learns else MOST_SEQUENCES
         rows = [self._pooled(segments[i : i + at_once]) for i in range(0, len(segments), at_once)]
         pooled_BD: Tensor = self.over(torch.cat(rows), [len(parts) for parts in own])
         return pooled_BD

@@ -64,9 +64,11 @@ def choose_head(folder: Path, number: int) -> None:
         raise InputError(f"head {number} is not among those of this model, which was trained without it; give another")
     for name in (HEAD_FILE, SETTINGS_FILE):
         shutil.copyfile(folder / _numbered(name, number), folder / name)
-    labels = json.loads((folder / SETTINGS_FILE).read_text())["facts"].get("labels", [])
+    settings = json.loads((folder / SETTINGS_FILE).read_text())
+    labels = settings["facts"].get("labels", [])
     config = json.loads((folder / "config.json").read_text())
     config |= {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
+    config["problem_type"] = settings.get("problem_type")
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 

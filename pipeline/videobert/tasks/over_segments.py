@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-__all__ = ["OverSegments"]
+from videobert.tasks.base import Example
 
-PLACES = 512
-"""Segments that are told apart by their place; later ones share the last."""
+__all__ = ["MOST_SEGMENTS", "OverSegments", "kept"]
+
+MOST_SEGMENTS = 512
+"""Segments of a span that are read; more are thinned out evenly, so that memory is bounded."""
+
+
+def kept(segments: Sequence[Example]) -> Sequence[Example]:
+    """The segments that are read."""
+    if len(segments) <= MOST_SEGMENTS:
+        return segments
+    return [segments[i] for i in np.linspace(0, len(segments) - 1, MOST_SEGMENTS).round().astype(int)]
 
 
 class OverSegments(nn.Module):
@@ -29,17 +39,17 @@ class OverSegments(nn.Module):
             hidden, heads, 2 * hidden, dropout=dropout, activation="gelu", batch_first=True, norm_first=True
         )
         self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.places = nn.Embedding(PLACES, hidden)
-        nn.init.normal_(self.places.weight, std=0.02)
+        self.place_embeddings = nn.Embedding(MOST_SEGMENTS, hidden)
+        nn.init.normal_(self.place_embeddings.weight, std=0.02)
         self.size = nn.Linear(1, hidden)
 
     def forward(self, segments_RD: Tensor, counts: Sequence[int]) -> Tensor:
         """Vectors of spans that have so many segments each, one span after the other, to [B, D]."""
         rows_BSD = pad_sequence(list(torch.split(segments_RD, list(counts))), batch_first=True)
-        counts_B1 = torch.tensor(counts, device=rows_BSD.device)[:, None]
+        counts_B1 = torch.tensor(counts, device=rows_BSD.device, dtype=rows_BSD.dtype)[:, None]
         places_S = torch.arange(rows_BSD.shape[1], device=rows_BSD.device)
         real_BS = places_S < counts_B1
-        rows_BSD = rows_BSD + self.places(places_S.clamp(max=PLACES - 1))
+        rows_BSD = rows_BSD + self.place_embeddings(places_S)
         seen_BSD: Tensor = self.layers(rows_BSD, src_key_padding_mask=~real_BS)
         mean_BD = (seen_BSD * real_BS[..., None]).sum(dim=1) / counts_B1
         sized_BD: Tensor = mean_BD + self.size(counts_B1.log())

@@ -72,7 +72,10 @@ def outputs_of(
         network = _tuned(data, splits, encoder, replace(config, **options))
         yield name, network.outputs(splits["test"])
         if key == "fine-tuned":
-            yield "the same, videos shuffled", network.outputs(shuffled(video["test"], seed=config.seed))
+            yield (
+                "the same, videos shuffled",
+                network.outputs(shuffled(video["test"], seed=config.seed, asked=data.kind.asks)),
+            )
 
 
 _WITHOUT = {"captions": ("frozen", "segments", "early", "cross"), "open-questions": ("early", "cross")}

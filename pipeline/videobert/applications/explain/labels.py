@@ -55,7 +55,9 @@ def answer_parts(
     check_question(tuned, question=question, label=label)
     network, settings = load_tuned(store, tuned, device="cpu")
     if settings.get("segment_layers"):
-        raise InputError(f"{tuned.spec} reads spans segment by segment (finetune.spans), which is not explained yet")
+        raise InputError(
+            f"{tuned.spec} reads spans by segment, which is not explained; fine-tune one with finetune.spans whole"
+        )
     tokenizer, video = load_tokenizer(store, tuned), from_json(sample)
 
     def ids_of(words: str) -> tuple[int, ...]:
