@@ -60,7 +60,7 @@ def test_the_observer_reaches_the_documented_ceiling_and_is_calibrated() -> None
 
 def test_the_observer_counts_steps_answers_questions_and_tells_two_steps() -> None:
     kitchen, clean = build_kitchen(KITCHEN), TokenChannel(noise=0.05)
-    videos = list(sample_pairs(KITCHEN, 250, split="oracle", channel=clean))
+    videos = list(sample_pairs(KITCHEN, 400, split="oracle", channel=clean))
     counts = np.array([len(v.recipe.steps) for v in videos])
     errors = {
         noise: np.abs(step_counts(kitchen, TokenChannel(noise=noise), videos, told=False) - counts).mean()

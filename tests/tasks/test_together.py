@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from tests.finetune.test_train import CONFIG, examples, network, state_of, validate
+from tests.model.material import TINY, vocabulary
 from videobert.finetune.parameters import freeze
 from videobert.finetune.train import finetune
+from videobert.model.network import VideoBert
+from videobert.pretrain.config import PretrainConfig
 from videobert.tasks.classifier import VideoBertForVideoClassification
+from videobert.tasks.files import add_head, choose_head
 from videobert.tasks.together import Together
 
 
@@ -49,3 +54,16 @@ def test_every_head_learns_and_the_encoder_is_there_once() -> None:
         "encoder.bert.encoder.layer.0.output.dense.weight",
     ):
         assert not torch.equal(both.state_dict()[name], before[name]), name
+
+
+def test_a_head_of_another_problem_type_is_loaded_in_place_of_the_first(tmp_path: Path) -> None:
+    encoder = VideoBert.create(PretrainConfig(architecture=TINY, retrieval_dim=16), vocabulary=vocabulary(60, 40))
+    value = VideoBertForVideoClassification(encoder, id2label={0: "value"}, problem_type="regression")
+    kinds = VideoBertForVideoClassification(
+        encoder, id2label={0: "a", 1: "b"}, problem_type="single_label_classification"
+    )
+    kinds.save_pretrained(tmp_path, facts={"labels": ["a", "b"]})
+    add_head(value, tmp_path, 1, {"facts": {"labels": ["value"]}})
+    choose_head(tmp_path, 1)
+    loaded = VideoBertForVideoClassification.from_pretrained(tmp_path)
+    assert loaded.problem_type == loaded.config.problem_type == "regression" and loaded.labels == ("value",)
