@@ -1,6 +1,6 @@
 """Sentiment on a rendered kitchen whose light shows a mood of which nothing is said: words, pictures, and both.
 
-    python -m tests.benchmarks.learning.mood FOLDER [--videos 120] [--recipe own]
+    python -m tests.benchmarks.learning.mood FOLDER [--videos 120] [--recipe own] [--freeze embeddings]
 
 Renders the videos into FOLDER, runs the stages of a recipe over them (a shorter pretraining), and fine-tunes the preset
 `sentiment` three times on the same labels. Prints the figures of the test split, each with its 95 % interval. With
@@ -17,6 +17,7 @@ from pathlib import Path
 from videobert.demo.grammar import demo_kitchen
 from videobert.demo.render import write_kitchen
 from videobert.demo.scene import SceneConfig
+from videobert.finetune.config import AugmentOptions
 from videobert.finetune.presets import sentiment
 from videobert.flow import run_stage
 from videobert.recipes import Recipe, demo, own
@@ -34,6 +35,8 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=120)
     parser.add_argument("--recipe", choices=("own", "demo"), default="own")
     parser.add_argument("--steps", type=int, default=600, help="of pretraining")
+    parser.add_argument("--freeze", choices=("nothing", "embeddings", "encoder"), default="nothing")
+    parser.add_argument("--drop-text", type=float, default=0.5, help="share shown without words, where both are read")
     given = parser.parse_args()
     corpus, store = given.folder / "corpus", Store(str(given.folder / "root"))
     kitchen = replace(demo_kitchen(1), steps_min=3, steps_max=5)
@@ -49,7 +52,9 @@ def main() -> None:
             selection = Selection(codebook=spec)
         print(name, spec, flush=True)
     for reads in ("text", "video", "both"):
-        task = replace(sentiment(reads), labels=f"{corpus}/truth/labels/mood.jsonl")
+        augment = AugmentOptions(drop_text=given.drop_text if reads == "both" else 0.0)
+        task = replace(sentiment(reads), freeze=given.freeze, augment=augment)
+        task = replace(task, labels=f"{corpus}/truth/labels/mood.jsonl")
         tuned = run(replace(recipe, finetune=task), store, "finetune", Selection(model=spec))
         figures = json.loads(store.read(f"finetuned/{tuned}/metrics.json"))["figures"]
         print(reads, {who: next(iter(found.items())) for who, found in figures.items()}, flush=True)
