@@ -63,7 +63,8 @@ class VideoBertForVideoClassification(TaskNetwork):
     ) -> None:
         """With `segment_layers` a span is read segment by segment (`Example.segments`).
 
-        `unit` is the mean and spread of a regression's values, whose head works on standardised ones."""
+        `unit` is the mean and spread of a regression's values, whose head works on standardised ones.
+        """
         super().__init__()
         self.encoder, self.problem_type, self.pool, self.unit = encoder, problem_type, pool, unit
         self.label_smoothing = label_smoothing
