@@ -11,12 +11,13 @@ from tests.model.material import TINY, vocabulary
 from videobert.errors import InputError
 from videobert.evaluate.config import EvaluateConfig
 from videobert.evaluate.core import narrated
-from videobert.evaluate.run import _ended_alike, _in_narration
+from videobert.evaluate.run import _in_narration
 from videobert.model.network import VideoBert
 from videobert.model.scoring import encode_text, encode_video
 from videobert.pretrain.config import PretrainConfig
 from videobert.runtime.spec import output_config
 from videobert.tokens.footage import Footage
+from videobert.tokens.prompt import ended_alike
 
 CUT, STIR, ONION, EGG = 10, 11, 20, 21
 NARRATION = {(CUT, 5, ONION): 6, (STIR, 5, EGG): 3, (7, 8): 1}
@@ -72,6 +73,6 @@ def test_without_narration_there_is_nothing_to_compare_with() -> None:
 def test_the_prompt_ends_as_most_sentences_do(narration: dict[tuple[int, ...], int], expected: list[int]) -> None:
     words = {"[MASK]": 0, ".": 1, "!": 2, "[UNK]": 3, "cut": CUT, "stir": STIR, "onion": ONION, "egg": EGG}
     tokenizer = Tokenizer(WordLevel(words, unk_token="[MASK]"))
-    assert _ended_alike([CUT, 0], Counter(narration), tokenizer) == expected
-    assert _ended_alike([CUT, 0, 2], Counter(narration), tokenizer) == [CUT, 0, 2], "it has a mark of its own"
-    assert _ended_alike(expected, Counter(narration), tokenizer) == expected, "once is enough"
+    assert ended_alike([CUT, 0], Counter(narration), tokenizer) == expected
+    assert ended_alike([CUT, 0, 2], Counter(narration), tokenizer) == [CUT, 0, 2], "it has a mark of its own"
+    assert ended_alike(expected, Counter(narration), tokenizer) == expected, "once is enough"

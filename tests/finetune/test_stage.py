@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tokenizers import Tokenizer
 
 import videobert
 from tests.small_root import BATCHES, SmallRoot
@@ -153,6 +154,20 @@ def test_spans_are_read_by_segment_in_training_and_in_prediction(
         assert row["score"] == pytest.approx(float(shares.max()), abs=1e-5)
     with pytest.raises(InputError, match=r"finetune\.spans is segments, which captions does not read"):
         stage("finetune", replace(CONFIG, spans="segments", task="captions"))
+
+
+def test_the_head_reads_what_the_model_would_say_at_a_prompt(stage: Stage, root: Path) -> None:
+    (tuned,) = stage("finetune", replace(CONFIG, pool="words"))
+    network = load_network(root / "finetuned" / tuned.spec)
+    assert isinstance(network, VideoBertForVideoClassification)
+    tokenizer = Tokenizer.from_file(str(root / "finetuned" / tuned.spec / "tokenizer.json"))
+    said = tokenizer.decode(list(network.prompt), skip_special_tokens=False)
+    assert said == "now let me show you how to [MASK] the [MASK].", "with the full stop of the narration"
+    metrics = json.loads((root / "finetuned" / tuned.spec / "metrics.json").read_text())
+    assert {"linear probe", "linear probe on words", "text only on words"} <= set(metrics["figures"])
+    assert stage("predict", task=tuned.spec)
+    with pytest.raises(InputError, match=r"finetune\.pool is words, which captions does not read"):
+        stage("finetune", replace(CONFIG, pool="words", task="captions"))
 
 
 def test_other_labels_are_another_model_and_parallelism_is_not(stage: Stage, root: Path) -> None:

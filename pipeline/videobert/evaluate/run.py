@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +42,7 @@ from videobert.runtime.manifest import Manifest
 from videobert.runtime.spec import output_config
 from videobert.tokens.core import from_json
 from videobert.tokens.footage import Footage
+from videobert.tokens.prompt import ended_alike, narration_of
 from videobert.tokens.read import read_samples
 
 __all__ = ["run"]
@@ -71,7 +71,7 @@ def run(config: EvaluateConfig, inputs: Inputs, executor: Executor) -> Manifest:
         if is_held_out(sample["video_id"], fraction):
             videos.append(sample)
         else:
-            narration.update(tuple(s["text_ids"]) for s in sample["segments"] if s["text_ids"])
+            narration.update(narration_of(sample))
     metrics: dict[str, Any] = {
         "model": pretrain.spec, "heldout_videos": len(videos), "codebook": codebook.facts["health"],
         "retrieval": _retrieval(model, videos, config),
@@ -124,7 +124,7 @@ def _zero_shot(
     ids = ([vocabulary[w] for w in verbs], [vocabulary[w] for w in nouns])
     asked: dict[str, str] = {}
     if config.answers == "cloze":
-        prompt = _ended_alike(tokenizer.encode(config.prompt, add_special_tokens=False).ids, narration, tokenizer)
+        prompt = ended_alike(tokenizer.encode(config.prompt, add_special_tokens=False).ids, narration, tokenizer)
         asked["prompt"] = tokenizer.decode(prompt, skip_special_tokens=False)
         verb, noun = _at_masks(model, prompt, spans, *ids)
     else:
@@ -136,25 +136,6 @@ def _zero_shot(
         "verb": word_figures(*verb, verb_B),
         "noun": word_figures(*noun, noun_B), **asked,
     }  # fmt: skip
-
-
-def _ended_alike(prompt: Sequence[int], narration: Counter[tuple[int, ...]], tokenizer: Tokenizer) -> list[int]:
-    """The prompt with the mark that most sentences of the narration end with, if they do: one without broke off.
-
-    One that ends with a mark stays as it is.
-    """
-    ends = Counter[int]()
-    for sentence, count in narration.items():
-        ends[sentence[-1]] += count
-    for last, count in ends.most_common(1):
-        if 2 * count > ends.total() and _is_mark(last, tokenizer) and not _is_mark(prompt[-1], tokenizer):
-            return [*prompt, last]
-    return list(prompt)
-
-
-def _is_mark(piece: int, tokenizer: Tokenizer) -> bool:
-    token = str(tokenizer.id_to_token(piece))
-    return len(token) == 1 and unicodedata.category(token).startswith("P")
 
 
 def _at_masks(

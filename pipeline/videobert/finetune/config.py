@@ -12,7 +12,7 @@ from videobert.errors import InputError
 __all__ = ["AugmentOptions", "CaptionOptions", "FinetuneConfig"]
 
 _CHOICES = {
-    "reads": ("both", "video", "text"), "pool": ("mean", "cls"), "fusion": ("early", "cross"),
+    "reads": ("both", "video", "text"), "pool": ("mean", "cls", "words"), "fusion": ("early", "cross"),
     "spans": ("whole", "segments"),
     "freeze": ("nothing", "embeddings", "encoder"),
     "schedule": ("linear", "cosine", "constant"), "class_weights": ("none", "balanced"),
@@ -77,6 +77,7 @@ class FinetuneConfig:
         "views": (),
         "spans": "whole",
         "segment_layers": 1,
+        "prompt": "now let me show you how to [MASK] the [MASK]",
     }
 
     task: str = "classification"
@@ -96,8 +97,12 @@ class FinetuneConfig:
     """Share of the videos that is measured on; the first of them are those that pretraining held out."""
     reads: Literal["both", "video", "text"] = "both"
     """What the network sees of a span: its clips and what is said meanwhile, or one of them."""
-    pool: Literal["mean", "cls"] = "mean"
-    """What the head reads: the mean of the final states, or that of [CLS]."""
+    pool: Literal["mean", "cls", "words"] = "mean"
+    """What the head of `classification` and `open-questions` reads: the mean of the final states, that of [CLS], or
+    which words the model would say at the [MASK]s of `prompt`, which pretraining has learnt to tell apart."""
+    prompt: str = "now let me show you how to [MASK] the [MASK]"
+    """What is asked with `pool = words`. It gets the mark that most sentences of the narration end with, unless it has
+    one."""
     fusion: Literal["early", "cross"] = "early"
     """How `classification` brings words and clips together: in one sequence, or apart, with words that look at clips
     through a gate that is shut at first."""
@@ -194,6 +199,12 @@ class FinetuneConfig:
                      "checkpoint_every_steps"):  # fmt: skip
             if getattr(self, name) < 0:
                 raise InputError(f"finetune.{name} is {getattr(self, name)}; it must not be negative")
+        if self.pool == "words" and "[MASK]" not in self.prompt:
+            raise InputError(f"finetune.prompt is {self.prompt!r}; it needs a [MASK] where finetune.pool is words")
+        if self.pool == "words" and self.fusion == "cross":
+            raise InputError(
+                "finetune.pool words asks in one sequence, and finetune.fusion cross reads two; choose one"
+            )
         if self.encoder_rate <= 0:
             raise InputError(
                 f"finetune.encoder_rate is {self.encoder_rate}; it must be positive, or freeze the encoder"

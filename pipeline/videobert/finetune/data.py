@@ -160,6 +160,8 @@ def _sight(config: FinetuneConfig, around: int) -> Sight:
 def _check_options(task: Task, config: FinetuneConfig) -> None:
     if config.spans == "segments" and not task.by_segment:
         raise InputError(f"finetune.spans is segments, which {task.name} does not read; leave it at whole")
+    if config.pool == "words" and not task.by_segment:
+        raise InputError(f"finetune.pool is words, which {task.name} does not read; leave it at mean")
     if config.augment.drop_text and task.asks:
         raise InputError(
             f"finetune.augment.drop_text {config.augment.drop_text} would leave out what {task.name} asks; set it to 0"

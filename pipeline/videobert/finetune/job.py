@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
 from videobert.codebook.load import TOKENIZER_FILES, load_tokenizer
 from videobert.errors import InputError
@@ -38,6 +40,7 @@ from videobert.tasks.base import TaskNetwork
 from videobert.tasks.load import load_tuned
 from videobert.tasks.registry import get_task
 from videobert.tasks.together import Together
+from videobert.tokens.prompt import ended_alike, narration_of
 from videobert.tokens.read import read_samples
 
 __all__ = ["FinetuneJob"]
@@ -134,9 +137,17 @@ class FinetuneJob:
             add_views(task, labelled, seen, self.config, encode=encode, around=around)
         for reason, count in labelled.left_out.items():
             _LOG.warning("finetune %s: %d rows of the labels are left out: %s", task.name, count, reason)
+        if self.config.pool == "words":
+            labelled.facts["prompt"] = self._prompt(tokenizer)
         network = task.network(encoder, labelled.facts, self.config)
         network.use_tokenizer(tokenizer)
         return Part(file=file, task=task, labelled=labelled, network=network)
+
+    def _prompt(self, tokenizer: Tokenizer) -> list[int]:
+        narration = Counter[tuple[int, ...]]()
+        for sample in read_samples(self.store, [output for manifest in self.tokens for output in manifest.outputs]):
+            narration.update(narration_of(sample))
+        return ended_alike(tokenizer.encode(self.config.prompt, add_special_tokens=False).ids, narration, tokenizer)
 
     def _teacher(self) -> TaskNetwork:
         manifest = load_manifest(self.store, "finetune", self.config.teacher, "")

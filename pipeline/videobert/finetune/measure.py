@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def measure(
 
     Controls: `majority` looks at nothing. `shuffled video`: the network, with the videos of other examples; `video left
     out`: without any. `linear probe`, for captions `nearest caption`: a linear model on what the pretrained encoder,
-    untouched, makes of the same; `text only`: that without the video.
+    untouched, makes of the same; `text only`: that without the video. With `pool` words both also on those words.
     """
     test = labelled.examples["test"]
     outputs = network.outputs(test)
@@ -55,10 +56,13 @@ def _probes(
         inputs["text only"] = {
             split: [e.without_video() for e in examples] for split, examples in labelled.examples.items()
         }
+    ways: dict[str, Sequence[int]] = {"": ()}
+    if prompt := labelled.facts.get("prompt"):
+        ways[" on words"] = prompt
     found = {}
-    for name, by_split in inputs.items():
-        features = {split: frozen_features(pretrained, examples) for split, examples in by_split.items()}
-        found[name] = task.probe(features, targets, labelled.facts, config)
+    for (name, by_split), (way, asked) in product(inputs.items(), ways.items()):
+        features = {split: frozen_features(pretrained, own, prompt=asked) for split, own in by_split.items()}
+        found[name + way] = task.probe(features, targets, labelled.facts, config)
     return found
 
 

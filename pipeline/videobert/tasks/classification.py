@@ -84,7 +84,7 @@ class Classification(Task):
             encoder, id2label=dict(enumerate(facts["labels"])), problem_type=facts["problem_type"], pool=config.pool,
             fusion=config.fusion, segment_layers=config.segment_layers if config.spans == "segments" else 0,
             dropout=config.dropout, label_smoothing=config.label_smoothing, class_weights=facts["class_weights"],
-            unit=tuple(facts["unit"]), seed=config.seed,
+            unit=tuple(facts["unit"]), prompt=facts.get("prompt", ()), seed=config.seed,
         )  # fmt: skip
         network.mixup = config.augment.mixup
         return network

@@ -21,13 +21,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from videobert.model.network import VideoBert, at_least_float32, sequence_means
+from videobert.model.network import VideoBert, at_least_float32
 from videobert.tasks.base import Example, TaskNetwork
 from videobert.tasks.distillation import Teacher
 from videobert.tasks.files import load_head, save_network
 from videobert.tasks.fusion import CrossFusion
 from videobert.tasks.over_segments import OverSegments, kept
-from videobert.tasks.sequences import encode, padded_states
+from videobert.tasks.sequences import encode, means, padded_states, words_at_masks
 
 __all__ = ["GROUP", "MOST_SEQUENCES", "ProblemType", "VideoBertForVideoClassification"]
 
@@ -52,7 +52,8 @@ class VideoBertForVideoClassification(TaskNetwork):
         *,
         id2label: Mapping[int, str],
         problem_type: ProblemType,
-        pool: Literal["mean", "cls"] = "mean",
+        pool: Literal["mean", "cls", "words"] = "mean",
+        prompt: Sequence[int] = (),
         fusion: Literal["early", "cross"] = "early",
         segment_layers: int = 0,
         dropout: float = 0.1,
@@ -61,13 +62,14 @@ class VideoBertForVideoClassification(TaskNetwork):
         unit: tuple[float, float] = (0.0, 1.0),
         seed: int = 0,
     ) -> None:
-        """With `segment_layers` a span is read segment by segment (`Example.segments`).
+        """With `segment_layers` a span is read segment by segment (`Example.segments`). With `pool` words it reads
+        what the model would say at the masks of `prompt`.
 
         `unit` is the mean and spread of a regression's values, whose head works on standardised ones.
         """
         super().__init__()
         self.encoder, self.problem_type, self.pool, self.unit = encoder, problem_type, pool, unit
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.prompt = label_smoothing, tuple(prompt)
         self.mixup = 0.0
         self.teacher: Teacher | None = None
         config = encoder.config
@@ -95,9 +97,9 @@ class VideoBertForVideoClassification(TaskNetwork):
         return self.encoder.config
 
     @property
-    def in_several_sequences(self) -> bool:
-        """Whether an example is more than one sequence to the encoder."""
-        return self.fusion is not None or self.over is not None
+    def is_plain(self) -> bool:
+        """Whether the head reads the final states of one sequence."""
+        return self.fusion is None and self.over is None and self.pool != "words"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -112,6 +114,7 @@ class VideoBertForVideoClassification(TaskNetwork):
             encoder, id2label=names, problem_type=settings["problem_type"], pool=settings["pool"],
             dropout=settings["dropout"], fusion=settings.get("fusion", "early"),
             segment_layers=settings.get("segment_layers", 0), unit=tuple(settings["unit"]),
+            prompt=settings.get("prompt", ()),
         )  # fmt: skip
         load_head(network, folder)
         network.eval()
@@ -122,7 +125,7 @@ class VideoBertForVideoClassification(TaskNetwork):
         own = {
             "task": self.task, "problem_type": self.problem_type, "pool": self.pool, "dropout": self.dropout.p,
             "unit": list(self.unit), "fusion": "early" if self.fusion is None else "cross",
-            "segment_layers": 0 if self.over is None else self.over.depth,
+            "segment_layers": 0 if self.over is None else self.over.depth, "prompt": list(self.prompt),
         }  # fmt: skip
         save_network(self, Path(directory), own | settings)
 
@@ -140,10 +143,12 @@ class VideoBertForVideoClassification(TaskNetwork):
 
     def _pooled(self, examples: Sequence[Example]) -> Tensor:
         """Each example as one sequence, [B, D]."""
+        if self.pool == "words":
+            return words_at_masks(self.encoder, examples, self.prompt)
         if self.fusion is None:
-            hidden_TD, tokens, place_B = encode(self.encoder, examples)
             if self.pool == "mean":
-                return sequence_means(hidden_TD, tokens)[place_B]
+                return means(self.encoder, examples)
+            hidden_TD, tokens, place_B = encode(self.encoder, examples)
             return hidden_TD[tokens.packing.first_B[place_B]]
         text_BSD, said_BS = padded_states(self.encoder, [replace(e, footage=None) for e in examples])
         video_BLD, real_BL = padded_states(self.encoder, [replace(e, text_ids=()) for e in examples])

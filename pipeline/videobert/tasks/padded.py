@@ -17,13 +17,13 @@ __all__ = ["PaddedClassifier", "PaddedJudge"]
 
 
 class PaddedClassifier(PaddedNetwork):
-    """Shares the weights. Raises InputError for a network that reads an example in several sequences."""
+    """Shares the weights. Raises InputError for a network that is more than an encoder and a head."""
 
     def __init__(self, network: VideoBertForVideoClassification) -> None:
-        if network.in_several_sequences:
+        if not network.is_plain:
             raise InputError(
-                "a model with finetune.fusion cross or finetune.spans segments is read in several sequences; this "
-                "takes fusion early and spans whole only"
+                "a model with finetune.fusion cross, spans segments or pool words is no encoder with a head alone; "
+                "this takes fusion early, spans whole and pool mean or cls only"
             )
         super().__init__(network.encoder)
         self.rows = network.encoder.bert.embeddings.word_embeddings

@@ -1,6 +1,6 @@
 """Encoders that fine-tuned VideoBERT is compared with: no pretraining, no words, continuous features.
 
-B examples, N clips, F width of a feature, D hidden width, C classes.
+B examples, N clips, R segments of all examples, F width of a feature, D hidden width, C classes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from videobert.pretrain.seeding import generator
+from videobert.tasks.over_segments import OverSegments
 
-__all__ = ["Clips", "MeanMlp", "VideoTransformer", "fit"]
+__all__ = ["Clips", "MeanMlp", "SegmentTransformer", "VideoTransformer", "fit"]
 
 Clips = NDArray[np.float32]
 """Features of the clips of one span, [N, F]."""
@@ -34,10 +35,27 @@ class VideoTransformer(nn.Module):
         self.head = nn.Linear(hidden, classes)
 
     def forward(self, clips: Sequence[Clips]) -> Tensor:
+        logits_BC: Tensor = self.head(self.means(clips))
+        return logits_BC
+
+    def means(self, clips: Sequence[Clips]) -> Tensor:
+        """What the head reads, [B, D]."""
         rows_BNF, real_BN = _padded(clips, self.positions.shape[0])
         states_BND = self.project(rows_BNF) + self.positions[: rows_BNF.shape[1]]
-        states_BND = self.encoder(states_BND, src_key_padding_mask=~real_BN)
-        logits_BC: Tensor = self.head(_means(states_BND, real_BN))
+        return _means(self.encoder(states_BND, src_key_padding_mask=~real_BN), real_BN)
+
+
+class SegmentTransformer(nn.Module):
+    """A VideoTransformer of each segment, and over them what VideoBERT has there."""
+
+    def __init__(self, features: int, classes: int, *, hidden: int, layers: int, heads: int, longest: int) -> None:
+        super().__init__()
+        self.each = VideoTransformer(features, classes, hidden=hidden, layers=layers, heads=heads, longest=longest)
+        self.over = OverSegments(hidden, heads, layers=1, dropout=0.1)
+
+    def forward(self, spans: Sequence[Sequence[Clips]]) -> Tensor:
+        rows_RD = self.each.means([clips for segments in spans for clips in segments])
+        logits_BC: Tensor = self.each.head(self.over(rows_RD, [len(segments) for segments in spans]))
         return logits_BC
 
 
@@ -55,7 +73,7 @@ class MeanMlp(nn.Module):
 
 def fit(
     network: nn.Module,
-    train: tuple[Sequence[Clips], NDArray[np.generic]],
+    train: tuple[Sequence[Clips] | Sequence[Sequence[Clips]], NDArray[np.generic]],
     worth: Callable[[nn.Module], float],
     loss: Callable[[Tensor, Tensor], Tensor],
     *,

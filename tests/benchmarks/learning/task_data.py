@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.learning.measure import PROMPT
 from tests.benchmarks.learning.world import World
 from videobert.demo.grammar import random_for
 from videobert.demo.labels import FAMILIES, STEP_TASKS, VIDEO_TASKS, asked_of, caption_of
@@ -77,6 +78,7 @@ def task_data(
     if name == "captions":
         rows["test"] = rows["test"][:CAPTIONS_TESTED]
     facts = kind.facts([row for _, _, row in rows["train"]], replace(config, reads="both"))
+    facts["prompt"] = list(world.text(PROMPT + world.stop))
 
     def encode(text: str) -> tuple[int, ...]:
         return world.text(" ".join(word for word in text.split() if word in world.ids))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.benchmarks.learning.baselines import Clips, MeanMlp, VideoTransformer, fit
+from tests.benchmarks.learning.baselines import Clips, MeanMlp, SegmentTransformer, VideoTransformer, fit
 from tests.benchmarks.learning.task_data import TaskData
 from videobert.finetune.config import FinetuneConfig
 from videobert.finetune.measure import shuffled
@@ -38,7 +38,19 @@ class Models:
 
 WIDTH = 64
 """Of the continuous features: a fixed random vector for each visual token."""
-ENCODERS = ("baselines", "probe", "frozen", "fine-tuned", "segments", "text", "early", "cross", "scratch", "continuous")
+ENCODERS = (
+    "baselines",
+    "probe",
+    "frozen",
+    "fine-tuned",
+    "segments",
+    "words",
+    "text",
+    "early",
+    "cross",
+    "scratch",
+    "continuous",
+)
 
 
 def outputs_of(
@@ -52,17 +64,24 @@ def outputs_of(
     video = data.reading("video")
     if "probe" in encoders and data.kind.probes:
         targets = {split: data.targets(split) for split in video}
-        for name, by_segment in (("", False), (" by segment", True)):
-            if by_segment and "segments" not in encoders:
+        prompt = data.facts["prompt"]
+        for name, key, by_segment, asked in (
+            ("", "probe", False, ()), (" by segment", "segments", True, ()),
+            (" by segment on words", "words", True, prompt),
+        ):  # fmt: skip
+            if key not in encoders:
                 continue
             read = data.reading("video", by_segment=by_segment)
-            features = {split: frozen_features(pretrained, examples) for split, examples in read.items()}
+            features = {split: frozen_features(pretrained, own, prompt=asked) for split, own in read.items()}
             yield data.kind.probe_name + name, data.kind.probe(features, targets, data.facts, config)
     if "baselines" in encoders and data.kind.name != "captions":
-        yield "mean MLP, scratch", _baseline(data, video, config, transformer=False)
-        yield "VideoTransformer, scratch", _baseline(data, video, config, transformer=True)
+        yield "mean MLP, scratch", _baseline(data, video, config, _mlp)
+        yield "VideoTransformer, scratch", _baseline(data, video, config, _transformer)
+        if "segments" in encoders:
+            own = data.reading("video", by_segment=True)
+            yield "VideoTransformer by segment, scratch", _baseline(data, own, config, _by_segment)
     if "continuous" in encoders and data.kind.name != "captions":
-        outputs = _baseline(data, video, config, transformer=True, residuals=True)
+        outputs = _baseline(data, video, config, _transformer, residuals=True)
         yield "VideoTransformer with residuals, scratch", outputs
     for key, (name, encoder, reads, options) in _runs(models).items():
         if key not in encoders or key in _WITHOUT.get(data.kind.name, ()):
@@ -78,18 +97,20 @@ def outputs_of(
             )
 
 
-_WITHOUT = {"captions": ("frozen", "segments", "early", "cross"), "open-questions": ("early", "cross")}
+_WITHOUT = {"captions": ("frozen", "segments", "words", "early", "cross"), "open-questions": ("early", "cross")}
 """Lines that a kind of task does without: it takes long, it reads text anyhow, or no segments."""
 
 
 def _runs(models: Models) -> Mapping[str, tuple[str, VideoBert | None, str, dict[str, Any]]]:
     """Key -> name, encoder, what it reads, options."""
     whole, pretrained = {"freeze": "nothing"}, models.pretrained
+    on_words = {**whole, "spans": "segments", "pool": "words"}
     return {
         "scratch": ("VideoBERT, not pretrained", models.fresh, "video", {**whole, "encoder_rate": 1.0}),
         "frozen": ("VideoBERT, frozen", pretrained, "video", {"freeze": "encoder"}),
         "fine-tuned": ("VideoBERT, fine-tuned", pretrained, "video", whole),
         "segments": ("VideoBERT by segment, fine-tuned", pretrained, "video", {**whole, "spans": "segments"}),
+        "words": ("VideoBERT by segment on words, fine-tuned", pretrained, "video", on_words),
         "text": ("text only, fine-tuned", pretrained, "text", whole),
         "early": ("text and video, one sequence", pretrained, "both", whole),
         "cross": ("text and video, gate", pretrained, "both", {**whole, "fusion": "cross"}),
@@ -137,8 +158,8 @@ def _baseline(
     data: TaskData,
     splits: dict[str, list[Example]],
     config: FinetuneConfig,
+    create: Callable[[int], nn.Module],
     *,
-    transformer: bool,
     residuals: bool = False,
 ) -> list[Any]:
     """As wide and as deep as the pretrained encoder. A question is one more vector at the beginning.
@@ -156,35 +177,46 @@ def _baseline(
             clips_NF[:, : footage.residuals.shape[1]] += footage.residuals
         return clips_NF
 
-    clips: dict[str, list[Clips]] = {
-        split: [np.concatenate([asked[list(e.text_ids)], features(e.footage)]) for e in found if e.footage]
-        for split, found in splits.items()
-    }
+    def rows(example: Example) -> Any:
+        if example.segments:
+            return [rows(segment) for segment in example.segments if segment.footage]
+        assert example.footage
+        return np.concatenate([asked[list(example.text_ids)], features(example.footage)])
+
+    spans = {split: [rows(e) for e in found] for split, found in splits.items()}
     facts, classes = data.facts, len(data.facts["labels"])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network: nn.Module = (
-            VideoTransformer(WIDTH, classes, hidden=96, layers=2, heads=4, longest=128)
-            if transformer
-            else MeanMlp(WIDTH, classes, hidden=256)
-        )
+        network = create(classes)
     mean, spread = facts["unit"]
     answered, loss = _PROBLEMS[facts["problem_type"]]
 
     def outputs(split: str) -> list[Any]:
         with torch.inference_mode():
-            logits_BC = torch.cat([network(clips[split][i : i + 256]) for i in range(0, len(clips[split]), 256)])
+            logits_BC = torch.cat([network(spans[split][i : i + 256]) for i in range(0, len(spans[split]), 256)])
         return list((answered(logits_BC) * spread + mean).numpy())
 
     wanted = np.stack(data.targets("train"))
     if facts["problem_type"] == "regression":
         wanted = (wanted - mean) / spread
     fit(
-        network, (clips["train"], wanted),
+        network, (spans["train"], wanted),
         lambda _: next(iter(data.kind.figures(outputs("validation"), data.targets("validation"), facts).values())),
         loss, epochs=5 * config.epochs // 3, rate=1e-3, seed=seed,
     )  # fmt: skip
     return outputs("test")
+
+
+def _mlp(classes: int) -> nn.Module:
+    return MeanMlp(WIDTH, classes, hidden=256)
+
+
+def _transformer(classes: int) -> nn.Module:
+    return VideoTransformer(WIDTH, classes, hidden=96, layers=2, heads=4, longest=128)
+
+
+def _by_segment(classes: int) -> nn.Module:
+    return SegmentTransformer(WIDTH, classes, hidden=96, layers=2, heads=4, longest=128)
 
 
 _PROBLEMS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {

@@ -45,7 +45,7 @@ def export_parts(opened: OpenModel, *, int8: bool) -> Iterator[ExportPart]:
         if tuned is None or tuned.facts["model_spec"] != opened.manifest.spec:
             continue
         network, settings = load_tuned(opened.store, tuned, device="cpu")
-        if not isinstance(network, VideoBertForVideoClassification) or network.in_several_sequences:
+        if not isinstance(network, VideoBertForVideoClassification) or not network.is_plain:
             _LOG.info("export: %s stays behind; only classifiers of one sequence are exported", spec)
             continue
         data = export_head(network)
