@@ -36,11 +36,13 @@ CONFIG = FinetuneConfig(
     reads="video", freeze="nothing", encoder_rate=0.3, epochs=60, patience=10, bootstrap_draws=100,
     captions=CaptionOptions(layers=1, longest=16, beams=2),
 )  # fmt: skip
+ON_WORDS: Mapping[str, Any] = {"spans": "segments", "pool": "words"}
 OPTIONS: Mapping[str, dict[str, Any]] = {
     "next": {"head_epochs": 5, "weight_decay": 0.1, "augment": AugmentOptions(drop_clips=0.3, mixup=0.4)},
-    "questions": {"reads": "both"},  # the question is the text
+    "questions": {**ON_WORDS, "reads": "both"},  # the question is the text
+    "family": {**ON_WORDS, "patience": 20},
     **{
-        name: {"spans": "segments", "epochs": 120, "patience": 40, "augment": AugmentOptions(drop_clips=0.3)}
+        name: {**ON_WORDS, "epochs": 120, "patience": 40, "augment": AugmentOptions(drop_clips=0.3)}
         for name in ("ingredients", "steps")
     },
 }
@@ -53,8 +55,8 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| task | seed | figure | control | fine-tuned | ceiling | way | linear probe |")
-    print(f"|{'---|' * 8}")
+    print("| task | seed | figure | control | fine-tuned | ceiling | way | linear probe | on words |")
+    print(f"|{'---|' * 9}")
     for root in options.roots:
         for task in options.tasks:
             figures = tuned(root, task)
@@ -62,8 +64,9 @@ def main() -> None:
             low, found = (figures[who][name]["value"] for who in ("majority", "fine-tuned"))
             high = ceiling(root, task)
             way = (found - low) / (high - low) if high > low else np.nan
-            probe = figures.get("linear probe", figures.get("nearest caption", {})).get(name, {}).get("value", np.nan)
-            cells = task, root.name, name, f"{low:.3f}", f"{found:.3f}", f"{high:.3f}", f"{way:.0%}", f"{probe:.3f}"
+            cells = [task, root.name, name, f"{low:.3f}", f"{found:.3f}", f"{high:.3f}", f"{way:.0%}"]
+            probes = "nearest caption" if task == "captions" else "linear probe", "linear probe on words"
+            cells += [f"{figures[who][name]['value']:.3f}" if who in figures else "" for who in probes]
             print(f"| {' | '.join(cells)} |", flush=True)
 
 
