@@ -78,7 +78,7 @@ def test_it_is_learnt_and_saved_and_loaded(tmp_path: Path) -> None:
 def test_a_prompt_that_asks_nothing_or_is_too_long_is_refused() -> None:
     encoder = network().encoder
     for prompt in ((7, 8), (WORDS.mask, *range(5, 55)) * 9):
-        with torch.inference_mode(), pytest.raises(InputError, match=r"give one with a \[MASK\] that is short enough"):
+        with torch.inference_mode(), pytest.raises(InputError, match=r"give one with a \[MASK\] and at most"):
             words_at_masks(encoder, examples(), prompt)
     with pytest.raises(InputError, match=r"finetune\.prompt is 'chop it'; it needs a \[MASK\]"):
         FinetuneConfig(pool="words", prompt="chop it")

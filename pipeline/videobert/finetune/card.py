@@ -30,7 +30,7 @@ Fine-tuned for {metrics["task"]} of {metrics["level"]}s from `{pretrain.spec}`, 
 - Labels: {counts}. No video is in two splits.
 - It reads: {metrics["reads"] if metrics["reads"] != "both" else "the clips of a span and what is said meanwhile"}{
         ", segment by segment" if metrics["spans"] == "segments" else ""
-    }.
+    }{"; the head reads which words the model would say of it" if metrics["pool"] == "words" else ""}.
 - Encoder: `transformers.AutoModel.from_pretrained(".")`. With its head: `{kind.__name__}.from_pretrained(".")` of
   `{kind.__module__}`, or `videobert.tasks.load_network(".")`.
 - It answers with {answers}.

@@ -99,10 +99,11 @@ class FinetuneConfig:
     """What the network sees of a span: its clips and what is said meanwhile, or one of them."""
     pool: Literal["mean", "cls", "words"] = "mean"
     """What the head of `classification` and `open-questions` reads: the mean of the final states, that of [CLS], or
-    which words the model would say at the [MASK]s of `prompt`, which pretraining has learnt to tell apart."""
+    which words the model would say at the [MASK]s of `prompt`, which pretraining has learnt to tell apart. What makes
+    words of states stays as pretraining left it, but for the embeddings of the words."""
     prompt: str = "now let me show you how to [MASK] the [MASK]"
-    """What is asked with `pool = words`. It gets the mark that most sentences of the narration end with, unless it has
-    one."""
+    """What is asked with `pool = words`, before what is said. It gets the punctuation mark that most sentences of the
+    narration end with, unless it ends with one."""
     fusion: Literal["early", "cross"] = "early"
     """How `classification` brings words and clips together: in one sequence, or apart, with words that look at clips
     through a gate that is shut at first."""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 
 from videobert.codebook.load import TOKENIZER_FILES, load_tokenizer
 from videobert.errors import InputError
@@ -39,6 +38,7 @@ from videobert.runtime.storage import Store
 from videobert.tasks.base import TaskNetwork
 from videobert.tasks.load import load_tuned
 from videobert.tasks.registry import get_task
+from videobert.tasks.sequences import text_room
 from videobert.tasks.together import Together
 from videobert.tokens.prompt import ended_alike, narration_of
 from videobert.tokens.read import read_samples
@@ -90,9 +90,10 @@ class FinetuneJob:
             torch.set_num_threads(self.config.threads)
         encoder = load_committed_model(self.store, self.pretrain)
         around = encoder.reading.context_clips
+        prompt = self._prompt(encoder) if self.config.pool == "words" else []
         # The first one last, so that the encoder's configuration names its classes.
         numbered = reversed([*enumerate(self.labels)])
-        parts = [self._part(file, encoder, around, number) for number, file in numbered][::-1]
+        parts = [self._part(file, encoder, around, number, prompt) for number, file in numbered][::-1]
         check_splits([(part.file.url, part.labelled) for part in parts])
         first = parts[0]
         if self.config.teacher:
@@ -119,7 +120,7 @@ class FinetuneJob:
             on_checkpoint=on_checkpoint,
         )  # fmt: skip
 
-    def _part(self, file: LabelFile, encoder: VideoBert, around: int, number: int) -> Part:
+    def _part(self, file: LabelFile, encoder: VideoBert, around: int, number: int, prompt: list[int]) -> Part:
         """A task with its examples, and a network on the encoder that all share."""
         task, tokenizer = get_task(file.task), load_tokenizer(self.store, self.pretrain)
 
@@ -137,17 +138,26 @@ class FinetuneJob:
             add_views(task, labelled, seen, self.config, encode=encode, around=around)
         for reason, count in labelled.left_out.items():
             _LOG.warning("finetune %s: %d rows of the labels are left out: %s", task.name, count, reason)
-        if self.config.pool == "words":
-            labelled.facts["prompt"] = self._prompt(tokenizer)
+        if prompt:
+            labelled.facts["prompt"] = prompt
         network = task.network(encoder, labelled.facts, self.config)
         network.use_tokenizer(tokenizer)
         return Part(file=file, task=task, labelled=labelled, network=network)
 
-    def _prompt(self, tokenizer: Tokenizer) -> list[int]:
+    def _prompt(self, encoder: VideoBert) -> list[int]:
+        """What is asked with `pool` words. Raises InputError for what the model has no room for."""
+        tokenizer = load_tokenizer(self.store, self.pretrain)
         narration = Counter[tuple[int, ...]]()
         for sample in read_samples(self.store, [output for manifest in self.tokens for output in manifest.outputs]):
             narration.update(narration_of(sample))
-        return ended_alike(tokenizer.encode(self.config.prompt, add_special_tokens=False).ids, narration, tokenizer)
+        asked = tokenizer.encode(self.config.prompt, add_special_tokens=False).ids
+        prompt = ended_alike(asked, narration, tokenizer)
+        if (room := text_room(encoder)) < len(prompt):
+            raise InputError(
+                f"finetune.prompt {self.config.prompt!r} is {len(prompt)} word pieces long and the model has room for "
+                f"{room}; shorten it"
+            )
+        return prompt
 
     def _teacher(self) -> TaskNetwork:
         manifest = load_manifest(self.store, "finetune", self.config.teacher, "")
@@ -198,8 +208,9 @@ class FinetuneJob:
         """What readers of the manifest need."""
         return {
             "task": self.config.task, "level": parts[0].labelled.level, "reads": self.config.reads,
-            "spans": self.config.spans, "epoch": state.best_epoch, "model_spec": self.pretrain.spec,
-            "codebook_spec": self.pretrain.facts["codebook_spec"], "feature_spec": self.pretrain.facts["feature_spec"],
+            "spans": self.config.spans, "pool": self.config.pool, "epoch": state.best_epoch,
+            "model_spec": self.pretrain.spec, "codebook_spec": self.pretrain.facts["codebook_spec"],
+            "feature_spec": self.pretrain.facts["feature_spec"],
             "batches": [manifest.batch for manifest in self.tokens],
             "heldout_fraction": 0.0,  # its report shows videos of every split, which `forget` then says
         }  # fmt: skip

@@ -125,8 +125,10 @@ class VideoBertForVideoClassification(TaskNetwork):
         own = {
             "task": self.task, "problem_type": self.problem_type, "pool": self.pool, "dropout": self.dropout.p,
             "unit": list(self.unit), "fusion": "early" if self.fusion is None else "cross",
-            "segment_layers": 0 if self.over is None else self.over.depth, "prompt": list(self.prompt),
+            "segment_layers": 0 if self.over is None else self.over.depth,
         }  # fmt: skip
+        if self.pool == "words":
+            own["prompt"] = list(self.prompt)
         save_network(self, Path(directory), own | settings)
 
     def pooled(self, examples: Sequence[Example]) -> Tensor:

@@ -21,7 +21,17 @@ from videobert.tasks.base import Example
 from videobert.tasks.layout import Row, fitted_to, laid_out_in, thinned
 from videobert.tokens.footage import Footage
 
-__all__ = ["encode", "fitted", "frozen_features", "laid_out", "means", "padded_states", "thinned", "words_at_masks"]
+__all__ = [
+    "encode",
+    "fitted",
+    "frozen_features",
+    "laid_out",
+    "means",
+    "padded_states",
+    "text_room",
+    "thinned",
+    "words_at_masks",
+]
 
 BOUND = 64
 """Examples a forward pass of the frozen encoder."""
@@ -56,14 +66,14 @@ def words_at_masks(encoder: VideoBert, examples: Sequence[Example], prompt: Sequ
     """What the model would say of each example at the masks of a prompt, [B, D]: the embeddings of all words, each as
     often as it is likely there, added up over the masks.
 
-    The prompt comes before the example's own text. Raises InputError for one that has no mask, or is too long.
+    The prompt comes before the example's own text, which is cut where both are too long. Raises InputError for a prompt
+    that has no mask or does not fit.
     """
     masks = [place for place, token in enumerate(prompt) if token == encoder.vocabulary.mask]
-    room = len(fitted(encoder, Example(video_id="", text_ids=tuple(prompt), footage=_ONE_CLIP))[0])
-    if not masks or room < len(prompt):
+    if not masks or len(prompt) > text_room(encoder):
         raise InputError(
-            f"the prompt has {len(masks)} [MASK] and {len(prompt)} words, of which the model reads {room}; give one "
-            "with a [MASK] that is short enough"
+            f"a prompt of {len(prompt)} word pieces has {len(masks)} [MASK]; give one with a [MASK] and at most "
+            f"{text_room(encoder)} pieces"
         )
     asked = [replace(example, text_ids=(*prompt, *example.text_ids)) for example in examples]
     hidden_TD, tokens, place_B = encode(encoder, asked)
@@ -99,6 +109,12 @@ def frozen_features(
 def fitted(encoder: VideoBert, example: Example) -> tuple[tuple[int, ...], Footage | None]:
     """Words and clips of an example that there is room for."""
     return fitted_to(encoder.max_length, encoder.reading.context_clips, example.text_ids, example.footage)
+
+
+def text_room(encoder: VideoBert) -> int:
+    """Most word pieces that are read next to clips."""
+    endless = range(encoder.max_length)
+    return len(fitted(encoder, Example(video_id="", text_ids=tuple(endless), footage=_ONE_CLIP))[0])
 
 
 def laid_out(encoder: VideoBert, example: Example) -> Row:

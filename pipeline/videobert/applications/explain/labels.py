@@ -58,6 +58,8 @@ def answer_parts(
         raise InputError(
             f"{tuned.spec} reads spans by segment, which is not explained; fine-tune one with finetune.spans whole"
         )
+    if settings.get("pool") == "words":
+        raise InputError(f"{tuned.spec} reads words at a prompt, which is not explained; set finetune.pool to mean")
     tokenizer, video = load_tokenizer(store, tuned), from_json(sample)
 
     def ids_of(words: str) -> tuple[int, ...]:

@@ -46,7 +46,7 @@ def export_parts(opened: OpenModel, *, int8: bool) -> Iterator[ExportPart]:
             continue
         network, settings = load_tuned(opened.store, tuned, device="cpu")
         if not isinstance(network, VideoBertForVideoClassification) or not network.is_plain:
-            _LOG.info("export: %s stays behind; only classifiers of one sequence are exported", spec)
+            _LOG.info("export: %s stays behind; only classifiers of the states of one sequence are exported", spec)
             continue
         data = export_head(network)
         facts = {
