@@ -166,6 +166,8 @@ def test_the_head_reads_what_the_model_would_say_at_a_prompt(stage: Stage, root:
     metrics = json.loads((root / "finetuned" / tuned.spec / "metrics.json").read_text())
     assert {"linear probe", "linear probe on words", "text only on words"} <= set(metrics["figures"])
     assert stage("predict", task=tuned.spec)
+    with pytest.raises(InputError, match=r"word pieces long and the model has room for \d+; shorten it"):
+        stage("finetune", replace(CONFIG, pool="words", prompt="[MASK] the egg " * 99))
     with pytest.raises(InputError, match=r"finetune\.pool is words, which captions does not read"):
         stage("finetune", replace(CONFIG, pool="words", task="captions"))
 
