@@ -82,14 +82,15 @@ def test_views_follow_from_the_seed_and_change_what_is_learnt() -> None:
 
 
 def test_mixup_of_equal_examples_changes_nothing() -> None:
+    torch.manual_seed(1)  # the share of each pair is often next to 0 or 1, where nothing is mixed
     tuned, told = network().train(), examples(1) * 4
     plain, _ = tuned.losses(told)
     tuned.mixup = 0.4
     mixed, weights = tuned.losses(told)
     assert torch.allclose(plain, mixed, atol=1e-5) and torch.allclose(weights, torch.ones(4))
-    mixed, _ = tuned.losses(examples(4))
+    mixed, _ = tuned.losses(examples())
     tuned.mixup = 0.0
-    assert not torch.allclose(mixed, tuned.losses(examples(4))[0])
+    assert not torch.allclose(mixed, tuned.losses(examples())[0])
 
 
 @pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification", "regression"])
