@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from videobert.cli.dry_run import print_plan
 from videobert.cli.stages import Compute, result_line
@@ -14,7 +16,7 @@ from videobert.predict.tuned import find_tuned
 from videobert.recipes import Recipe
 from videobert.resolve import Resolver, Selection
 
-__all__ = ["FinetuneCommand", "PredictCommand"]
+__all__ = ["FinetuneCommand", "PredictCommand", "figure_lines"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +54,8 @@ class FinetuneCommand(Compute):
         print(result_line(result))
         folder = result.manifest.rpartition("/")[0]
         metrics = json.loads(store.read(f"finetuned/{result.spec}/metrics.json"))
-        for who, figures in metrics["figures"].items():
-            told = ", ".join(f"{name} {figure['value']:.3f}" for name, figure in figures.items())
-            print(f"{who:<15} {told}")
+        for line in figure_lines(metrics["figures"]):
+            print(line)
         print(f"report    {folder}/report.html")
 
     def _searched(self, config: Recipe, selection: Selection) -> FinetuneConfig:
@@ -92,3 +93,17 @@ class PredictCommand(Compute):
             self.config, store, "predict", batches=self.batches, selection=selection, executor=self.executor.build()
         ):
             print(result_line(result), flush=True)
+
+
+def figure_lines(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A line for the network and each control, and one that says which controls are better by the first figure."""
+    width = max(len(who) for who in figures)
+    for who, found in figures.items():
+        yield f"{who:<{width}}  " + ", ".join(f"{name} {figure['value']:.3f}" for name, figure in found.items())
+    (network, own), *controls = figures.items()
+    first = next(iter(own))
+    if better := [who for who, found in controls if found[first]["value"] > own[first]["value"]]:
+        yield (
+            f"{network} is worse than: {', '.join(better)}. More labels, finetune.patience or epochs, a lower "
+            "finetune.encoder-rate or finetune.freeze encoder may help"
+        )
