@@ -180,7 +180,7 @@ def test_memory_follows_the_windows_and_not_the_corpus() -> None:
         tracemalloc.stop()
         return top
 
-    assert peak(9) < 1.3 * peak(3)
+    assert peak(27) < 2 * peak(3)  # other threads of the process are traced, too
 
 
 def test_an_error_in_reading_ahead_reaches_training() -> None:
