@@ -8,7 +8,10 @@ from typing import ClassVar, Literal
 
 from videobert.errors import InputError
 
-__all__ = ["EvaluateConfig", "Gates"]
+__all__ = ["PROMPT", "EvaluateConfig", "Gates"]
+
+PROMPT = "now let me show you how to [MASK] the [MASK]"
+"""The zero-shot prompt of the paper (section 4.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,7 @@ class EvaluateConfig:
 
     labels: str = ""
     """URL of JSON lines of video_id, start_seconds, end_seconds, verb, noun; `{root}` is filled in; empty: none."""
-    prompt: str = "now let me show you how to [MASK] the [MASK]"
+    prompt: str = PROMPT
     """Zero-shot prompt of the paper: a verb, then a noun. It is asked with the mark that most sentences of the
     narration end with: without, it is a sentence that broke off, and the answer is luck. One that ends with a mark
     stays as it is."""

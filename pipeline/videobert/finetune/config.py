@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from videobert.errors import InputError
+from videobert.evaluate.config import PROMPT
 
 __all__ = ["AugmentOptions", "CaptionOptions", "FinetuneConfig"]
 
@@ -77,7 +78,7 @@ class FinetuneConfig:
         "views": (),
         "spans": "whole",
         "segment_layers": 1,
-        "prompt": "now let me show you how to [MASK] the [MASK]",
+        "prompt": PROMPT,
     }
 
     task: str = "classification"
@@ -101,7 +102,7 @@ class FinetuneConfig:
     """What the head of `classification` and `open-questions` reads: the mean of the final states, that of [CLS], or
     which words the model would say at the [MASK]s of `prompt`, which pretraining has learnt to tell apart. What makes
     words of states stays as pretraining left it, but for the embeddings of the words."""
-    prompt: str = "now let me show you how to [MASK] the [MASK]"
+    prompt: str = PROMPT
     """What is asked with `pool = words`, before what is said. It gets the punctuation mark that most sentences of the
     narration end with, unless it ends with one."""
     fusion: Literal["early", "cross"] = "early"

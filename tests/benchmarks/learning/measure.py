@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from tests.benchmarks.learning.world import Leaves, World, actions, stretches
 from videobert.demo.oracle import rank_auc
 from videobert.demo.tokens import SampledVideo
+from videobert.evaluate.config import PROMPT
 from videobert.evaluate.metrics import retrieval_ranks, top_k_accuracy
 from videobert.model.network import VideoBert
 from videobert.model.scoring import ZeroShot, alignment_logits, encode_text, encode_video, mask_scores, zero_shot
 from videobert.pretrain.pairs import subsample
 
-__all__ = ["PROMPT", "alignment_auc", "nats_from_video", "order_accuracy", "retrieval", "thinned", "zero_shot_figures"]
+__all__ = ["alignment_auc", "nats_from_video", "order_accuracy", "retrieval", "thinned", "zero_shot_figures"]
 
-PROMPT = "now let me show you how to [MASK] the [MASK]"
 ORDER_PROMPT = "next we [MASK] the [MASK]{stop} next we [MASK] the [MASK]{stop}"
 GROUP = 100
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.learning.measure import PROMPT
 from tests.benchmarks.learning.world import World
 from videobert.demo.grammar import random_for
 from videobert.demo.labels import FAMILIES, STEP_TASKS, VIDEO_TASKS, asked_of, caption_of
 from videobert.demo.task_oracle import answer_shares, pair_answers, step_counts, step_shares, video_shares
 from videobert.demo.tokens import SampledVideo
+from videobert.evaluate.config import PROMPT
 from videobert.finetune.config import FinetuneConfig
 from videobert.finetune.sight import Sight
 from videobert.labels.records import LabelRow
